@@ -1,0 +1,87 @@
+"""The database: where it is, whether its schema is current, and sessions on it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import alembic.command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, create_engine, make_url
+from sqlalchemy.orm import Session, sessionmaker
+
+from app.errors import Unavailable
+from app.paths import MIGRATIONS
+from app.settings import Settings
+
+Sessions = sessionmaker[Session]
+
+POOL_SIZE = 40
+"""One connection for each of the server's worker threads: a request never waits for another one's transaction."""
+
+
+@contextmanager
+def database_url(settings: Settings) -> Iterator[str]:
+    """The URL of the database; without DATABASE_URL, of the home's embedded server, run while the block lasts."""
+    if settings.database_url is not None:
+        yield with_driver(settings.database_url)
+        return
+    from app.postgres import embedded_postgres
+
+    with embedded_postgres(settings.home) as url:
+        yield url
+
+
+def with_driver(url: str) -> str:
+    """The URL with psycopg 3 named as its driver, which SQLAlchemy would otherwise not choose."""
+    return make_url(url).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+
+def make_engine(url: str, **options: Any) -> Engine:
+    """Lock waits are bounded, so that a forgotten transaction shows as an error and not as a server that hangs."""
+    options = {"pool_size": POOL_SIZE, "max_overflow": 5, "pool_pre_ping": True} | options
+    return create_engine(
+        url, connect_args={"options": "-c lock_timeout=30s -c timezone=UTC", "connect_timeout": 10}, **options
+    )
+
+
+@contextmanager
+def open_sessions(settings: Settings, *, migrate: bool = False) -> Iterator[Sessions]:
+    """Sessions on a database whose schema is current.
+
+    Raises:
+        Unavailable: the schema is not at this version's revision and `migrate` is not set.
+    """
+    with database_url(settings) as url:
+        engine = make_engine(url)
+        try:
+            if migrate:
+                upgrade(engine)
+            require_current_schema(engine)
+            yield sessionmaker(engine)
+        finally:
+            engine.dispose()
+
+
+def _alembic(engine: Engine) -> Config:
+    config = Config(attributes={"engine": engine})
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return config
+
+
+def upgrade(engine: Engine) -> None:
+    """Bring the schema to this version's revision; two at once wait for each other."""
+    alembic.command.upgrade(_alembic(engine), "head")
+
+
+def require_current_schema(engine: Engine) -> None:
+    """Raises Unavailable, saying what to do, unless the schema is at this version's revision."""
+    wanted = ScriptDirectory.from_config(_alembic(engine)).get_current_head()
+    with engine.connect() as connection:
+        found = MigrationContext.configure(connection).get_current_revision()
+    if found != wanted:
+        raise Unavailable(
+            f"The database schema is at revision {found or 'none'}, this version needs {wanted}. "
+            "Run `lookalike db upgrade`, then start again."
+        )
