@@ -18,7 +18,7 @@ from app.settings import Settings
 Sessions = sessionmaker[Session]
 
 POOL_SIZE = 40
-"""One connection for each of the server's worker threads: a request never waits for another one's transaction."""
+"""Connections of one process, and so the number of requests a server works on at a time."""
 
 
 @contextmanager

@@ -3,17 +3,18 @@
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 
+from anyio import to_thread
 from fastapi import FastAPI, Request, Response
 from starlette.staticfiles import StaticFiles
 
-from app.db import open_sessions
+from app.db import POOL_SIZE, open_sessions
 from app.keys import load_keys
 from app.paths import STATIC
 from app.settings import Settings
 from app.storage import LocalStorage
 from app.web import participant
 from app.web.deps import Resources
-from app.web.limits import BodyLimit, DefaultHeaders
+from app.web.limits import BodyLimit, DefaultHeaders, Places
 from app.web.pages import MessagePage, render
 from app.web.problems import add_error_handlers
 
@@ -27,12 +28,15 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        to_thread.current_default_thread_limiter().total_tokens = 2 * POOL_SIZE
         with ExitStack() as stack:
             sessions = stack.enter_context(open_sessions(settings))
             app.state.resources = Resources(sessions, LocalStorage(settings.images), load_keys(settings))
             yield
 
     app = FastAPI(title="Lookalike", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
+    # The last one added is the outermost: a body is read before a place is taken.
+    app.add_middleware(Places, count=POOL_SIZE)
     app.add_middleware(BodyLimit)
     app.add_middleware(DefaultHeaders)
 

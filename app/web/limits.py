@@ -1,5 +1,6 @@
-"""No request body above what an honest page sends, and the headers every answer carries."""
+"""What the server takes on: so much in a body, so many requests at a time; and the headers every answer carries."""
 
+import anyio
 from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -75,3 +76,23 @@ class DefaultHeaders:
             await send(message)
 
         await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
+
+
+class Places:
+    """At most `count` requests under way; the others wait their turn before they hold anything.
+
+    A synchronous route hops through several worker threads: dependencies, route, serialisation. If waiting requests
+    could take every thread, the one that holds the row they wait for would find none to finish on. As long as there
+    are no fewer threads than places, it always does.
+    """
+
+    def __init__(self, app: ASGIApp, *, count: int) -> None:
+        self._app = app
+        self._places = anyio.Semaphore(count)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        async with self._places:
+            await self._app(scope, receive, send)
