@@ -1,10 +1,13 @@
 """The database: where it is, whether its schema is current, and sessions on it."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import alembic.command
+import structlog
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -14,6 +17,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from app.errors import Unavailable
 from app.paths import MIGRATIONS
 from app.settings import Settings
+
+log = structlog.get_logger()
 
 Sessions = sessionmaker[Session]
 
@@ -29,8 +34,31 @@ def database_url(settings: Settings) -> Iterator[str]:
         return
     from app.postgres import embedded_postgres
 
-    with embedded_postgres(settings.home) as url:
+    with embedded_postgres(settings.home) as url, _kept_running(settings.home):
         yield url
+
+
+@contextmanager
+def _kept_running(home: Path) -> Iterator[None]:
+    """Look after the embedded server once a second: whoever uses it brings it back if it dies."""
+    from app.postgres import PostgresUnavailable, ensure_running
+
+    ended = threading.Event()
+
+    def look_after() -> None:
+        while not ended.wait(1.0):
+            try:
+                ensure_running(home)
+            except PostgresUnavailable as error:
+                log.error("the embedded database is down", error=str(error))
+
+    guardian = threading.Thread(target=look_after, name="postgres-guardian", daemon=True)
+    guardian.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        guardian.join()
 
 
 def with_driver(url: str) -> str:

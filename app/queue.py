@@ -10,6 +10,7 @@ from procrastinate.exceptions import AlreadyEnqueued
 from sqlalchemy.orm import Session
 
 CHECK_ROUND = "lookalike.check_round"
+TICK = "lookalike.tick"
 
 queue = procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
 """Never opened: it only writes jobs over sessions' own connections. The worker has an app of its own."""

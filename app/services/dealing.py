@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-RETRY_AFTER_S = 10
+RETRY_AFTER_S = 3
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.db import Sessions
 from app.domain.dealing import split_of
-from app.errors import BadInput, Conflict
+from app.errors import BadInput
 from app.models.items import Item
 from app.models.studies import Import, Study
 from app.services import images, studies
 from app.services.images import CheckedImage
+from app.services.items import NewItem, add_items, next_number, require_draft
 from app.services.triplet_files import TripletFile, TripletRow
 from app.storage import Storage
 
@@ -52,7 +53,7 @@ def import_triplets(
         BadInput: an image or a row is not usable; the study is unchanged.
     """
     with sessions.begin() as session:
-        _require_draft(studies.by_slug(session, slug))
+        require_draft(studies.by_slug(session, slug))
     stored = _store_images(sessions, storage, file.rows, normalise=normalise, report=report)
     with sessions.begin() as session:
         study = studies.by_slug(session, slug, lock=True)
@@ -63,11 +64,6 @@ def import_triplets(
     while _add_chunk(sessions, slug=slug, file=file, stored=stored, report=report):
         pass
     return ImportResult(len(file.rows) - already_there, len({image.sha256 for image in stored.values()}), already_there)
-
-
-def _require_draft(study: Study) -> None:
-    if study.state != "draft":
-        raise Conflict(f"The study {study.slug!r} has started; items are imported before it opens.")
 
 
 def _store_images(
@@ -116,14 +112,13 @@ def _once(checked: Iterable[CheckedImage]) -> list[CheckedImage]:
 
 
 def _progress(session: Session, study: Study, file: TripletFile) -> Import:
-    _require_draft(study)
+    require_draft(study)
     progress = session.get(Import, (study.id, file.sha256))
     if progress is None:
-        highest = session.scalar(select(func.max(Item.number)).where(Item.study_id == study.id))
         progress = Import(
             study_id=study.id,
             file_sha256=file.sha256,
-            first_number=0 if highest is None else highest + 1,
+            first_number=next_number(session, study),
             total=len(file.rows),
             done=0,
         )
@@ -169,14 +164,10 @@ def _check_row(
     first = triplets.setdefault(triplet, row.where)
     if first != row.where:
         raise BadInput(f"{row.where}: the same reference with the same two candidates is in {first} already.")
-    split = _split(row, seed, reference.sha256)
+    split = row.split or split_of(seed, reference.sha256)
     known, since = splits.setdefault(reference.sha256, (split, row.where))
     if known != split:
         raise BadInput(f"{row.where}: its reference image is in split {split!r} here and in {known!r} in {since}.")
-
-
-def _split(row: TripletRow, seed: int, reference: str) -> str:
-    return row.split or split_of(seed, reference)
 
 
 def _add_chunk(
@@ -188,29 +179,25 @@ def _add_chunk(
         progress = _progress(session, study, file)
         rows = file.rows[progress.done : progress.done + ROWS_PER_CHUNK]
         if rows:
-            session.execute(insert(Item), list(_item_rows(study, progress, rows, stored)))
+            add_items(session, study=study, items=list(_new_items(progress, rows, stored)))
             progress.done += len(rows)
         report("adding triplets", progress.done, progress.total)
         return bool(rows)
 
 
-def _item_rows(
-    study: Study, progress: Import, rows: list[TripletRow], stored: Mapping[Path, StoredImage]
-) -> Iterator[dict[str, object]]:
+def _new_items(progress: Import, rows: list[TripletRow], stored: Mapping[Path, StoredImage]) -> Iterator[NewItem]:
     for number, row in enumerate(rows, start=progress.first_number + progress.done):
         reference, candidate_0, candidate_1 = (stored[path].sha256 for path in row.images)
-        recorded = row.recorded or (None, None)
-        yield {
-            "study_id": study.id,
-            "role": "pool",
-            "number": number if row.number is None else row.number,
-            "reference": reference,
-            "candidate_0": candidate_0,
-            "candidate_1": candidate_1,
-            "prompt": row.prompt,
-            "source": row.source,
-            "split": _split(row, study.seed, reference),
-            "is_imagenet": row.is_imagenet,
-            "recorded_0": recorded[0],
-            "recorded_1": recorded[1],
-        }
+        recorded_0, recorded_1 = row.recorded or (None, None)
+        yield NewItem(
+            number=number if row.number is None else row.number,
+            reference=reference,
+            candidate_0=candidate_0,
+            candidate_1=candidate_1,
+            prompt=row.prompt,
+            source=row.source,
+            split=row.split,
+            is_imagenet=row.is_imagenet,
+            recorded_0=recorded_0,
+            recorded_1=recorded_1,
+        )

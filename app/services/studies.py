@@ -87,6 +87,13 @@ def close(session: Session, *, slug: str) -> Study:
     return study
 
 
+def collecting_ids(session: Session) -> list[int]:
+    """The studies whose rounds may still close."""
+    return list(
+        session.scalars(select(Study.id).where(Study.state.in_(["open", "paused"]), Study.finished_at.is_(None)))
+    )
+
+
 @dataclass(frozen=True)
 class StudyLine:
     """One line of the list of studies. `status` is the state, or `finished` once every vote is in."""

@@ -1,0 +1,83 @@
+"""What all commands share: the home, the two consoles, progress bars, and errors said plainly."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from sqlalchemy.exc import OperationalError
+
+from app.errors import BadInput, LookalikeError
+from app.settings import Settings
+
+out = Console()
+err = Console(stderr=True)
+
+Home = Annotated[Path, typer.Option("--home", envvar="LOOKALIKE_HOME", help="Where the data lie.", show_default=True)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+HOME = Path(".lookalike")
+
+
+def settings_for(home: Path) -> Settings:
+    """The environment's settings for this home.
+
+    Raises:
+        BadInput: a variable is wrong; names it.
+    """
+    try:
+        return Settings(LOOKALIKE_HOME=home)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
+        raise BadInput(f"The environment is not usable. {wrong}") from None
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """An expected error is one red line on stderr and exit code 1 (2 for bad input), not a traceback."""
+    try:
+        yield
+    except LookalikeError as error:
+        err.print(f"[bold red]Error:[/] {error.message}", highlight=False, soft_wrap=True)
+        raise typer.Exit(2 if isinstance(error, BadInput) else 1) from None
+    except OperationalError as error:
+        err.print(f"[bold red]Error:[/] The database does not answer: {error.orig}", highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from None
+    except OSError as error:
+        err.print(f"[bold red]Error:[/] {error}", highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from None
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """A callback (what, done, total) that shows one bar per thing done."""
+    columns = (
+        TextColumn("[progress.description]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=True) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(what, total=total)
+            progress.update(tasks[what], completed=done)
+
+        yield report
+
+
+def print_json(value: Any) -> None:
+    """A dataclass, or a list of them, as JSON on stdout."""
+    plain = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+    if isinstance(value, list):
+        plain = [asdict(entry) for entry in value]
+    json.dump(plain, sys.stdout, indent=2, default=str)
+    sys.stdout.write("\n")
