@@ -67,12 +67,13 @@ _RECOMPUTE = text(f"""
         SELECT wanted.id,
                count(choice) FILTER (WHERE choice = 0) AS votes_0,
                count(choice) FILTER (WHERE choice = 1) AS votes_1,
+               count(choice) AS n,
                min(place) FILTER (WHERE choice <> first) AS first_dissent
         FROM unnest(CAST(:items AS bigint[])) AS wanted (id) LEFT JOIN valid ON valid.item_id = wanted.id
         GROUP BY wanted.id
     )
     UPDATE items SET votes_0 = tally.votes_0, votes_1 = tally.votes_1, first_dissent = tally.first_dissent,
-                     dropped_round = {DROPPED_ROUND.format(d="tally.first_dissent", n="(tally.votes_0 + tally.votes_1)")}
+                     dropped_round = {DROPPED_ROUND.format(d="tally.first_dissent", n="tally.n")}
     FROM tally WHERE items.id = tally.id
 """)
 
@@ -139,8 +140,9 @@ _ADD_MISSING = text(f"""
            :make_up OR replaces IS NOT NULL, replaces,
            coalesce(left_candidate, (get_byte(side, 0) & 1) # ((ordinal - 1) % 2))
     FROM added,
-    LATERAL (SELECT sha256(convert_to(concat_ws(':', CAST(:seed AS text), number, ordinal, 'draw'), 'UTF8')) AS key,
-                    sha256(convert_to(concat_ws(':', CAST(:seed AS text), number, (ordinal + 1) / 2, 'side'), 'UTF8')) AS side) hash
+    LATERAL (SELECT concat_ws(':', CAST(:seed AS text), number) AS item) named,
+    LATERAL (SELECT sha256(convert_to(concat_ws(':', item, ordinal, 'draw'), 'UTF8')) AS key,
+                    sha256(convert_to(concat_ws(':', item, (ordinal + 1) / 2, 'side'), 'UTF8')) AS side) hash
     ORDER BY lap, item_id
 """)
 

@@ -4,7 +4,7 @@ An interrupted import is run again: images that are stored already are only hash
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,28 +74,33 @@ def _store_images(
     stored: dict[Path, StoredImage] = {}
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(paths), IMAGES_PER_CHUNK):
-            chunk = paths[start : start + IMAGES_PER_CHUNK]
-            report("checking images", len(stored), len(paths))
-            data = dict(zip(chunk, pool.map(_read, chunk), strict=True))
-            sha256s = {path: hashlib.sha256(data[path]).hexdigest() for path in chunk}
+            report("checking images", start, len(paths))
             with sessions.begin() as session:
-                known = images.known(session, list(sha256s.values()))
-                new = [path for path in chunk if sha256s[path] not in known]
-                checked = list(
-                    pool.map(lambda path: images.check(data[path], name=str(path), normalise=normalise), new)
-                )
-                images.store(session, storage, _once(checked))
-                stored |= {
-                    path: StoredImage(image.sha256, image.width, image.height)
-                    for path in chunk
-                    if (image := known.get(sha256s[path]))
-                }
-                stored |= {
-                    path: StoredImage(image.sha256, image.width, image.height)
-                    for path, image in zip(new, checked, strict=True)
-                }
+                chunk = paths[start : start + IMAGES_PER_CHUNK]
+                stored |= _store_chunk(session, storage, pool, chunk, normalise=normalise)
     report("checking images", len(paths), len(paths))
     return stored
+
+
+def _store_chunk(
+    session: Session, storage: Storage, pool: ThreadPoolExecutor, paths: list[Path], *, normalise: bool
+) -> dict[Path, StoredImage]:
+    """Only images that are not known by their content are decoded."""
+
+    def checked(path: Path) -> CheckedImage:
+        return images.check(data[path], name=str(path), normalise=normalise)
+
+    data = dict(zip(paths, pool.map(_read, paths), strict=True))
+    sha256s = {path: hashlib.sha256(data[path]).hexdigest() for path in paths}
+    known = images.known(session, list(sha256s.values()))
+    new = [path for path in paths if sha256s[path] not in known]
+    made = dict(zip(new, pool.map(checked, new), strict=True))
+    images.store(session, storage, list({image.sha256: image for image in made.values()}.values()))
+    return {
+        path: StoredImage(image.sha256, image.width, image.height)
+        for path in paths
+        for image in [made[path] if path in made else known[sha256s[path]]]
+    }
 
 
 def _read(path: Path) -> bytes:
@@ -105,10 +110,6 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror}.") from None
-
-
-def _once(checked: Iterable[CheckedImage]) -> list[CheckedImage]:
-    return list({image.sha256: image for image in checked}.values())
 
 
 def _progress(session: Session, study: Study, file: TripletFile) -> Import:

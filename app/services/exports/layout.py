@@ -20,7 +20,7 @@ class ItemPaths:
 
 
 def paths(row: Row[Any]) -> ItemPaths:
-    """`ref/xxx/yyy.EXT`, `distort/xxx/yyy_0.EXT` and `distort/xxx/yyy_1.EXT` with xxx = number // 1000, yyy the rest."""
+    """`ref/xxx/yyy.EXT`, `distort/xxx/yyy_0.EXT` and `…_1.EXT` with xxx = number // 1000 and yyy the rest."""
     place = f"{row.number // 1000:03d}/{row.number % 1000:03d}"
     return ItemPaths(
         reference=f"ref/{place}.{row.reference_extension}",

@@ -22,7 +22,8 @@ _POOL = f"""
     SELECT i.number, i.votes_0, i.votes_1, i.dropped_round, i.split, i.is_imagenet, i.prompt, i.source,
            i.recorded_0, i.recorded_1, i.distance_0, i.distance_1, {_STATUS} AS status,
            i.reference, i.candidate_0, i.candidate_1,
-           r.extension AS reference_extension, a.extension AS candidate_0_extension, b.extension AS candidate_1_extension
+           r.extension AS reference_extension,
+           a.extension AS candidate_0_extension, b.extension AS candidate_1_extension
     FROM items i
     JOIN images r ON r.sha256 = i.reference
     JOIN images a ON a.sha256 = i.candidate_0
