@@ -14,7 +14,7 @@ from app.settings import Settings
 from app.storage import LocalStorage
 from app.web import participant
 from app.web.deps import Resources
-from app.web.limits import BodyLimit, DefaultHeaders, Places
+from app.web.limits import MAX_BODY, DefaultHeaders, Places
 from app.web.pages import MessagePage, render
 from app.web.problems import add_error_handlers
 
@@ -34,10 +34,15 @@ def create_app(settings: Settings) -> FastAPI:
             app.state.resources = Resources(sessions, LocalStorage(settings.images), load_keys(settings))
             yield
 
-    app = FastAPI(title="Lookalike", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
-    # The last one added is the outermost: a body is read before a place is taken.
+    app = FastAPI(
+        title="Lookalike",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+        max_body_size=MAX_BODY,
+    )
     app.add_middleware(Places, count=POOL_SIZE)
-    app.add_middleware(BodyLimit)
     app.add_middleware(DefaultHeaders)
 
     @app.get("/", include_in_schema=False)

@@ -104,9 +104,10 @@ _STORE = text(f"""
 """)
 
 _PROGRESS = text("""
-    SELECT count(*) AS total,
-           count(*) FILTER (WHERE skipped_at IS NOT NULL OR EXISTS (SELECT FROM judgments j WHERE j.trial_id = t.id))
-    FROM trials t WHERE assignment_id = :assignment
+    SELECT count(*) AS total, count(*) FILTER (WHERE is_done) AS position,
+           bool_and(is_done OR slot_id IS NULL) AS is_pool_done
+    FROM (SELECT slot_id, skipped_at IS NOT NULL OR EXISTS (SELECT FROM judgments j WHERE j.trial_id = t.id) AS is_done
+          FROM trials t WHERE assignment_id = :assignment) trials
 """)
 
 
@@ -127,13 +128,13 @@ def record(session: Session, *, token: str, answers: Sequence[Answer]) -> Receip
     rows = session.execute(_STORE, _store_parameters(assignment, answers)).all()
     _require_known(answers, [row.trial_id for row in rows])
     _require_same(session, {row.trial_id: row.choice for row in rows if not row.is_new})
+    progress = session.execute(_PROGRESS, {"assignment": assignment.id}).one()
     if any(row.is_new and row.role == "pool" for row in rows):
-        _after_votes(session, assignment, rows)
-    total, position = session.execute(_PROGRESS, {"assignment": assignment.id}).one()
+        _after_votes(session, assignment, rows, is_pool_done=progress.is_pool_done)
     return Receipt(
         accepted=[answer.trial for answer in answers],
-        position=position,
-        total=total,
+        position=progress.position,
+        total=progress.total,
         feedback=[
             Feedback(row.trial_id, row.choice == row.answer, "left" if row.answer == row.left_candidate else "right")
             for row in rows
@@ -185,9 +186,9 @@ def _require_same(session: Session, repeats: dict[int, int]) -> None:
         raise AnswerConflict("These trials were answered differently before.", conflicts=conflicts)
 
 
-def _after_votes(session: Session, assignment: Any, rows: Sequence[Any]) -> None:
+def _after_votes(session: Session, assignment: Any, rows: Sequence[Any], *, is_pool_done: bool) -> None:
     """What votes entail: a dropped item closes its other open slots, a void vote leaves its item in need, and the last
-    vote of a round has the worker close it."""
+    vote of a round, which is also the last vote of some assignment, has the worker close it."""
     dropped = sorted(row.item_id for row in rows if row.dropped)
     if dropped:
         session.execute(
@@ -196,5 +197,5 @@ def _after_votes(session: Session, assignment: Any, rows: Sequence[Any]) -> None
     if assignment.excluded:
         voted = sorted(row.item_id for row in rows if row.is_new and row.role == "pool")
         reconcile(session, study=session.get_one(Study, assignment.study_id), item_ids=voted)
-    if is_round_complete(session, study_id=assignment.study_id):
+    if is_pool_done and is_round_complete(session, study_id=assignment.study_id):
         defer_round_check(session, study_id=assignment.study_id)

@@ -1,11 +1,11 @@
-"""What the server takes on: so much in a body, so many requests at a time; and the headers every answer carries."""
+"""What the server takes on at most, and the headers every answer carries."""
 
 import anyio
 from starlette.datastructures import MutableHeaders
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY = 256 * 1024
+"""Bytes of a request's body: far more than an honest page sends."""
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -16,49 +16,6 @@ SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
 }
-
-
-class BodyLimit:
-    """Refuses a body by its declared length before reading it, and one that declares none once it grows too long."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
-            await self._app(scope, receive, send)
-            return
-        declared = dict(scope["headers"]).get(b"content-length", b"0")
-        body = await _read(receive) if declared.isdigit() and int(declared) <= MAX_BODY else None
-        if body is None:
-            await _too_large(scope, receive, send)
-            return
-        messages = iter([{"type": "http.request", "body": body, "more_body": False}])
-
-        async def replay() -> Message:
-            return next(messages, None) or await receive()
-
-        await self._app(scope, replay, send)
-
-
-async def _read(receive: Receive) -> bytes | None:
-    """The whole body; None as soon as it is longer than MAX_BODY."""
-    body = b""
-    while len(body) <= MAX_BODY:
-        message = await receive()
-        body += message.get("body", b"")
-        if not message.get("more_body", False):
-            return body if len(body) <= MAX_BODY else None
-    return None
-
-
-async def _too_large(scope: Scope, receive: Receive, send: Send) -> None:
-    detail = f"A request holds at most {MAX_BODY // 1024} kB."
-    problem = {"type": "about:blank", "title": "Too large", "status": 413, "detail": detail}
-    response = JSONResponse(
-        problem, status_code=413, media_type="application/problem+json", headers={"Connection": "close"}
-    )
-    await response(scope, receive, send)
 
 
 class DefaultHeaders:

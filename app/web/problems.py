@@ -10,9 +10,16 @@ from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
 from app.errors import LookalikeError
+from app.web.limits import MAX_BODY
 from app.web.pages import MessagePage, render
 
 log = structlog.get_logger()
+
+
+_HTTP_MESSAGES = {
+    HTTPStatus.NOT_FOUND: "There is no such page.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"A request holds at most {MAX_BODY // 1024} kB.",
+}
 
 
 def wants_page(request: Request) -> bool:
@@ -61,7 +68,7 @@ def add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     def _http(request: Request, error: HTTPException) -> Response:
         status = HTTPStatus(error.status_code)
-        message = "There is no such page." if status == HTTPStatus.NOT_FOUND else status.description or status.phrase
+        message = _HTTP_MESSAGES.get(status, status.description or status.phrase)
         return respond(
             request,
             status=error.status_code,
