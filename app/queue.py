@@ -22,10 +22,10 @@ def defer_round_check(session: Session, *, study_id: int) -> None:
 
 
 def _defer(session: Session, name: str, *, queueing_lock: str, **arguments: Any) -> None:
-    connection = session.connection().connection.driver_connection
     try:
-        # A duplicate aborts the transaction it happens in: give it one of its own.
+        # A duplicate aborts the transaction it happens in: give it one of its own, begun before the driver is used.
         with session.begin_nested():
+            connection = session.connection().connection.driver_connection
             queue.configure_task(name, connection=connection, queueing_lock=queueing_lock).defer(**arguments)
     except AlreadyEnqueued:
         pass

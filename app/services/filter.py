@@ -7,7 +7,7 @@ expect the items' rows to be locked (`lock`), in id order as everywhere, so that
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
 
 from app.domain.consensus import Rule
@@ -140,7 +140,7 @@ _ADD_MISSING = text(f"""
            :make_up OR replaces IS NOT NULL, replaces,
            coalesce(left_candidate, (get_byte(side, 0) & 1) # ((ordinal - 1) % 2))
     FROM added,
-    LATERAL (SELECT concat_ws(':', CAST(:seed AS text), number) AS item) named,
+    LATERAL (SELECT concat_ws(':', CAST(CAST(:seed AS bigint) AS text), number) AS item) named,
     LATERAL (SELECT sha256(convert_to(concat_ws(':', item, ordinal, 'draw'), 'UTF8')) AS key,
                     sha256(convert_to(concat_ws(':', item, (ordinal + 1) / 2, 'side'), 'UTF8')) AS side) hash
     ORDER BY lap, item_id
@@ -153,11 +153,16 @@ def settle(session: Session, stage: Stage, item_ids: Sequence[int], *, opening: 
     Args:
         opening: the missing slots are the regular ones of a round that opens, not make-up slots beside it.
     """
-    values = {
-        "items": list(item_ids),
-        "study_id": stage.study_id,
-        "seed": str(stage.seed),
-        "make_up": not opening,
-    } | parameters(stage)
-    for statement in (_CLOSE_SURPLUS, _REOPEN_CLOSED, _ADD_MISSING):
-        session.execute(statement, {name: values[name] for name in statement.compile().params})
+    _execute(session, _CLOSE_SURPLUS, stage, item_ids)
+    _execute(session, _REOPEN_CLOSED, stage, item_ids, make_up=not opening)
+    _execute(session, _ADD_MISSING, stage, item_ids, make_up=not opening)
+
+
+def close_surplus(session: Session, stage: Stage, item_ids: Sequence[int]) -> None:
+    """Close the items' open slots that they no longer need."""
+    _execute(session, _CLOSE_SURPLUS, stage, item_ids)
+
+
+def _execute(session: Session, statement: TextClause, stage: Stage, item_ids: Sequence[int], **more: object) -> None:
+    values = {"items": list(item_ids), "study_id": stage.study_id, "seed": stage.seed} | parameters(stage) | more
+    session.execute(statement, {name: values[name] for name in statement.compile().params})

@@ -18,6 +18,8 @@ from app.keys import token_sha256
 from app.models.studies import Study
 from app.queue import defer_round_check
 from app.services import filter as unanimity
+from app.services.filter import Stage
+from app.services.protocols import current_protocol
 from app.services.rounds import is_round_complete, reconcile
 
 
@@ -95,10 +97,10 @@ _STORE = text(f"""
             dropped_round = {unanimity.DROPPED_ROUND.format(d=_FIRST_DISSENT, n="(i.votes_0 + i.votes_1 + 1)")}
         FROM stored JOIN dealt USING (trial_id)
         WHERE i.id = dealt.item_id AND stored.slot_id IS NOT NULL AND NOT stored.late AND NOT :excluded
-        RETURNING i.id, i.dropped_round
+        RETURNING i.id, i.first_dissent
     )
     SELECT dealt.trial_id, dealt.item_id, dealt.choice, dealt.left_candidate, i.role, i.answer,
-           stored.trial_id IS NOT NULL AS is_new, counted.dropped_round IS NOT NULL AS dropped
+           stored.trial_id IS NOT NULL AS is_new, counted.first_dissent IS NOT NULL AS is_split
     FROM dealt JOIN items i ON i.id = dealt.item_id
     LEFT JOIN stored ON stored.trial_id = dealt.trial_id LEFT JOIN counted ON counted.id = dealt.item_id
 """)
@@ -187,13 +189,12 @@ def _require_same(session: Session, repeats: dict[int, int]) -> None:
 
 
 def _after_votes(session: Session, assignment: Any, rows: Sequence[Any], *, is_pool_done: bool) -> None:
-    """What votes entail: a dropped item closes its other open slots, a void vote leaves its item in need, and the last
-    vote of a round, which is also the last vote of some assignment, has the worker close it."""
-    dropped = sorted(row.item_id for row in rows if row.dropped)
-    if dropped:
-        session.execute(
-            text("UPDATE slots SET state = 'closed' WHERE item_id = ANY(:items) AND state = 'open'"), {"items": dropped}
-        )
+    """What votes entail: an item that is not unanimous needs fewer further votes, a void vote leaves its item in need,
+    and the last vote of a round, which is also the last vote of some assignment, has the worker close it."""
+    split = sorted(row.item_id for row in rows if row.is_split)
+    if split and assignment.drop != "none":
+        study = session.get_one(Study, assignment.study_id)
+        unanimity.close_surplus(session, Stage.of(study, current_protocol(session, study.id)), split)
     if assignment.excluded:
         voted = sorted(row.item_id for row in rows if row.is_new and row.role == "pool")
         reconcile(session, study=session.get_one(Study, assignment.study_id), item_ids=voted)
