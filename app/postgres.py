@@ -66,7 +66,7 @@ else:  # on macOS a plain fsync stops at the drive's cache
     FIXED["wal_sync_method"] = "fsync_writethrough"
 
 
-class PostgresUnavailable(Exception):  # noqa: N818 - it tells of a state of the world, not of a mistake
+class PostgresUnavailable(Exception):
     """The embedded database cannot be used. The message says why and what to do."""
 
 
@@ -197,7 +197,7 @@ def _run(
     It gets a session of its own, where no Ctrl-C reaches it, and none of the secrets in our environment.
     """
     root, owner = os.geteuid() == 0, data.stat()
-    return subprocess.run(  # noqa: S603 - our own commands, and no shell parses the paths in them
+    return subprocess.run(
         command,
         cwd=data,
         env={"PATH": os.defpath, "LC_ALL": "C", **environment},

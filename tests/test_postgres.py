@@ -210,9 +210,7 @@ def test_users_within_one_process_are_counted_too(home: Path) -> None:
 
 
 def test_a_killed_user_leaves_no_trace(home: Path) -> None:
-    with_child = USER.replace(
-        "    print", "    subprocess.Popen(['sleep', '60'], close_fds=False)\n    print"
-    )
+    with_child = USER.replace("    print", "    subprocess.Popen(['sleep', '20'], close_fds=False)\n    print")
     with User(home, with_child) as killed:
         killed.url()
         os.kill(killed.pid, signal.SIGKILL)
@@ -227,9 +225,9 @@ def test_a_killed_user_leaves_no_trace(home: Path) -> None:
 
 
 def test_ctrl_c_of_the_user_who_started_it_does_not_stop_the_server(home: Path) -> None:
-    with User(home) as first, embedded_postgres(home) as url:
+    with User(home) as first:
         first.url()
-        with connect(url) as connection:
+        with embedded_postgres(home) as url, connect(url) as connection:
             os.killpg(first.pid, signal.SIGINT)
             first.wait()
             assert connection.execute("SELECT 1").fetchone() == (1,)
@@ -275,7 +273,7 @@ def test_a_stale_pid_file_is_no_obstacle(home: Path, left: str) -> None:
         content = (home / "postgres/data/postmaster.pid").read_text()
         os.kill(postmaster(home), signal.SIGKILL)
         wait_for(lambda: not server_lives(home))
-    with subprocess.Popen(["sleep", "60"], user=owner.st_uid if ROOT else None) as foreign:
+    with subprocess.Popen(["sleep", "20"], user=owner.st_uid if ROOT else None) as foreign:
         _, *rest = content.splitlines(keepends=True)
         changed = "".join([f"{foreign.pid}\n", *rest]) if left == "a living process" else ""
         (home / "postgres/data/postmaster.pid").write_text(changed)
@@ -423,9 +421,7 @@ def test_a_cluster_that_cannot_be_made_leaves_nothing_behind(fresh: Path) -> Non
     assert {path.name for path in (fresh / "postgres").iterdir()} == {"server", "users"}
 
 
-def test_a_server_that_does_not_answer_is_not_waited_for_for_ever(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_that_does_not_answer_is_not_waited_for_for_ever(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with embedded_postgres(home):
         pid = postmaster(home)
         os.kill(pid, signal.SIGSTOP)
