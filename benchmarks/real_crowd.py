@@ -1,4 +1,4 @@
-"""A real crowd's votes through the whole system: does the filter keep exactly what it should, and how long does it take?
+"""A real crowd's votes through the whole system: is exactly the right set kept, and how long does it take?
 
 The triplets of `material100/triplets.csv` that have exactly five votes are imported, judged by a simulated crowd that
 replays those votes over HTTP (five rounds, 40 people at a time), and filtered. Kept must be exactly the triplets whose
@@ -49,7 +49,6 @@ def copy_material(folder: Path, limit: int | None) -> Path:
 
 def main(limit: int | None) -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        os.chmod(folder, 0o755)
         settings = Settings(LOOKALIKE_HOME=Path(folder, "home"))
         storage = LocalStorage(settings.images)
         file = read_csv(copy_material(Path(folder), limit))

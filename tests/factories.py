@@ -38,32 +38,34 @@ def make_study(
     seed: int = 1,
     **overrides: object,
 ) -> str:
-    """A study with `items` triplets of small images, every reference its own; returns its slug.
+    """A study with `items` triplets of small images; returns its slug. Up to 80 items have images of their own.
 
     Overrides name protocol fields, a double underscore standing for the dot: assignment__trials=20.
     """
     slug = make_slug()
     settings = {name.replace("__", "."): _toml(value) for name, value in overrides.items()}
     rng = random.Random(slug)
-    checked = [images.check(make_png(rng), name="made") for _ in range(3 * items)]
+    checked = [images.check(make_png(rng), name="made") for _ in range(3 * min(items, 80))]
     with sessions.begin() as session:
         study = studies.create(session, slug=slug, protocol=protocol.load(preset, overrides=settings), seed=seed)
         images.store(session, storage, checked)
         shas = [image.sha256 for image in checked]
+        # The second lap over the images takes other candidates for the same reference, and so on.
+        places = [(number % (len(shas) // 3), number // (len(shas) // 3)) for number in range(items)]
         rows = [
             {
                 "study_id": study.id,
                 "role": "pool",
                 "number": number,
-                "reference": shas[3 * number],
-                "candidate_0": shas[3 * number + 1],
-                "candidate_1": shas[3 * number + 2],
+                "reference": shas[3 * place],
+                "candidate_0": shas[(3 * place + 1 + lap) % len(shas)],
+                "candidate_1": shas[(3 * place + 2 + 2 * lap) % len(shas)],
                 "prompt": f"category {number % 7}",
                 "split": "train",
                 "recorded_0": recorded[number][0] if recorded else None,
                 "recorded_1": recorded[number][1] if recorded else None,
             }
-            for number in range(items)
+            for number, (place, lap) in enumerate(places)
         ]
         session.execute(insert(Item), rows)
     if is_open:

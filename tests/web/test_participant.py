@@ -1,6 +1,6 @@
 """The participant's HTTP contract."""
 
-import time
+import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -9,7 +9,6 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select, text
 
 from app.db import Sessions
-from app.keys import Keys
 from app.models.assignments import Abort, Assignment, Exclusion, Judgment, Trial
 from app.models.items import Item, Slot
 from app.models.studies import Study
@@ -37,7 +36,9 @@ def judgment(trial: int, answer: str = "left", **more: object) -> dict[str, Any]
 
 
 def judge(client: TestClient, url: str, *judgments: dict[str, Any]) -> Any:
-    return client.post(f"{url}/judgments", json={"judgments": list(judgments)})
+    # In ASCII: a lone surrogate can be sent as an escape only.
+    body = json.dumps({"judgments": judgments})
+    return client.post(f"{url}/judgments", content=body, headers={"content-type": "application/json"})
 
 
 @pytest.fixture
@@ -153,7 +154,7 @@ class TestTrials:
         assert body["assignment"] == {"position": 0, "total": 10, "state": "active"}
         assert [trial.get("practice", False) for trial in body["trials"]] == [True] * 2 + [False] * 8
 
-    def test_only_practice_gives_feedback(self, client: TestClient, sessions: Sessions, slug: str) -> None:
+    def test_only_practice_gives_feedback(self, client: TestClient, slug: str) -> None:
         url = enrol(client, slug, "ann")
         for trial in open_trials(client, url):
             body = judge(client, url, judgment(trial["id"])).json()
@@ -281,7 +282,7 @@ class TestJudgments:
             assert (stored.rt_ms is None) == ("rt_ms" in odd)
             assert (stored.timing is None) == ("timing" in odd)
 
-    def test_nan_and_infinity_cost_no_answer(self, client: TestClient, sessions: Sessions, slug: str) -> None:
+    def test_nan_and_infinity_cost_no_answer(self, client: TestClient, slug: str) -> None:
         url = enrol(client, slug, "ann")
         for trial, value in zip(open_trials(client, url), ("NaN", "Infinity", "-Infinity", "1e999"), strict=False):
             body = '{"judgments": [{"trial": %d, "answers": ["left"], "rt_ms": %s, "timing": {"a": %s}}]}'
@@ -325,12 +326,11 @@ class TestEndings:
         for trial in open_trials(client, url):
             judge(client, url, judgment(trial["id"]))
         with sessions.begin() as session:
-            session.execute(
-                text(
-                    "UPDATE assignments SET deadline = now() - interval '1 day', state = 'expired' FROM studies s WHERE s.id = study_id AND s.slug = :slug"
-                ),
-                {"slug": slug},
-            )
+            overdue = text("""
+                UPDATE assignments SET deadline = now() - interval '1 day', state = 'expired'
+                FROM studies s WHERE s.id = study_id AND s.slug = :slug
+            """)
+            session.execute(overdue, {"slug": slug})
         assert client.post(f"{url}/complete").status_code == 200
 
     def test_leaving_voids_the_answers_and_frees_the_slots(
@@ -412,9 +412,7 @@ class TestAborts:
 
 
 class TestNothingTells:
-    def test_images_of_a_trial_have_one_length_and_no_two_the_same_bytes(
-        self, client: TestClient, sessions: Sessions, slug: str
-    ) -> None:
+    def test_images_of_a_trial_have_one_length_and_no_two_the_same_bytes(self, client: TestClient, slug: str) -> None:
         url = enrol(client, slug, "ann")
         for trial in open_trials(client, url):
             images = [client.get(path) for path in trial["images"].values()]
@@ -437,24 +435,9 @@ class TestNothingTells:
         assert len(shapes) == 1
         assert [trial["id"] for trial in trials] == sorted(trial["id"] for trial in trials)
 
-    def test_an_invented_address_is_not_found(self, client: TestClient, keys: Keys) -> None:
+    def test_an_invented_address_is_not_found(self, client: TestClient) -> None:
         for opaque in ("x", "A" * 36, "%00", "é"):
             assert client.get(f"/images/{opaque}").status_code == 404
-
-    def test_unknown_tokens_take_no_less_time(self, client: TestClient, slug: str) -> None:
-        """Both are one look-up by the hash of the token, so nothing can be learnt from the clock; this only sees to it
-        that nobody adds a short cut."""
-        token = enrol(client, slug, "ann").rsplit("/", 1)[1]
-
-        def seconds(path: str) -> float:
-            times = []
-            for _ in range(25):
-                started = time.perf_counter()
-                client.get(path)
-                times.append(time.perf_counter() - started)
-            return sorted(times)[12]
-
-        assert seconds(f"/assignments/{token[::-1]}/trials") > seconds("/nowhere") * 0.5
 
 
 def test_no_page_sets_a_cookie_or_sends_a_referrer(client: TestClient, slug: str) -> None:
