@@ -19,13 +19,19 @@ from tests.factories import make_study
 NO_CHECKS = {"assignment__practice": 0, "assignment__sentinels": 0, "assignment__sentinel_misses_allowed": 0}
 
 
-def sit(sessions: Sessions, keys: Keys, slug: str, name: str) -> int:
-    """One whole sitting of a person who always presses left; returns the number of answers."""
+def sit_down(sessions: Sessions, keys: Keys, slug: str, name: str) -> str | None:
+    """The token of a new assignment; None when there is nothing to judge."""
     try:
         with sessions.begin() as session:
             study = studies.by_slug(session, slug)
-            token = assignments.sign_up(session, keys, study=study, arrival=Arrival("direct", name, name)).token
+            return assignments.sign_up(session, keys, study=study, arrival=Arrival("direct", name, name)).token
     except (Gone, NothingNow):
+        return None
+
+
+def press_left(sessions: Sessions, token: str | None) -> int:
+    """Answer every trial with the left image; returns how many there were."""
+    if token is None:
         return 0
     with sessions() as session:
         trials = assignments.progress(session, assignments.by_token(session, token)).open
@@ -41,7 +47,8 @@ def test_200_clients_race_for_the_last_slots_of_1000_items(
 ) -> None:
     slug = make_study(sessions, storage, items=1000, rounds=1, min_votes=1, assignment__trials=10, **NO_CHECKS)
     with ThreadPoolExecutor(32) as pool:
-        answered = sum(pool.map(lambda n: sit(sessions, keys, slug, f"{slug}-{n}"), range(200)))
+        tokens = pool.map(lambda n: sit_down(sessions, keys, slug, f"{slug}-{n}"), range(200))
+        answered = sum(pool.map(lambda token: press_left(sessions, token), tokens))
     with sessions() as session:
         study = studies.by_slug(session, slug)
         per_item = session.scalars(
@@ -71,8 +78,9 @@ def test_votes_on_the_same_items_at_once_are_all_counted(sessions: Sessions, sto
         assignment__trials=30,
         **NO_CHECKS,
     )
+    tokens = [sit_down(sessions, keys, slug, f"{slug}-{n}") for n in range(8)]
     with ThreadPoolExecutor(8) as pool:
-        answered = list(pool.map(lambda n: sit(sessions, keys, slug, f"{slug}-{n}"), range(8)))
+        answered = list(pool.map(lambda token: press_left(sessions, token), tokens))
     assert answered == [30] * 8
     with sessions() as session:
         study = studies.by_slug(session, slug)
