@@ -49,6 +49,8 @@ def plain_errors() -> Iterator[None]:
     except OperationalError as error:
         err.print(f"[bold red]Error:[/] The database does not answer: {error.orig}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from None
+    except BrokenPipeError:  # the reader, `head` say, has seen enough
+        raise typer.Exit(0) from None
     except OSError as error:
         err.print(f"[bold red]Error:[/] {error}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from None
