@@ -68,7 +68,7 @@ def with_driver(url: str) -> str:
 
 def make_engine(url: str, **options: Any) -> Engine:
     """Lock waits are bounded, so that a forgotten transaction shows as an error and not as a server that hangs."""
-    options = {"pool_size": POOL_SIZE, "max_overflow": 5, "pool_pre_ping": True} | options
+    options = {"pool_size": POOL_SIZE, "max_overflow": 5, "pool_pre_ping": True, "hide_parameters": True} | options
     return create_engine(
         url, connect_args={"options": "-c lock_timeout=30s -c timezone=UTC", "connect_timeout": 10}, **options
     )
