@@ -29,32 +29,33 @@ from app.storage import LocalStorage
 from tests.factories import make_study
 
 CLIENTS = 8
+SITTINGS = 16
+TRIALS = 65
 SECONDS = 10.0
 PORT = 8598
 
 
 @contextmanager
-def seated(sessions: Sessions, keys: Keys, storage: LocalStorage) -> Iterator[list[tuple[str, list[int]]]]:
-    """A fresh study with one assignment per client: its token and its trials."""
+def seated(sessions: Sessions, keys: Keys, storage: LocalStorage) -> Iterator[list[list[tuple[str, int]]]]:
+    """A fresh study with sittings enough for every client: per client, the (token, trial) of every vote to come."""
     slug = make_study(
         sessions,
         storage,
-        items=9_000,
-        assignment__trials=1000,
+        items=CLIENTS * SITTINGS * TRIALS,
+        assignment__trials=TRIALS,
         assignment__practice=0,
         assignment__sentinels=0,
         assignment__sentinel_misses_allowed=0,
     )
-    seats = []
-    for client in range(CLIENTS):
-        name = f"{slug}-{client}"
+    votes: list[list[tuple[str, int]]] = [[] for _ in range(CLIENTS)]
+    for sitting in range(CLIENTS * SITTINGS):
+        name = f"{slug}-{sitting}"
         with sessions.begin() as session:
             study = studies.by_slug(session, slug)
             token = assignments.sign_up(session, keys, study=study, arrival=Arrival("direct", name, name)).token
-        with sessions() as session:
-            trials = [trial.id for trial in assignments.progress(session, assignments.by_token(session, token)).open]
-        seats.append((token, trials))
-    yield seats
+            trials = assignments.progress(session, assignments.by_token(session, token)).open
+        votes[sitting % CLIENTS] += [(token, trial.id) for trial in trials]
+    yield votes
 
 
 def rate(store: Callable[[int], Iterator[None]]) -> float:
@@ -86,7 +87,7 @@ def main() -> None:
 
                 def bare(client: int) -> Iterator[None]:
                     with psycopg.connect(conninfo) as connection:
-                        for trial in seats[client][1]:
+                        for _, trial in seats[client]:
                             connection.execute(
                                 "WITH j AS (INSERT INTO judgments (trial_id, question, choice, slot_id, late, suspect) "
                                 "SELECT id, 0, 1, slot_id, false, false FROM trials WHERE id = %s RETURNING slot_id) "
@@ -100,8 +101,7 @@ def main() -> None:
             with seated(sessions, keys, storage) as seats:
 
                 def service(client: int) -> Iterator[None]:
-                    token, trials = seats[client]
-                    for trial in trials:
+                    for token, trial in seats[client]:
                         with sessions.begin() as session:
                             judgments.record(session, token=token, answers=[Answer(trial, "left", timing={})])
                         yield
@@ -113,9 +113,8 @@ def main() -> None:
                 wait_until_serving(base, children)
 
                 def over_http(client: int) -> Iterator[None]:
-                    token, trials = seats[client]
                     with httpx.Client(base_url=base) as http:
-                        for trial in trials:
+                        for token, trial in seats[client]:
                             body = {"judgments": [{"trial": trial, "answers": ["left"], "rt_ms": 500, "timing": {}}]}
                             http.post(f"/assignments/{token}/judgments", json=body).raise_for_status()
                             yield
