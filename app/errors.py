@@ -8,7 +8,8 @@ LookalikeError                 a sentence for a human and an HTTP status
 │   ├── AnswerConflict  409    a different second answer to the same question
 │   ├── Unanswered      409    completion asked for too early
 │   └── NothingNow      409    nothing to judge at this moment; carries Retry-After
-├── Gone                410    closed, finished or withdrawn
+├── Gone                410    closed or finished
+│   └── Withdrawn       410    the person has left the study
 ├── TooLarge            413
 └── Unavailable         503    database, storage or disk
 """
@@ -68,6 +69,13 @@ class NothingNow(Conflict):
 class Gone(LookalikeError):
     status = 410
     title = "This study has ended"
+
+
+class Withdrawn(Gone):
+    title = "You have left this study"
+
+    def __init__(self) -> None:
+        super().__init__("Your answers are not used. Thank you for your time.")
 
 
 class TooLarge(LookalikeError):

@@ -5,7 +5,6 @@ from contextlib import ExitStack, asynccontextmanager
 
 from anyio import to_thread
 from fastapi import FastAPI, Request, Response
-from starlette.staticfiles import StaticFiles
 
 from app.db import POOL_SIZE, open_sessions
 from app.keys import load_keys
@@ -13,6 +12,7 @@ from app.paths import STATIC
 from app.settings import Settings
 from app.storage import LocalStorage
 from app.web import participant
+from app.web.assets import Assets
 from app.web.deps import Resources
 from app.web.limits import MAX_BODY, DefaultHeaders, Places
 from app.web.pages import MessagePage, render
@@ -52,5 +52,5 @@ def create_app(settings: Settings) -> FastAPI:
 
     add_error_handlers(app)
     app.include_router(participant.router)
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.mount("/static", Assets(directory=STATIC), name="static")
     return app

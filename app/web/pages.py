@@ -1,14 +1,15 @@
 """The participant's pages: one typed context each."""
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from functools import cache
+from typing import ClassVar, Literal
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from fastapi.templating import Jinja2Templates
 from markupsafe import Markup
 
-from app.paths import TEMPLATES
+from app.paths import STATIC, TEMPLATES
 
 templates = Jinja2Templates(directory=TEMPLATES)
 
@@ -44,6 +45,16 @@ class TrialsPage(Page):
     instructions: Markup
     thanks: Markup
 
+    @property
+    def modules(self) -> list[str]:
+        """The scripts, so that the browser fetches them side by side and not one import after the other."""
+        return _trial_modules()
+
+
+@cache
+def _trial_modules() -> list[str]:
+    return sorted(path.relative_to(STATIC).as_posix() for path in (STATIC / "js" / "trials").glob("*.js"))
+
 
 @dataclass(frozen=True)
 class ThanksPage(Page):
@@ -55,11 +66,21 @@ class ThanksPage(Page):
 
 
 @dataclass(frozen=True)
+class Retry:
+    """The request that may succeed a little later, so that one click repeats it as it was."""
+
+    method: Literal["get", "post"]
+    action: str
+    fields: dict[str, str]
+
+
+@dataclass(frozen=True)
 class MessagePage(Page):
-    """One thing to say: an error, or that there is nothing to do."""
+    """One thing to say: an error, or that there is nothing to do. Written by us, so in our language."""
 
     template = "participant/message.html"
     message: str
+    retry: Retry | None = None
 
 
 def render(request: Request, page: Page, *, status: int = 200) -> HTMLResponse:

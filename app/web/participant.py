@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from markupsafe import Markup
 
-from app.errors import BadInput, Gone, TooLarge
+from app.errors import BadInput, TooLarge, Withdrawn
 from app.recruiters import direct
 from app.services import assignments, judgments, people, studies, trials
 from app.services.judgments import Answer
@@ -44,7 +44,10 @@ async def read_fields(request: Request) -> dict[str, str]:
         if not isinstance(body, dict):
             raise BadInput("The body must be a JSON object.")
         return {str(name): _as_text(value) for name, value in body.items() if value is not None}
-    return {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
+    fields = {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
+    # Kept for the page that offers to send the form again.
+    request.state.fields = fields
+    return fields
 
 
 def _as_text(value: object) -> str:
@@ -104,10 +107,10 @@ def sign_up(
 @router.post("/studies/{slug}/decline")
 def decline(request: Request, slug: str, session: SessionDep) -> Response:
     """Say no. Nothing is stored."""
-    protocol = current_protocol(session, studies.by_slug(session, slug).id)
+    studies.by_slug(session, slug)
     message = "You decided not to take part. Nothing was stored; you can close this page."
     if is_form(request):
-        return render(request, MessagePage(title="Thank you", message=message, language=protocol.language))
+        return render(request, MessagePage(title="Thank you", message=message))
     return JSONResponse({"detail": message})
 
 
@@ -116,7 +119,7 @@ def assignment_page(request: Request, token: str, session: SessionDep) -> Respon
     """The page for where this assignment stands."""
     assignment = assignments.by_token(session, token)
     if assignment.state == "withdrawn":
-        raise Gone("You have left this study. Your answers are not used.")
+        raise Withdrawn
     protocol = protocol_version(session, assignment.study_id, assignment.protocol_version)
     thanks = Markup(to_html(protocol.thanks))  # noqa: S704 - sanitised
     if assignment.state == "completed":
@@ -147,7 +150,7 @@ def list_trials(token: str, session: SessionDep, resources: ResourcesDep) -> Tri
     """The trials still unanswered, in order."""
     assignment = assignments.by_token(session, token)
     if assignment.state == "withdrawn":
-        raise Gone("You have left this study.")
+        raise Withdrawn
     protocol = protocol_version(session, assignment.study_id, assignment.protocol_version)
     progress = assignments.progress(session, assignment)
     return Trials(

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from app.errors import LookalikeError
 from app.web.limits import MAX_BODY
-from app.web.pages import MessagePage, render
+from app.web.pages import MessagePage, Retry, render
 
 log = structlog.get_logger()
 
@@ -31,11 +31,19 @@ def respond(
     request: Request, *, status: int, title: str, message: str, details: dict[str, object], headers: dict[str, str]
 ) -> Response:
     if wants_page(request):
-        page = render(request, MessagePage(title=title, message=message), status=status)
+        retry = _retry(request) if "Retry-After" in headers else None
+        page = render(request, MessagePage(title=title, message=message, retry=retry), status=status)
         page.headers.update(headers)
         return page
     body = {"type": "about:blank", "title": title, "status": status, "detail": message} | details
     return JSONResponse(body, status_code=status, headers=headers, media_type="application/problem+json")
+
+
+def _retry(request: Request) -> Retry:
+    """This very request. The fields of a form are those the route has read."""
+    if request.method == "POST":
+        return Retry("post", request.url.path, getattr(request.state, "fields", {}))
+    return Retry("get", request.url.path, dict(request.query_params))
 
 
 def add_error_handlers(app: FastAPI) -> None:
