@@ -58,8 +58,8 @@ async function answer(address, options) {
   let response;
   try {
     response = await fetch(address, { ...options, headers, signal: AbortSignal.timeout(TIMEOUT_MS) });
-  } catch (cause) {
-    throw new Unreachable('The request did not get through.', { cause });
+  } catch {
+    throw new Unreachable('The request did not get through.');
   }
   if (response.ok) return response;
   if (response.status >= 500 || MAY_PASS.includes(response.status)) {
@@ -73,7 +73,7 @@ async function answer(address, options) {
 async function body(response, kind) {
   try {
     return await response[kind]();
-  } catch (cause) {
-    throw new Unreachable('The answer broke off.', { cause });
+  } catch {
+    throw new Unreachable('The answer broke off.');
   }
 }

@@ -12,8 +12,8 @@ const listeners = new Set();
 
 /** No answer, or one that says nothing about the request: worth repeating. */
 export class Unreachable extends Error {
-  constructor(message, { retryAfterMs = 0, cause } = {}) {
-    super(message, { cause });
+  constructor(message, { retryAfterMs = 0 } = {}) {
+    super(message);
     this.retryAfterMs = retryAfterMs;
   }
 }

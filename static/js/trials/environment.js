@@ -20,11 +20,7 @@ export async function measureEnvironment() {
 }
 
 function browserFamily(userAgent) {
-  const engine = [
-    ['Firefox', /Firefox|FxiOS/],
-    ['Edge', /Edg/],
-    ['Chrome', /Chrome|CriOS|Chromium/],
-    ['Safari', /Safari/],
-  ].find(([, pattern]) => pattern.test(userAgent));
-  return `${engine?.[0] ?? 'other'} ${/Mobi/.test(userAgent) ? 'mobile' : 'desktop'}`;
+  const marks = { Firefox: /Firefox|FxiOS/, Edge: /Edg/, Chrome: /Chrome|CriOS|Chromium/, Safari: /Safari/ };
+  const family = Object.keys(marks).find((name) => marks[name].test(userAgent)) ?? 'other';
+  return `${family} ${/Mobi/.test(userAgent) ? 'mobile' : 'desktop'}`;
 }

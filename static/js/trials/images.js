@@ -3,7 +3,7 @@ import { imageBytes } from './api.js';
 import { untilAnswered } from './connection.js';
 
 /** About half a minute: after that it is this image that does not come, not the network. */
-const TRIES = 7;
+const TRIES = 8;
 
 /**
  * The image behind an address, decoded: inserting it paints it in the same frame.

@@ -61,7 +61,7 @@ export class Outbox {
 
   /** Resolves when nothing is left to send. */
   async drained() {
-    if (this.size) await new Promise((resolve) => this.#untilDrained.push(resolve));
+    if (this.size) await new Promise((resolve) => this.#untilDrained.push(() => resolve(null)));
   }
 
   /** Give up everything that is left: nobody wants it any more. */

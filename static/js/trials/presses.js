@@ -21,6 +21,7 @@ addEventListener('pointerdown', (event) => (pointerDown = event), { capture: tru
  */
 export function onePress(choices, { isPossible, signal }) {
   return new Promise((resolve) => {
+    if (signal.aborted) return;
     const over = new AbortController();
     const listen = { signal: over.signal };
     signal.addEventListener('abort', () => over.abort(), listen);

@@ -12,12 +12,9 @@ import { onePress } from './presses.js';
 const TOO_EARLY_MS = 100;
 
 const view = document.getElementById('two-afc');
-const triplet = /** @type {HTMLElement} */ (view.querySelector('.triplet'));
-const places = {
-  reference: view.querySelector('.reference'),
-  left: view.querySelector('button.left'),
-  right: view.querySelector('button.right'),
-};
+const find = (selector) => /** @type {HTMLElement} */ (view.querySelector(selector));
+const triplet = find('.triplet');
+const places = { reference: find('.reference'), left: find('button.left'), right: find('button.right') };
 const choices = [
   { value: 'left', button: places.left, keys: ['ArrowLeft', 'f', 'F', 'KeyF'] },
   { value: 'right', button: places.right, keys: ['ArrowRight', 'j', 'J', 'KeyJ'] },
@@ -30,13 +27,13 @@ const choices = [
  * @returns {Promise<Triplet>} all of its images, decoded
  */
 export async function load(trial) {
-  const names = Object.keys(places);
-  const images = await Promise.all(names.map((name) => decodedImage(trial.images[name])));
-  const loaded = Object.fromEntries(names.map((name, place) => [name, images[place]]));
-  // The buttons carry the candidates' names.
-  loaded.reference.alt = 'Reference image';
-  loaded.left.alt = loaded.right.alt = '';
-  return loaded;
+  const [reference, left, right] = await Promise.all(
+    ['reference', 'left', 'right'].map((name) => decodedImage(trial.images[name])),
+  );
+  reference.alt = 'Reference image';
+  // The buttons around them carry their names.
+  left.alt = right.alt = '';
+  return { reference, left, right };
 }
 
 /**
