@@ -10,13 +10,7 @@ from playwright.sync_api import Route, expect
 from app.db import Sessions
 from app.storage import LocalStorage
 from tests.browser.conftest import PHONE, Sittings
-from tests.browser.participant import (
-    Participant,
-    Side,
-    stored_aborts,
-    stored_assignments,
-    stored_trials,
-)
+from tests.browser.participant import Participant, Side, stored_aborts, stored_assignments, stored_trials
 from tests.factories import make_study
 
 SIDES: list[Side] = ["left", "right", "right", "left", "right", "left", "left", "right"]
@@ -36,6 +30,20 @@ def study(sessions: Sessions, storage: LocalStorage) -> str:
     )
 
 
+@pytest.fixture
+def short_study(sessions: Sessions, storage: LocalStorage) -> str:
+    """One practice trial, then four."""
+    return make_study(
+        sessions,
+        storage,
+        items=8,
+        assignment__trials=3,
+        assignment__practice=1,
+        assignment__sentinels=1,
+        assignment__sentinel_misses_allowed=0,
+    )
+
+
 def assert_stored_once(sessions: Sessions, study: str, sides: Sequence[Side]) -> None:
     trials = stored_trials(sessions, study)
     assert [trial.side for trial in trials] == list(sides)
@@ -45,6 +53,10 @@ def assert_stored_once(sessions: Sessions, study: str, sides: Sequence[Side]) ->
 
 def assert_completed(sessions: Sessions, study: str, code: str) -> None:
     assert [(state, stored) for state, stored, _ in stored_assignments(sessions, study)] == [("completed", code)]
+
+
+def stored_votes(sessions: Sessions, study: str) -> list[Side]:
+    return [trial.side for trial in stored_trials(sessions, study) if trial.side]
 
 
 def test_by_keyboard_alone(sittings: Sittings, sessions: Sessions, study: str) -> None:
@@ -128,10 +140,6 @@ def test_a_reload_in_the_middle_with_answers_unsent(sittings: Sittings, sessions
     sittings.forgive("net::ERR_FAILED")
 
 
-def stored_votes(sessions: Sessions, study: str) -> list[Side]:
-    return [trial.side for trial in stored_trials(sessions, study) if trial.side]
-
-
 def test_the_network_away_for_ten_seconds(sittings: Sittings, sessions: Sessions, study: str) -> None:
     ada = sittings.participant()
     ada.start(study)
@@ -157,31 +165,32 @@ def test_the_network_away_for_ten_seconds(sittings: Sittings, sessions: Sessions
     sittings.forgive("net::ERR_INTERNET_DISCONNECTED")
 
 
-def test_a_second_tab_changes_nothing_that_was_answered(sittings: Sittings, sessions: Sessions, study: str) -> None:
+def test_a_second_tab_changes_nothing_that_was_answered(
+    sittings: Sittings, sessions: Sessions, short_study: str
+) -> None:
     ada = sittings.participant()
-    ada.start(study)
-    ada.practise(2)
+    ada.start(short_study)
+    ada.practise(1)
     other = Participant(sittings.new_page(ada.context))
     other.page.goto(ada.page.url)
-    for number, side in enumerate(SIDES[:4], start=3):
+    other.await_trial(2)
+    for number, side in enumerate(SIDES[:2], start=2):
         ada.await_trial(number)
         ada.press(side)
-    ada.await_trial(7)
-    # The other tab still shows the first of them: two answers are the same again, two are different and dropped.
-    for number, side in enumerate(["left", "right", "left", "right"], start=3):
-        other.await_trial(number)
-        other.press("left" if side == "left" else "right")
-    for number, side in enumerate(SIDES[4:], start=7):
+    ada.await_trial(4)
+    # The other tab still shows them. One answer is the same again, one is different and dropped.
+    assert SIDES[:2] == ["left", "right"]
+    for number, side in enumerate([*SIDES[:1], *SIDES[:1], *SIDES[2:4]], start=2):
         other.await_trial(number)
         other.press(side)
     code = other.completion_code()
     # And the first tab goes on as if nothing had happened.
-    for number in range(7, 11):
+    for number in (4, 5):
         ada.await_trial(number)
         ada.press("left")
     assert ada.completion_code() == code
-    assert_completed(sessions, study, code)
-    assert_stored_once(sessions, study, ["left", "left", *SIDES])
+    assert_completed(sessions, short_study, code)
+    assert_stored_once(sessions, short_study, ["left", *SIDES[:4]])
     sittings.forgive("status of 409")
 
 
@@ -222,25 +231,23 @@ def test_one_press_is_one_vote(sittings: Sittings, sessions: Sessions, study: st
     assert inputs == ["ArrowLeft", "f", "mouse", "Space", "Enter"]
 
 
-def test_without_local_storage(sittings: Sittings, sessions: Sessions, study: str) -> None:
+def test_without_local_storage(sittings: Sittings, sessions: Sessions, short_study: str) -> None:
     ada = sittings.participant()
     ada.page.add_init_script(
         "Object.defineProperty(window, 'localStorage', {get() { throw new DOMException('no', 'SecurityError') }})"
     )
-    ada.start(study)
-    ada.practise(2)
-    for number, side in enumerate(SIDES, start=3):
+    ada.start(short_study)
+    ada.practise(1)
+    for number, side in enumerate(SIDES[:4], start=2):
         ada.await_trial(number)
         ada.press(side)
-    assert_completed(sessions, study, ada.completion_code())
-    assert_stored_once(sessions, study, ["left", "left", *SIDES])
+    assert_completed(sessions, short_study, ada.completion_code())
+    assert_stored_once(sessions, short_study, ["left", *SIDES[:4]])
 
 
-def test_nonsense_in_local_storage(sittings: Sittings, sessions: Sessions, study: str) -> None:
+def test_nonsense_in_local_storage(sittings: Sittings, sessions: Sessions, short_study: str) -> None:
     ada = sittings.participant()
-    ada.start(study)
-    ada.practise(2)
-    ada.await_trial(3)
+    ada.start(short_study)
     kept = f"lookalike.answer.{ada.token}."
     ada.page.evaluate(
         "(kept) => { for (const [name, value] of kept) localStorage.setItem(name, value) }",
@@ -251,11 +258,12 @@ def test_nonsense_in_local_storage(sittings: Sittings, sessions: Sessions, study
         ],
     )
     ada.page.reload()
-    for number, side in enumerate(SIDES, start=3):
+    ada.practise(1)
+    for number, side in enumerate(SIDES[:4], start=2):
         ada.await_trial(number)
         ada.press(side)
-    assert_completed(sessions, study, ada.completion_code())
-    assert_stored_once(sessions, study, ["left", "left", *SIDES])
+    assert_completed(sessions, short_study, ada.completion_code())
+    assert_stored_once(sessions, short_study, ["left", *SIDES[:4]])
     sittings.forgive("status of 422")
 
 
@@ -289,9 +297,9 @@ def test_an_image_that_cannot_be_decoded_comes_again_at_the_end(
     assert stored_aborts(sessions, study) == [(1, "decode")]
 
 
-def test_leaving(sittings: Sittings, sessions: Sessions, study: str) -> None:
+def test_leaving(sittings: Sittings, sessions: Sessions, short_study: str) -> None:
     ada = sittings.participant()
-    ada.start(study)
+    ada.start(short_study)
     ada.practise(1)
     ada.await_trial(2)
     leave = ada.page.get_by_role("button", name="Leave the study")
@@ -300,16 +308,16 @@ def test_leaving(sittings: Sittings, sessions: Sessions, study: str) -> None:
     leave.click()
     ada.page.get_by_role("dialog").get_by_role("button", name="Leave the study").click()
     expect(ada.page.get_by_role("heading", name="You have left this study")).to_be_visible()
-    assert [state for state, _, _ in stored_assignments(sessions, study)] == ["withdrawn"]
+    assert [state for state, _, _ in stored_assignments(sessions, short_study)] == ["withdrawn"]
     sittings.forgive("status of 410")
 
 
-def test_the_environment_is_reported(sittings: Sittings, sessions: Sessions, study: str) -> None:
+def test_the_environment_is_reported(sittings: Sittings, sessions: Sessions, short_study: str) -> None:
     ada = sittings.participant()
     with ada.page.expect_response("**/environment") as reported:
-        ada.start(study)
+        ada.start(short_study)
     assert reported.value.status == 204
-    [(_, _, environment)] = stored_assignments(sessions, study)
+    [(_, _, environment)] = stored_assignments(sessions, short_study)
     assert environment is not None
     assert environment["viewport"] == [1280, 800]
     assert 20 <= float(str(environment["refresh_rate_hz"])) <= 250

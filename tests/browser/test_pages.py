@@ -31,8 +31,7 @@ def assert_accessible(page: Page, axe: str) -> None:
     assert serious == [], page.url
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("device", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize(("device", "theme"), [(DESKTOP, "light"), (PHONE, "dark")], ids=["desktop", "phone"])
 def test_every_page_is_accessible(
     sittings: Sittings, sessions: Sessions, storage: LocalStorage, axe: str, theme: str, device: dict[str, Any]
 ) -> None:
