@@ -15,9 +15,10 @@ from app.web.pages import MessagePage, Retry, render
 
 log = structlog.get_logger()
 
-
 _HTTP_MESSAGES = {
     HTTPStatus.NOT_FOUND: "There is no such page.",
+    # The address of a form, opened by hand: it has none of what the form sent.
+    HTTPStatus.METHOD_NOT_ALLOWED: "This address is not a page. Please open the link that you were given once more.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"A request holds at most {MAX_BODY // 1024} kB.",
 }
 

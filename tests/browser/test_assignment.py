@@ -128,9 +128,10 @@ def test_a_reload_in_the_middle_with_answers_unsent(sittings: Sittings, sessions
         ada.await_trial(number)
         ada.click(side)
     ada.await_trial(6)
-    assert len(stored_votes(sessions, study)) == 2
-    ada.context.unroute("**/judgments")
     ada.page.reload()
+    ada.await_trial(6)
+    assert stored_votes(sessions, study) == ["left", "left"]
+    ada.context.unroute("**/judgments")
     for number, side in enumerate(SIDES[3:], start=6):
         ada.await_trial(number)
         ada.click(side)
@@ -229,6 +230,43 @@ def test_one_press_is_one_vote(sittings: Sittings, sessions: Sessions, study: st
     assert stored_votes(sessions, study) == ["left", "left", "left", "left", "right", "left", "right"]
     inputs = [trial.input for trial in stored_trials(sessions, study)[2:7]]
     assert inputs == ["ArrowLeft", "f", "mouse", "Space", "Enter"]
+
+
+# What every frame has painted, noted once it is painted.
+_WATCH_FRAMES = """() => {
+  window.frames_seen = [];
+  const note = () => {
+    const images = [...document.querySelectorAll('.triplet img')];
+    window.frames_seen.push(JSON.stringify([
+      document.getElementById('progress-count').textContent,
+      getComputedStyle(document.querySelector('.triplet')).visibility,
+      images.map((image) => image.src),
+      images.map((image) => Object.values(image.getBoundingClientRect().toJSON())),
+    ]));
+    requestAnimationFrame(afterPaint);
+  };
+  const channel = new MessageChannel();
+  channel.port1.onmessage = note;
+  const afterPaint = () => channel.port2.postMessage(null);
+  afterPaint();
+}"""
+
+
+def test_one_frame_shows_one_trial_and_the_next_frame_the_next(sittings: Sittings, short_study: str) -> None:
+    ada = sittings.participant()
+    ada.start(short_study)
+    ada.practise(1)
+    ada.await_trial(2)
+    ada.page.evaluate(_WATCH_FRAMES)
+    for number, side in enumerate(SIDES[:3], start=2):
+        ada.await_trial(number)
+        ada.press(side)
+    ada.await_trial(5)
+    frames = [json.loads(frame) for frame in dict.fromkeys(ada.page.evaluate("window.frames_seen"))]
+    assert [count for count, *_ in frames] == [f"Trial {number} of 5" for number in range(2, 6)]
+    assert {visibility for _, visibility, *_ in frames} == {"visible"}
+    assert len({source for _, _, sources, _ in frames for source in sources}) == 4 * 3
+    assert all(places == frames[0][3] for *_, places in frames)
 
 
 def test_without_local_storage(sittings: Sittings, sessions: Sessions, short_study: str) -> None:
