@@ -23,7 +23,8 @@ class Page:
 
 @dataclass(frozen=True)
 class ConsentPage(Page):
-    """Consent and instructions. `fields` are the recruiter's, handed on by the form."""
+    """Consent and instructions. `fields` are the recruiter's, handed on by the form; `touch` says whether a touch
+    screen will do."""
 
     template = "participant/consent.html"
     slug: str
@@ -32,6 +33,7 @@ class ConsentPage(Page):
     ethics: str
     minutes: int
     trials: int
+    touch: bool
     fields: dict[str, str]
 
 

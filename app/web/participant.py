@@ -75,6 +75,7 @@ def consent_page(request: Request, slug: str, session: SessionDep, resources: Re
         ethics=protocol.ethics,
         minutes=protocol.assignment.minutes,
         trials=protocol.assignment.trials + protocol.assignment.practice + protocol.assignment.sentinels,
+        touch=protocol.screening.touch,
         fields={"participant": arrival.participant},
     )
     return render(request, page)

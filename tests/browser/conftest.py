@@ -4,10 +4,10 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
 from tests.browser.participant import Participant
@@ -21,7 +21,7 @@ DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
 PHONE: dict[str, Any] = {"viewport": {"width": 375, "height": 667}, "has_touch": True, "is_mobile": True}
 
 
-def missing(what: str) -> None:
+def missing(what: str) -> NoReturn:
     """A developer may do without; the project's own run may not."""
     if os.environ.get("CI") == "true":
         pytest.fail(what)
@@ -70,9 +70,13 @@ class Sittings:
 
     def new_page(self, context: BrowserContext) -> Page:
         page = context.new_page()
-        page.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
+        page.on("console", self._on_console)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         return page
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.errors.append(message.text)
 
     def forgive(self, text: str) -> None:
         """Drop the errors that the test has provoked."""

@@ -12,7 +12,7 @@ from app.storage import LocalStorage
 from tests.browser.conftest import DESKTOP, PHONE, Sittings
 from tests.factories import make_study
 
-SMALL = {
+SMALL: dict[str, Any] = {
     "assignment__trials": 2,
     "assignment__practice": 1,
     "assignment__sentinels": 0,

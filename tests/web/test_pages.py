@@ -1,5 +1,7 @@
 """The participant's pages as their contexts say them."""
 
+from typing import Any
+
 from fastapi.testclient import TestClient
 
 from app.db import Sessions
@@ -11,9 +13,14 @@ from tests.factories import make_study
 BROWSER = {"Accept": "text/html,*/*;q=0.8"}
 
 
+def page_of(response: Any) -> Any:
+    """The page context that a template was rendered with."""
+    return response.context["page"]
+
+
 def test_consent_says_how_long_it_takes(client: TestClient, sessions: Sessions, storage: LocalStorage) -> None:
     study = make_study(sessions, storage, assignment__trials=20, assignment__practice=3, assignment__sentinels=4)
-    page = client.get(f"/studies/{study}?participant=ada", headers=BROWSER).context["page"]
+    page = page_of(client.get(f"/studies/{study}?participant=ada", headers=BROWSER))
     assert isinstance(page, ConsentPage)
     assert (page.minutes, page.trials) == (8, 27)
     assert page.fields == {"participant": "ada"}
@@ -27,7 +34,7 @@ def test_a_refused_form_can_be_sent_again(client: TestClient, sessions: Sessions
     response = client.post(f"/studies/{study}/assignments", data=fields, headers=BROWSER)
     assert response.status_code == 409
     assert response.headers["Retry-After"]
-    page = response.context["page"]
+    page = page_of(response)
     assert isinstance(page, MessagePage)
     assert page.retry == Retry("post", f"/studies/{study}/assignments", fields)
 
@@ -40,7 +47,7 @@ def test_what_will_not_change_cannot_be_tried_again(
         studies.close(session, slug=study)
     response = client.get(f"/studies/{study}", headers=BROWSER)
     assert response.status_code == 410
-    assert response.context["page"].retry is None
+    assert page_of(response).retry is None
 
 
 def test_programs_get_a_problem_document_instead(client: TestClient, sessions: Sessions, storage: LocalStorage) -> None:
@@ -55,11 +62,11 @@ def test_programs_get_a_problem_document_instead(client: TestClient, sessions: S
 def test_whoever_has_left_is_told_so(client: TestClient, sessions: Sessions, storage: LocalStorage) -> None:
     study = make_study(sessions, storage)
     url = client.post(f"/studies/{study}/assignments", json={"participant": "ada", "consent": True}).json()["url"]
-    assert isinstance(client.get(url, headers=BROWSER).context["page"], TrialsPage)
+    assert isinstance(page_of(client.get(url, headers=BROWSER)), TrialsPage)
     assert client.post(f"{url}/withdraw", json={}).status_code == 204
     response = client.get(url, headers=BROWSER)
     assert response.status_code == 410
-    assert response.context["page"].title == "You have left this study"
+    assert page_of(response).title == "You have left this study"
 
 
 def test_the_trials_page_names_scripts_that_exist(
@@ -67,7 +74,7 @@ def test_the_trials_page_names_scripts_that_exist(
 ) -> None:
     study = make_study(sessions, storage)
     url = client.post(f"/studies/{study}/assignments", json={"participant": "ada", "consent": True}).json()["url"]
-    modules = client.get(url, headers=BROWSER).context["page"].modules
+    modules = page_of(client.get(url, headers=BROWSER)).modules
     assert "js/trials/main.js" in modules
     for module in modules:
         response = client.get(f"/static/{module}")
