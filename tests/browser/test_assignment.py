@@ -340,6 +340,9 @@ def test_leaving(sittings: Sittings, sessions: Sessions, short_study: str) -> No
     ada.start(short_study)
     ada.practise(1)
     ada.await_trial(2)
+    other = Participant(sittings.new_page(ada.context))
+    other.page.goto(ada.page.url)
+    other.await_trial(2)
     leave = ada.page.get_by_role("button", name="Leave the study")
     leave.click()
     ada.page.get_by_role("button", name="Stay").click()
@@ -347,6 +350,11 @@ def test_leaving(sittings: Sittings, sessions: Sessions, short_study: str) -> No
     ada.page.get_by_role("dialog").get_by_role("button", name="Leave the study").click()
     expect(ada.page.get_by_role("heading", name="You have left this study")).to_be_visible()
     assert [state for state, _, _ in stored_assignments(sessions, short_study)] == ["withdrawn"]
+    other.press("left")
+    expect(other.page.get_by_text("You have left this study")).to_be_visible()
+    expect(other.page.locator("#stage")).to_have_count(0)
+    assert stored_votes(sessions, short_study) == ["left"]
+    assert other.page.evaluate("localStorage.length") == 0
     sittings.forgive("status of 410")
 
 

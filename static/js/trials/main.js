@@ -37,10 +37,14 @@ function end(error) {
 
 function explain(error) {
   if (error instanceof Refused && [403, 404, 410].includes(error.status)) {
-    return { title: error.problem.title, text: error.message };
+    return { title: error.problem.title, text: error.message, isWorthReloading: false };
   }
   console.error(error);
-  return { title: 'Something went wrong', text: 'Please reload the page: it goes on where you were.' };
+  return {
+    title: 'Something went wrong',
+    text: 'Please reload the page: it goes on where you were.',
+    isWorthReloading: true,
+  };
 }
 
 async function leave() {

@@ -17,10 +17,11 @@ export function showThanks(code) {
   replaceStage(thanks);
 }
 
-/** @param {{title: string, text: string}} what */
-export function showMessage({ title, text }) {
+/** @param {{title: string, text: string, isWorthReloading: boolean}} what */
+export function showMessage({ title, text, isWorthReloading }) {
   message.querySelector('h1').textContent = title;
   message.querySelector('p').textContent = text;
+  message.querySelector('form').hidden = !isWorthReloading;
   replaceStage(message);
 }
 
