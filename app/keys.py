@@ -50,8 +50,9 @@ class Keys:
         return urlsafe_b64encode(digest).decode().rstrip("=")
 
     def completion_code(self, assignment_id: int) -> str:
-        """Eight characters that a participant can read aloud."""
-        return b32encode(hmac.digest(self._code, str(assignment_id).encode(), "sha256")).decode()[:8]
+        """Eight characters to read aloud: base32 with digits in place of the letters O and I."""
+        digest = hmac.digest(self._code, str(assignment_id).encode(), "sha256")
+        return b32encode(digest).decode()[:8].translate(str.maketrans("OI", "89"))
 
     def lookup(self, *parts: str) -> bytes:
         """The keyed hash by which a recruiter's id is found again (32 bytes)."""

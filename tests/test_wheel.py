@@ -28,8 +28,9 @@ def test_the_wheel_runs_the_demo_in_an_empty_environment(tmp_path: Path) -> None
     installed = run(tmp_path / "empty/bin/pip", "list", "--format=json")
     assert "torch" not in {package["name"] for package in json.loads(installed)}
 
-    command = (tmp_path / "empty/bin/lookalike", "demo", "--exit-when-done", "--home", "home", "--port", str(free_port()))
-    assert "triplets that everybody sees alike" in " ".join(run(*command).split())
+    lookalike = tmp_path / "empty/bin/lookalike"
+    said = run(lookalike, "demo", "--exit-when-done", "--home", "home", "--port", str(free_port()))
+    assert "triplets that everybody sees alike" in " ".join(said.split())
     with (tmp_path / "home/exports/demo-1/data.csv").open() as lines:
         kept = list(csv.DictReader(lines))
     assert 20 < len(kept) < 96

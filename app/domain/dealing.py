@@ -1,4 +1,8 @@
-"""Which candidate stands on which side, and in which order an assignment shows its trials."""
+"""Which candidate stands on which side, and in which order an assignment shows its trials.
+
+Sides and draw keys are made in Postgres, for all slots of a round at once (`services/filter.py`); here they are said so
+that people can read them, and a test sees to it that both say the same.
+"""
 
 import hashlib
 import random
@@ -36,11 +40,6 @@ def split_of(seed: int, reference_sha256: str) -> Literal["train", "val", "test"
     """About 80/10/10 by reference image, so that no reference is in two splits and growth moves none."""
     share = int.from_bytes(_hash(seed, reference_sha256, "split")[:4]) / 2**32
     return "train" if share < 0.8 else "val" if share < 0.9 else "test"
-
-
-def chosen_candidate(side: Side, left: int) -> int:
-    """The candidate (0 or 1) that an answer names, `left` being the candidate shown on the left."""
-    return left if side == "left" else 1 - left
 
 
 def arrange(practice: Sequence[T], pool: Sequence[T], sentinels: Sequence[T], *, rng: random.Random) -> list[T]:

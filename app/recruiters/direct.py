@@ -24,7 +24,7 @@ def identify(fields: Mapping[str, str]) -> Arrival:
     """
     participant = fields.get("participant") or anonymous()
     if not _FORM.fullmatch(participant):
-        raise BadInput("The participant must be 1 to 128 letters, digits or any of . _ @ : + - long.")
+        raise BadInput("participant takes 1 to 128 characters: letters, digits and . _ @ : + -")
     return Arrival(NAME, participant=participant, submission=participant)
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.domain import dealing as sides
 from app.domain.protocol import Protocol
-from app.errors import Conflict, Gone, NotFound, NothingNow, Unanswered
+from app.errors import Conflict, Gone, NotFound, NothingNow, Unanswered, Withdrawn
 from app.keys import Keys, token_sha256
 from app.models.assignments import Abort, Assignment, Trial
 from app.models.items import Item
@@ -224,11 +224,11 @@ def complete(session: Session, *, token: str) -> Assignment:
 
     Raises:
         Unanswered: trials are missing; `details["missing"]` lists them.
-        Gone: the person has withdrawn.
+        Withdrawn: the person has left.
     """
     assignment = by_token(session, token, lock=True)
     if assignment.state == "withdrawn":
-        raise Gone("You have left this study.")
+        raise Withdrawn
     if assignment.state == "completed":
         return assignment
     missing = [trial.id for trial in progress(session, assignment).open]

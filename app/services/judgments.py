@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.domain.dealing import Side
-from app.errors import AnswerConflict, BadInput, Gone, NotFound
+from app.errors import AnswerConflict, BadInput, NotFound, Withdrawn
 from app.keys import token_sha256
 from app.models.studies import Study
 from app.queue import defer_round_check
@@ -117,7 +117,7 @@ def record(session: Session, *, token: str, answers: Sequence[Answer]) -> Receip
     """Store the answers of one assignment, all or nothing; answers given before are accepted again if they are equal.
 
     Raises:
-        NotFound: no such token. Gone: the person has withdrawn.
+        NotFound: no such token. Withdrawn: the person has left.
         BadInput: a trial that is not this assignment's.
         AnswerConflict: a different second answer; `details["conflicts"]` lists the trials.
     """
@@ -125,7 +125,7 @@ def record(session: Session, *, token: str, answers: Sequence[Answer]) -> Receip
     if assignment is None:
         raise NotFound("This link does not belong to any assignment.")
     if assignment.state == "withdrawn":
-        raise Gone("You have left this study, so no further answers are stored.")
+        raise Withdrawn
     answers = _without_duplicates(answers)
     rows = session.execute(_STORE, _store_parameters(assignment, answers)).all()
     _require_known(answers, [row.trial_id for row in rows])
