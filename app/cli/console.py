@@ -17,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 from app.errors import BadInput, LookalikeError
 from app.settings import Settings
 
-out = Console()
+out = Console(soft_wrap=True)
 err = Console(stderr=True)
 
 Home = Annotated[Path, typer.Option("--home", envvar="LOOKALIKE_HOME", help="Where the data lie.", show_default=True)]
