@@ -3,15 +3,19 @@
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import text
 
 from app.db import Sessions
+from app.domain import protocol
+from app.services import studies
 from app.services.imports import ImportResult, Report, import_triplets
 from app.services.triplet_files import NIGHTS_COLUMNS, read_csv, read_nights
 from app.storage import Storage
+from tests.factories import make_slug
 from tests.pictures import png
 
 Row = dict[str, str]
@@ -27,31 +31,31 @@ def table(rows: Sequence[Mapping[str, str]], columns: Iterable[str] | None = Non
 
 
 class TripletFolder:
-    """A folder in the making. Every picture is unlike any other of any folder with another `seed`."""
+    """A folder in the making. Every picture is unlike any other of the test run."""
 
-    def __init__(self, path: Path, *, seed: int = 0) -> None:
+    _seeds = count(1_000_000)
+
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self._next = seed * 100_000
 
     def picture(self, name: str, data: bytes | None = None) -> str:
         file = self.path / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        self._next += 1
-        file.write_bytes(png(self._next) if data is None else data)
+        file.write_bytes(png(next(self._seeds)) if data is None else data)
         return name
 
-    def csv_rows(self, count: int) -> list[Row]:
-        start = self._next
+    def csv_rows(self, rows: int) -> list[Row]:
+        batch = next(self._seeds)
         return [
             {
-                "reference": self.picture(f"{start}/{number}-r.png"),
-                "candidate_0": self.picture(f"{start}/{number}-0.png"),
-                "candidate_1": self.picture(f"{start}/{number}-1.png"),
+                "reference": self.picture(f"{batch}/{number}-r.png"),
+                "candidate_0": self.picture(f"{batch}/{number}-0.png"),
+                "candidate_1": self.picture(f"{batch}/{number}-1.png"),
             }
-            for number in range(count)
+            for number in range(rows)
         ]
 
-    def nights_rows(self, count: int) -> list[Row]:
+    def nights_rows(self, rows: int, *, first: int = 0) -> list[Row]:
         return [
             {
                 "id": str(number),
@@ -65,7 +69,7 @@ class TripletFolder:
                 "is_imagenet": "False",
                 "prompt": f"thing {number}",
             }
-            for number in range(count)
+            for number in range(first, first + rows)
         ]
 
     def csv(self, rows: Sequence[Mapping[str, str]] | str | bytes, name: str = "triplets.csv") -> Path:
@@ -79,6 +83,14 @@ class TripletFolder:
         """Write data.csv; returns the folder."""
         self.csv(table(rows, NIGHTS_COLUMNS), "data.csv")
         return self.path
+
+
+def make_draft(sessions: Sessions, **overrides: str) -> str:
+    """A draft study without items; returns its slug."""
+    slug = make_slug()
+    with sessions.begin() as session:
+        studies.create(session, slug=slug, protocol=protocol.load("nights-2afc", overrides=overrides), seed=1)
+    return slug
 
 
 def silent(what: str, done: int, total: int) -> None:

@@ -46,7 +46,7 @@ class TripletRow:
 
 @dataclass(frozen=True)
 class TripletFile:
-    """All rows of a file and the sha256 of its bytes, by which an interrupted import knows it again."""
+    """All rows of a file and the sha256 of its bytes."""
 
     path: Path
     sha256: str
