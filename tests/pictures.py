@@ -23,8 +23,9 @@ def encoded(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
 
 def noise(seed: int, *, size: tuple[int, int] = (24, 16), mode: str = "RGB") -> Image.Image:
     """A picture that no other seed has."""
-    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], len(Image.new(mode, (1, 1)).getbands())))
-    return Image.fromarray(pixels.astype(np.uint8).squeeze(), mode if mode in ("L", "RGB", "RGBA") else None)
+    bands = len(Image.new(mode, (1, 1)).getbands())
+    values = np.random.default_rng(seed).integers(0, 256, size[0] * size[1] * bands, dtype=np.uint8)
+    return Image.frombytes(mode, size, values.tobytes())
 
 
 def png(seed: int, *, size: tuple[int, int] = (24, 16)) -> bytes:
