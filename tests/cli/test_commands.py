@@ -282,27 +282,22 @@ def test_home_by_option_and_by_variable(run: Run, home: Path, tmp_path: Path) ->
     assert not home.exists()
 
 
-@pytest.mark.usefixtures("home")
-def test_as_a_process(tmp_path: Path) -> None:
+def test_as_a_process(run: Run, tmp_path: Path) -> None:
     """Standard output holds the JSON alone, whatever goes on; errors are one line and an exit code."""
     name, folder = make_slug(), TripletFolder(tmp_path / "folder")
-    assert in_a_process("study", "create", name, "--protocol", "nights-2afc").returncode == 0
+    run("study", "create", name, "--protocol", "nights-2afc")
     imported = in_a_process("import", "csv", folder.csv(folder.csv_rows(3)), "--study", name, "--json")
     assert json.loads(imported.stdout) == {"items": 3, "images": 9, "already_there": 0}
-    unknown = in_a_process("export", "nobody", tmp_path / "out", "--json")
-    assert (unknown.returncode, unknown.stdout) == (1, "")
-    assert one_line(unknown.stderr) == "There is no study 'nobody'."
     bad = in_a_process("status", name, DATABASE_URL="nonsense")
     assert (bad.returncode, bad.stdout, "DATABASE_URL" in one_line(bad.stderr)) == (2, "", True)
 
 
-@pytest.mark.usefixtures("home")
-def test_a_picture_too_large_is_one_line_too(tmp_path: Path) -> None:
+def test_a_picture_too_large_is_one_line_too(run: Run, tmp_path: Path) -> None:
     """Pillow would print a warning of its own."""
     name, folder = make_slug(), TripletFolder(tmp_path / "folder")
     rows = folder.csv_rows(1)
     (folder.path / rows[0]["reference"]).write_bytes(blank_png(10_000, 10_000))
-    in_a_process("study", "create", name, "--protocol", "nights-2afc")
+    run("study", "create", name, "--protocol", "nights-2afc")
     result = in_a_process("import", "csv", folder.csv(rows), "--study", name)
-    assert result.returncode == 2
+    assert (result.returncode, result.stdout) == (2, "")
     assert "10000 × 10000 pixels are too many" in one_line(result.stderr)
