@@ -11,7 +11,7 @@ from app.domain.dealing import Side
 from app.errors import Gone
 from app.keys import Keys
 from app.recruiters.arrival import Arrival
-from app.services import assignments, judgments, rounds, studies
+from app.services import assignments, judgments, rounds, sign_ups, studies
 from app.services.judgments import Answer
 
 Choose = Callable[[Any], int]
@@ -27,7 +27,7 @@ _TRIALS = text("""
 def sign_up(sessions: Sessions, keys: Keys, slug: str, person: str) -> str:
     with sessions.begin() as session:
         arrival = Arrival("direct", participant=person, submission=person)
-        return assignments.sign_up(session, keys, study=studies.by_slug(session, slug), arrival=arrival).token
+        return sign_ups.sign_up(session, keys, study=studies.by_slug(session, slug), arrival=arrival).token
 
 
 def answer(sessions: Sessions, token: str, choose: Choose, *, most: int = 1000) -> None:
