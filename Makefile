@@ -1,7 +1,7 @@
 # Each verb does its own set-up. Python 3.11+ and make are all that has to be there.
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/pip --quiet --disable-pip-version-check
+PIP := $(BIN)/pip -qq --disable-pip-version-check
 INPUTS := pyproject.toml constraints.txt package-lock.json hatch_build.py
 
 .PHONY: help demo test check fmt setup clean

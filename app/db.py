@@ -12,9 +12,10 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, make_url
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session, sessionmaker
 
-from app.errors import Unavailable
+from app.errors import BadInput, Unavailable
 from app.paths import MIGRATIONS
 from app.settings import Settings
 
@@ -62,8 +63,17 @@ def _kept_running(home: Path) -> Iterator[None]:
 
 
 def with_driver(url: str) -> str:
-    """The URL with psycopg 3 named as its driver, which SQLAlchemy would otherwise not choose."""
-    return make_url(url).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+    """The URL with psycopg 3 named as its driver, which SQLAlchemy would otherwise not choose.
+
+    Raises:
+        BadInput: it is no URL; the message does not repeat it, as it may hold a password.
+    """
+    try:
+        return make_url(url).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+    except (ArgumentError, ValueError):
+        raise BadInput(
+            "DATABASE_URL must be a PostgreSQL URL, such as postgresql://user:password@host:5432/name."
+        ) from None
 
 
 def make_engine(url: str, **options: Any) -> Engine:
@@ -99,17 +109,35 @@ def _alembic(engine: Engine) -> Config:
 
 
 def upgrade(engine: Engine) -> None:
-    """Bring the schema to this version's revision; two at once wait for each other."""
+    """Bring the schema to this version's revision; two at once wait for each other.
+
+    Raises:
+        Unavailable: the schema is a newer version's.
+    """
+    _require_known(_alembic(engine), _revision(engine))
     alembic.command.upgrade(_alembic(engine), "head")
 
 
 def require_current_schema(engine: Engine) -> None:
     """Raises Unavailable, saying what to do, unless the schema is at this version's revision."""
-    wanted = ScriptDirectory.from_config(_alembic(engine)).get_current_head()
-    with engine.connect() as connection:
-        found = MigrationContext.configure(connection).get_current_revision()
+    config, found = _alembic(engine), _revision(engine)
+    _require_known(config, found)
+    wanted = ScriptDirectory.from_config(config).get_current_head()
     if found != wanted:
         raise Unavailable(
             f"The database schema is at revision {found or 'none'}, this version needs {wanted}. "
             "Run `lookalike db upgrade`, then start again."
+        )
+
+
+def _revision(engine: Engine) -> str | None:
+    with engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def _require_known(config: Config, revision: str | None) -> None:
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if revision is not None and revision not in known:
+        raise Unavailable(
+            f"The database schema is at revision {revision}, which a newer version of Lookalike made. Install that one."
         )

@@ -6,6 +6,7 @@ import os
 import secrets
 import struct
 from base64 import b32encode, urlsafe_b64decode, urlsafe_b64encode
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
+from app.errors import Unavailable
 from app.settings import Settings
 
+SHORTEST_SECRET = 32
 _IMAGE = struct.Struct(">QHB")
 
 
@@ -75,7 +78,9 @@ class Keys:
             packed = self._image.decrypt(urlsafe_b64decode(sealed + "=" * (-len(sealed) % 4)), None)
         except (ValueError, InvalidTag):
             return None
-        return ImageRef(*_IMAGE.unpack(packed)) if len(packed) == _IMAGE.size else None
+        ref = ImageRef(*_IMAGE.unpack(packed)) if len(packed) == _IMAGE.size else None
+        # Base64 is read leniently, stray characters and all: only the one right spelling is an address.
+        return ref if ref and self.seal_image(ref) == sealed else None
 
 
 def token_sha256(token: str) -> bytes:
@@ -91,16 +96,27 @@ def load_keys(settings: Settings) -> Keys:
 
 
 def _home_secret(path: Path) -> bytes:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Written aside and linked into place: of two processes on a fresh home one wins, and neither reads half a key.
-    draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_secret(path)
+    secret = path.read_bytes()
+    if len(secret.strip()) < SHORTEST_SECRET:
+        raise Unavailable(
+            f"{path} is damaged. Bring it back from a backup. If there is none, remove it to have a new one made: "
+            "earlier links then end, and no earlier participant is known."
+        )
+    return secret
+
+
+def _make_secret(path: Path) -> None:
+    """Written aside and linked into place: of two processes on a fresh home one wins, and neither reads half a key."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(secrets.token_urlsafe(48))
-        try:
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
             os.link(draft, path)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    return path.read_bytes()
+    finally:
+        draft.unlink(missing_ok=True)

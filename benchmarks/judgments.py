@@ -22,7 +22,7 @@ from app.cli.supervisor import Child, running, wait_until_serving
 from app.db import Sessions, database_url, open_sessions
 from app.keys import Keys, load_keys
 from app.recruiters.arrival import Arrival
-from app.services import assignments, judgments, studies
+from app.services import assignments, judgments, sign_ups, studies
 from app.services.judgments import Answer
 from app.settings import Settings
 from app.storage import LocalStorage
@@ -52,7 +52,7 @@ def seated(sessions: Sessions, keys: Keys, storage: LocalStorage) -> Iterator[li
         name = f"{slug}-{sitting}"
         with sessions.begin() as session:
             study = studies.by_slug(session, slug)
-            token = assignments.sign_up(session, keys, study=study, arrival=Arrival("direct", name, name)).token
+            token = sign_ups.sign_up(session, keys, study=study, arrival=Arrival("direct", name, name)).token
             trials = assignments.progress(session, assignments.by_token(session, token)).open
         votes[sitting % CLIENTS] += [(token, trial.id) for trial in trials]
     yield votes

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import uvicorn
 from fastapi.testclient import TestClient
@@ -19,6 +20,10 @@ from app.main import create_app
 from app.postgres import embedded_postgres
 from app.settings import Settings
 from app.storage import LocalStorage
+
+# A busy machine is no failure: property tests are bounded by their number of examples, not by the clock.
+hypothesis.settings.register_profile("lookalike", deadline=None)
+hypothesis.settings.load_profile("lookalike")
 
 SHARED = Path(os.environ.get("LOOKALIKE_SHARED", Path(__file__).parents[2] / "shared"))
 

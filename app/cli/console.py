@@ -11,13 +11,15 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from sqlalchemy.exc import OperationalError
 
 from app.errors import BadInput, LookalikeError
+from app.postgres import PostgresUnavailable
 from app.settings import Settings
 
-out = Console()
+out = Console(soft_wrap=True)
 err = Console(stderr=True)
 
 Home = Annotated[Path, typer.Option("--home", envvar="LOOKALIKE_HOME", help="Where the data lie.", show_default=True)]
@@ -25,17 +27,24 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text
 HOME = Path(".lookalike")
 
 
+_ALLOWED = {
+    "DATABASE_URL": "must be a PostgreSQL URL, such as postgresql://user:password@host/name",
+    "SECRET_KEY": "must have at least 32 characters",
+}
+
+
 def settings_for(home: Path) -> Settings:
     """The environment's settings for this home.
 
     Raises:
-        BadInput: a variable is wrong; names it.
+        BadInput: a variable is wrong; names it, but not its value, which may be secret.
     """
     try:
         return Settings(LOOKALIKE_HOME=home)
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
-        raise BadInput(f"The environment is not usable. {wrong}") from None
+        names = {".".join(map(str, problem["loc"])): problem["msg"] for problem in error.errors()}
+        wrong = "; ".join(f"{name} {_ALLOWED.get(name, message)}" for name, message in names.items())
+        raise BadInput(f"The environment is not usable: {wrong}.") from None
 
 
 @contextmanager
@@ -44,16 +53,21 @@ def plain_errors() -> Iterator[None]:
     try:
         yield
     except LookalikeError as error:
-        err.print(f"[bold red]Error:[/] {error.message}", highlight=False, soft_wrap=True)
-        raise typer.Exit(2 if isinstance(error, BadInput) else 1) from None
+        raise _failed(error.message, code=2 if isinstance(error, BadInput) else 1) from None
     except OperationalError as error:
-        err.print(f"[bold red]Error:[/] The database does not answer: {error.orig}", highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from None
+        # Without an SQLSTATE it is no answer of the server's, but the lack of one.
+        problem = "reports" if getattr(error.orig, "sqlstate", None) else "does not answer"
+        raise _failed(f"The database {problem}: {' '.join(str(error.orig).split())}") from None
     except BrokenPipeError:  # the reader, `head` say, has seen enough
         raise typer.Exit(0) from None
-    except OSError as error:
-        err.print(f"[bold red]Error:[/] {error}", highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from None
+    except (OSError, PostgresUnavailable) as error:
+        raise _failed(str(error)) from None
+
+
+def _failed(message: str, *, code: int = 1) -> typer.Exit:
+    """Say it; messages quote what users wrote, which is not markup."""
+    err.print(f"[bold red]Error:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    return typer.Exit(code)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from app.cli.console import HOME, AsJson, Home, out, plain_errors, print_json, progress_bar, settings_for
 from app.db import open_sessions
@@ -24,6 +25,7 @@ def import_nights(
     folder: Annotated[Path, typer.Argument(help="A folder in the NIGHTS layout.")],
     study: Study,
     normalise: Normalise = False,
+    as_json: AsJson = False,
     home: Home = HOME,
 ) -> None:
     """Import a folder in the NIGHTS layout: data.csv, ref/ and distort/.
@@ -31,7 +33,7 @@ def import_nights(
     Example: lookalike import nights data/nights --study shoes
     """
     with plain_errors():
-        _import(read_nights(folder), study, normalise, home)
+        _import(read_nights(folder), study, normalise, as_json, home)
 
 
 @imports.command("csv")
@@ -39,6 +41,7 @@ def import_csv(
     file: Annotated[Path, typer.Argument(help="A CSV file; image paths are relative to it.")],
     study: Study,
     normalise: Normalise = False,
+    as_json: AsJson = False,
     home: Home = HOME,
 ) -> None:
     """Import a CSV file: reference, candidate_0, candidate_1 and optionally prompt, source, split, votes_0, votes_1.
@@ -46,17 +49,20 @@ def import_csv(
     Example: lookalike import csv triplets.csv --study shoes
     """
     with plain_errors():
-        _import(read_csv(file), study, normalise, home)
+        _import(read_csv(file), study, normalise, as_json, home)
 
 
-def _import(file: TripletFile, study: str, normalise: bool, home: Path) -> None:
+def _import(file: TripletFile, study: str, normalise: bool, as_json: bool, home: Path) -> None:
     settings = settings_for(home)
     with open_sessions(settings) as sessions, progress_bar() as report:
         result = import_triplets(
             sessions, LocalStorage(settings.images), slug=study, file=file, normalise=normalise, report=report
         )
+    if as_json:
+        print_json(result)
+        return
     if result.already_there:
-        out.print(f"{result.already_there:,} triplets of {file.path.name} were there already.")
+        out.print(f"{result.already_there:,} triplets of {escape(file.path.name)} were there already.")
     out.print(f"Imported {result.items:,} triplets with {result.images:,} different images into [bold]{study}[/].")
 
 
@@ -70,14 +76,16 @@ def export(
 
     Example: lookalike export shoes exports/shoes-1
     """
-    settings = settings_for(home)
-    with plain_errors(), open_sessions(settings) as sessions, progress_bar() as report:
-        result = export_study(sessions, LocalStorage(settings.images), slug=name, out=out_folder, report=report)
+    with plain_errors():
+        settings = settings_for(home)
+        with open_sessions(settings) as sessions, progress_bar() as report:
+            result = export_study(sessions, LocalStorage(settings.images), slug=name, out=out_folder, report=report)
     if as_json:
         print_json(result)
     else:
         counts = result.counts
         out.print(
-            f"Exported version {result.version} of [bold]{name}[/] to {result.path}: {counts['kept']:,} kept, "
-            f"{counts['dropped']:,} dropped, {counts['short']:,} short of {counts['items']:,} items."
+            f"Exported version {result.version} of [bold]{name}[/] to {escape(result.path)}: {counts['kept']:,} kept, "
+            f"{counts['dropped']:,} dropped, {counts['short']:,} short of {counts['items']:,} items.",
+            soft_wrap=True,
         )

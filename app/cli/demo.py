@@ -37,8 +37,8 @@ def demo(
 
     Example: lookalike demo
     """
-    settings = settings_for(home)
     with plain_errors():
+        settings = settings_for(home)
         listen(host, port).close()
         err.print("[bold]Lookalike[/] [dim]· a study from drawn triplets to a filtered dataset[/]")
         with err.status("Starting the database"):

@@ -1,5 +1,8 @@
 """The `lookalike` command."""
 
+import sys
+import warnings
+
 import structlog
 import typer
 
@@ -30,8 +33,10 @@ def quiet_by_default() -> None:
     """Logs go to stderr, warnings and worse only: stdout is for what a command reports."""
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger("warning"),
-        logger_factory=structlog.PrintLoggerFactory(file=None),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
+    # What Pillow finds odd about an image is an error of ours or nothing.
+    warnings.filterwarnings("ignore", module="PIL")
 
 
 if __name__ == "__main__":

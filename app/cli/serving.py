@@ -8,7 +8,7 @@ import uvicorn
 
 from app.cli.console import HOME, Home, err, out, plain_errors, settings_for
 from app.cli.supervisor import Child, supervise
-from app.db import database_url, make_engine, open_sessions, upgrade
+from app.db import open_sessions
 from app.errors import Unavailable
 
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on.")]
@@ -23,11 +23,8 @@ def db_upgrade(home: Home = HOME) -> None:
 
     Example: lookalike db upgrade
     """
-    with plain_errors(), database_url(settings_for(home)) as url:
-        engine = make_engine(url)
-        upgrade(engine)
-        engine.dispose()
-    out.print("The database schema is up to date.")
+    with plain_errors(), open_sessions(settings_for(home), migrate=True):
+        out.print("The database schema is up to date.")
 
 
 def serve(port: Port = 8000, host: Host = "127.0.0.1", home: Home = HOME) -> None:
@@ -37,11 +34,12 @@ def serve(port: Port = 8000, host: Host = "127.0.0.1", home: Home = HOME) -> Non
     """
     from app.main import create_app
 
-    settings = settings_for(home)
-    with plain_errors(), listen(host, port) as listener, open_sessions(settings):
-        config = uvicorn.Config(create_app(settings), log_level="warning", access_log=False, lifespan="on")
-        server = uvicorn.Server(config)
-        server.run(sockets=[listener])
+    with plain_errors():
+        settings = settings_for(home)
+        with listen(host, port) as listener, open_sessions(settings):
+            config = uvicorn.Config(create_app(settings), log_level="warning", access_log=False, lifespan="on")
+            server = uvicorn.Server(config)
+            server.run(sockets=[listener])
     if not server.started:
         raise typer.Exit(1)
 
@@ -62,8 +60,8 @@ def up(port: Port = 8000, host: Host = "127.0.0.1", home: Home = HOME) -> None:
 
     Example: lookalike up --port 8000
     """
-    settings = settings_for(home)
     with plain_errors():
+        settings = settings_for(home)
         listen(host, port).close()  # say now that the port is taken, not from a child that keeps failing
         with open_sessions(settings):
             err.print(f"[bold]Lookalike[/] at [cyan]http://{host}:{port}[/]  [dim](Ctrl-C to stop)[/]")

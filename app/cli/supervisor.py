@@ -49,7 +49,9 @@ class Child:
 
 @contextmanager
 def running(children: Sequence[Child]) -> Iterator[None]:
-    """The children run while the block does; the last one started is the first to end."""
+    """The children run while the block does; the last one started is the first to end. SIGTERM ends it like Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
     try:
         for child in children:
             child.start()
@@ -73,7 +75,6 @@ def restart_dead(children: Sequence[Child]) -> bool:
 
 def supervise(children: Sequence[Child]) -> None:
     """Keep the children running until Ctrl-C or SIGTERM, or until one keeps dying."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with running(children):
             while restart_dead(children):

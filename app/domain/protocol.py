@@ -7,21 +7,31 @@ import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeGuard
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
 from app.domain.consensus import Drop, Rule
 from app.errors import BadInput
 
 _PRESETS = resources.files("app.domain") / "presets"
 _LONGEST_TEXT = 20_000
+_LONGEST_QUOTE = 80
+_NOT_TOML = (ValueError, RecursionError)  # also numbers of thousands of digits, and brackets in brackets
 
 Text = Annotated[str, Field(max_length=_LONGEST_TEXT)]
 
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    @field_validator("*")
+    @classmethod
+    def _can_be_stored(cls, value: object) -> object:
+        if isinstance(value, str) and "\0" in value:
+            raise ValueError("must not hold a null character")
+        return value
 
 
 class Assignment(Section):
@@ -119,22 +129,22 @@ def preset_names() -> list[str]:
 def load(source: str, *, overrides: Mapping[str, str] | None = None) -> Protocol:
     """A protocol from a preset's name or a TOML file's path, with overrides such as {"assignment.trials": "20"}.
 
+    Text files that the TOML names lie beside it; those that an override names, anywhere.
+
     Raises:
         BadInput: neither a preset nor a readable file, or a field is wrong (each one named).
     """
     with resources.as_file(_PRESETS) as presets:
         path = presets / f"{source}.toml" if source in preset_names() else Path(source)
-        return _load_file(path, overrides or {})
-
-
-def _load_file(path: Path, overrides: Mapping[str, str]) -> Protocol:
-    document = _read_toml(path)
-    for dotted, value in overrides.items():
-        _override(document, dotted, value)
-    for field in _TEXT_FIELDS:
-        text = document.get(field)
-        if isinstance(text, str) and text.endswith(".md") and "\n" not in text:
-            document[field] = _read_beside(path, text)
+        document = _read_toml(path)
+        for field in _TEXT_FIELDS:
+            if _is_file_name(name := document.get(field)):
+                document[field] = _read_beside(path, name)
+    for key, value in (overrides or {}).items():
+        if key in _TEXT_FIELDS and _is_file_name(value):
+            document[key] = _read_text(Path(value), f"--set {key}={value}")
+        else:
+            _override(document, key, value)
     return parse(document)
 
 
@@ -142,63 +152,88 @@ def parse(document: Mapping[str, Any]) -> Protocol:
     """A validated protocol.
 
     Raises:
-        BadInput: one line per wrong field, naming it and what is allowed.
+        BadInput: one line per wrong field, naming it and what is allowed; `details["fields"]` has them one by one.
     """
     try:
         return Protocol.model_validate(document)
     except ValidationError as error:
-        raise BadInput("The protocol is not valid:\n" + "\n".join(_describe(error)), fields=_fields(error)) from None
+        problems = [(_field(problem), _complaint(problem), _given(problem)) for problem in error.errors()]
+        lines = [f"  {field}: {complaint}{given}" for field, complaint, given in problems]
+        raise BadInput(
+            "The protocol is not valid:\n" + "\n".join(lines),
+            fields={field: complaint for field, complaint, _ in problems},
+        ) from None
 
 
-def _fields(error: ValidationError) -> dict[str, str]:
-    return {
-        ".".join(map(str, problem["loc"])) or "protocol": problem["msg"].removeprefix("Value error, ")
-        for problem in error.errors()
-    }
+def _field(problem: ErrorDetails) -> str:
+    return ".".join(map(str, problem["loc"])) or "protocol"
 
 
-def _describe(error: ValidationError) -> list[str]:
-    lines = []
-    for problem in error.errors():
-        field = ".".join(map(str, problem["loc"])) or "protocol"
-        message = problem["msg"].removeprefix("Value error, ")
-        if problem["type"] == "extra_forbidden":
-            message = "there is no such field"
-        given = problem["input"]
-        shown = f" (got {given!r})" if isinstance(given, str | int | float | bool) else ""
-        lines.append(f"  {field}: {message}{shown}")
-    return lines
+def _complaint(problem: ErrorDetails) -> str:
+    match problem["type"]:
+        case "extra_forbidden":
+            return "there is no such field"
+        case "model_type":
+            return "must be a section"
+        case _:
+            return problem["msg"].removeprefix("Value error, ")
+
+
+def _given(problem: ErrorDetails) -> str:
+    given = problem["input"]
+    if not isinstance(given, str | int | float | bool):
+        return ""
+    shown = repr(given)
+    return f" (got {shown if len(shown) <= _LONGEST_QUOTE else shown[:_LONGEST_QUOTE] + '…'})"
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8-sig"))
     except (FileNotFoundError, IsADirectoryError):
         raise BadInput(
             f"{path} is neither a protocol file nor a preset. Presets: {', '.join(preset_names())}."
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except (*_NOT_TOML, OSError) as error:
         raise BadInput(f"{path} cannot be read as TOML: {error}") from None
+
+
+def _is_file_name(text: object) -> TypeGuard[str]:
+    return isinstance(text, str) and text.endswith(".md") and "\n" not in text
 
 
 def _read_beside(path: Path, name: str) -> str:
     target = (path.parent / name).resolve()
     if not target.is_relative_to(path.parent.resolve()):
         raise BadInput(f"{path}: the text file {name!r} lies outside the protocol's folder.")
+    return _read_text(target, f"{path}: the text file {name!r}")
+
+
+def _read_text(path: Path, called: str) -> str:
     try:
-        return target.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: the text file {name!r} cannot be read: {error}") from None
+        return path.read_text("utf-8-sig")
+    except UnicodeDecodeError:
+        raise BadInput(f"{called} cannot be read: it is not UTF-8 text.") from None
+    except OSError as error:
+        raise BadInput(f"{called} cannot be read: {error.strerror}.") from None
 
 
 def _override(document: dict[str, Any], dotted: str, value: str) -> None:
-    *parents, leaf = dotted.split(".")
+    *parents, leaf = names = dotted.split(".")
+    if not all(names):
+        raise BadInput(f"--set takes KEY=VALUE, such as assignment.trials=20 (got {dotted + '=' + value!r}).")
     section = document
     for parent in parents:
         section = section.setdefault(parent, {})
         if not isinstance(section, dict):
             raise BadInput(f"--set {dotted}: {parent} is not a section.")
+    section[leaf] = _value(value)
+
+
+def _value(text: str) -> Any:
+    """A TOML value, so that numbers are numbers; whatever is none is a string."""
     try:
-        section[leaf] = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        section[leaf] = value
+        document = tomllib.loads(f"value = {text}")
+    except _NOT_TOML:
+        return text
+    return document["value"] if len(document) == 1 else text

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass
+from itertools import islice
 
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
@@ -36,8 +37,9 @@ def make_checks(session: Session, *, study: Study, protocol: Protocol) -> None:
     references = _references(session, study.id)
     rng = checks_rng(study.seed)
     rng.shuffle(references)
-    pairs = [(reference, other) for reference in references if (other := _unlike(reference, references, rng))]
     needed = sum(wanted.values())
+    found = ((reference, other) for reference in references if (other := _unlike(reference, references, rng)))
+    pairs = list(islice(found, needed))
     if len(pairs) < needed:
         raise BadInput(
             f"The study {study.slug!r} needs {needed} reference images with an unlike image of the same size for its "

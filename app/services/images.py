@@ -2,11 +2,14 @@
 
 import hashlib
 import io
-import warnings
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
 
+import numpy as np
 from PIL import Image as Pillow
-from PIL import ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ImageChops, ImageCms, ImageStat, UnidentifiedImageError
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
@@ -22,10 +25,21 @@ DISPLAY = "display"
 DISPLAY_SIDE = 768
 """The longest side of a display derivative in pixels: twice the size a candidate has on a desktop page."""
 
-_EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
+_EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}  # MPO: a JPEG with further pictures behind
 _PLAIN_MODES = ("RGB", "L", "P", "1")
 _ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Pillow.Transpose.FLIP_LEFT_RIGHT,
+    3: Pillow.Transpose.ROTATE_180,
+    4: Pillow.Transpose.FLIP_TOP_BOTTOM,
+    5: Pillow.Transpose.TRANSPOSE,
+    6: Pillow.Transpose.ROTATE_270,
+    7: Pillow.Transpose.TRANSVERSE,
+    8: Pillow.Transpose.ROTATE_90,
+}
 _PNG_BIT_DEPTH = 24  # offset in the file: Pillow opens 16-bit colour as 8-bit RGB without a word
+_SAME_COLOUR = 3
+"""By how many of 256 levels a profile may move a colour and still be sRGB: rounding, and curves said in other words."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +60,8 @@ def check(data: bytes, *, name: str, normalise: bool = False) -> CheckedImage:
 
     Args:
         name: what errors call it.
-        normalise: turn what would be refused but can be mended (alpha, CMYK, 16 bits, rotation, colour profile) into
-            an upright 8-bit sRGB PNG.
+        normalise: turn what would be refused but can be mended (alpha, CMYK, 16 bits, rotation, colour profile,
+            further pictures) into an upright 8-bit sRGB PNG.
 
     Raises:
         BadInput: it is not an image we can show unchanged; says why.
@@ -55,15 +69,15 @@ def check(data: bytes, *, name: str, normalise: bool = False) -> CheckedImage:
     if len(data) > MAX_BYTES:
         raise BadInput(f"{name}: {len(data) / 2**20:.0f} MB is more than the {MAX_BYTES / 2**20:.0f} MB allowed.")
     image = _decode(data, name)
+    extension = _EXTENSIONS[image.format or ""]
     blemishes = _blemishes(image, data)
     if blemishes and not normalise:
         raise BadInput(f"{name}: {', '.join(blemishes)}. Convert it, or import with --normalise.")
-    extension = _EXTENSIONS[image.format or ""]
     if blemishes:
         image = _normalised(image)
         data, extension = _encoded(image, "PNG"), "png"
     shown = image.convert("RGB")
-    red, green, blue = (float(value) for value in shown.resize((1, 1), Pillow.Resampling.BOX).tobytes())
+    red, green, blue = ImageStat.Stat(shown).mean
     return CheckedImage(
         sha256=hashlib.sha256(data).hexdigest(),
         data=data,
@@ -77,16 +91,12 @@ def check(data: bytes, *, name: str, normalise: bool = False) -> CheckedImage:
 
 def _decode(data: bytes, name: str) -> Pillow.Image:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Pillow.DecompressionBombWarning)
-            image = Pillow.open(io.BytesIO(data), formats=list(_EXTENSIONS))
-            if image.width * image.height > MAX_PIXELS:
-                raise BadInput(f"{name}: {image.width} × {image.height} pixels are too many (at most 40 million).")
-            if getattr(image, "n_frames", 1) > 1:
-                raise BadInput(f"{name}: it is animated; a trial shows still images only.")
-            image.load()
+        image = Pillow.open(io.BytesIO(data), formats=["JPEG", "PNG", "WEBP"])
+        if image.width * image.height > MAX_PIXELS:
+            raise BadInput(f"{name}: {image.width} × {image.height} pixels are too many (at most {MAX_PIXELS:,}).")
+        image.load()
     except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning):
-        raise BadInput(f"{name}: the image is too large (at most 40 million pixels).") from None
+        raise BadInput(f"{name}: the image has too many pixels (at most {MAX_PIXELS:,}).") from None
     except UnidentifiedImageError:
         raise BadInput(f"{name}: this is not a JPEG, PNG or WebP image.") from None
     except (OSError, SyntaxError, ValueError) as error:
@@ -97,45 +107,88 @@ def _decode(data: bytes, name: str) -> Pillow.Image:
 def _blemishes(image: Pillow.Image, data: bytes) -> list[str]:
     """What makes an image look different from one program to the next."""
     found = []
-    if image.mode.endswith("A") or "transparency" in image.info:
+    if _has_alpha(image):
         found.append("it has an alpha channel")
     elif image.mode == "CMYK":
         found.append("it is CMYK")
     elif image.mode not in _PLAIN_MODES or (image.format == "PNG" and data[_PNG_BIT_DEPTH] == 16):
         found.append("it has more than 8 bits a channel")
-    if image.getexif().get(_ORIENTATION, 1) != 1:
+    if getattr(image, "n_frames", 1) > 1:
+        found.append("it is animated or holds several pictures")
+    if _orientation(image) != 1:
         found.append("its EXIF orientation rotates it")
-    if not _is_srgb(image):
+    profile = image.info.get("icc_profile")
+    if profile and not _is_srgb(profile):
         found.append("its colour profile is not sRGB")
     return found
 
 
-def _is_srgb(image: Pillow.Image) -> bool:
-    profile = image.info.get("icc_profile")
-    if not profile:
-        return True
+def _has_alpha(image: Pillow.Image) -> bool:
+    return image.mode.endswith("A") or "transparency" in image.info
+
+
+def _orientation(image: Pillow.Image) -> int:
     try:
-        description = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile)))
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except (SyntaxError, ValueError, TypeError):
+        return 1  # EXIF that cannot be read turns the image nowhere
+
+
+@lru_cache(maxsize=16)
+def _is_srgb(profile: bytes) -> bool:
+    """Whether colours look the same with the profile as without, whatever it calls itself."""
+    probe = _probe(is_gray=profile[16:20] == b"GRAY")
+    try:
+        shown = _in_srgb(probe, profile)
     except (ImageCms.PyCMSError, OSError):
         return False
-    return "srgb" in description.lower()
+    difference = ImageStat.Stat(ImageChops.difference(shown, probe.convert("RGB")))
+    return max(largest for _, largest in difference.extrema) <= _SAME_COLOUR
+
+
+def _probe(*, is_gray: bool) -> Pillow.Image:
+    """Colours from all over the space, more of the dark ones, where curves differ most."""
+    levels = (0, 8, 16, 32, 64, 102, 153, 204, 255)
+    if is_gray:
+        return Pillow.frombytes("L", (len(levels), 1), bytes(levels))
+    cube = bytes(value for colour in product(levels, repeat=3) for value in colour)
+    return Pillow.frombytes("RGB", (len(levels) ** 3, 1), cube)
+
+
+def _in_srgb(image: Pillow.Image, profile: bytes) -> Pillow.Image:
+    """Raises PyCMSError or OSError for a profile that is damaged, or made for other modes."""
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    assert converted is not None  # it would be only if asked to convert in place
+    return converted
 
 
 def _normalised(image: Pillow.Image) -> Pillow.Image:
-    """Upright, on white, 8-bit sRGB."""
+    """Upright, on white, 8-bit sRGB, and nothing but pixels."""
     profile = image.info.get("icc_profile")
-    image = ImageOps.exif_transpose(image)
+    alpha = image.convert("RGBA").getchannel("A") if _has_alpha(image) else None
+    colour = _managed(_plain(image), profile)
+    if alpha is not None:
+        colour = Pillow.composite(colour, Pillow.new("RGB", colour.size, "white"), alpha)
+    turn = _UPRIGHT.get(_orientation(image))
+    upright = colour if turn is None else colour.transpose(turn)
+    upright.info = {}
+    return upright
+
+
+def _plain(image: Pillow.Image) -> Pillow.Image:
+    """Its colours without alpha, in the 8-bit mode that its profile speaks of."""
     if image.mode.startswith("I"):
-        image = image.convert("I").point(lambda value: value * (1 / 257)).convert("L")
-    if profile and image.mode in ("RGB", "CMYK", "L"):
-        try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            image = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB") or image
-        except (ImageCms.PyCMSError, OSError):
-            image = image.convert("RGB")
-    if image.mode.endswith("A") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        image = Pillow.alpha_composite(Pillow.new("RGBA", image.size, "white"), image)
+        values = np.asarray(image).astype(np.float64)
+        return Pillow.fromarray(np.round(values / 257).clip(0, 255).astype(np.uint8))
+    return image.convert({"LA": "L", "L": "L", "1": "L", "CMYK": "CMYK"}.get(image.mode, "RGB"))
+
+
+def _managed(image: Pillow.Image, profile: bytes | None) -> Pillow.Image:
+    """The colours that the profile means; one that cannot be used means nothing."""
+    if profile:
+        with suppress(ImageCms.PyCMSError, OSError):
+            return _in_srgb(image, profile)
     return image.convert("RGB")
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from app.domain.dealing import split_of
 from app.errors import Conflict
 from app.models.items import Item
-from app.models.studies import Study
+from app.models.studies import Import, Study
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,14 @@ def require_draft(study: Study) -> None:
 
 
 def next_number(session: Session, study: Study) -> int:
-    highest = session.scalar(select(func.max(Item.number)).where(Item.study_id == study.id))
-    return 0 if highest is None else highest + 1
+    """The first number that is free, and not kept for the rest of a file whose import was interrupted."""
+    taken = session.scalar(select(func.max(Item.number)).where(Item.study_id == study.id))
+    kept = session.scalar(
+        select(func.max(Import.first_number + Import.total)).where(
+            Import.study_id == study.id, Import.done < Import.total
+        )
+    )
+    return max(0 if taken is None else taken + 1, kept or 0)
 
 
 def add_items(session: Session, *, study: Study, items: Sequence[NewItem]) -> None:

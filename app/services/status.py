@@ -29,7 +29,7 @@ class RoundStatus:
 
 @dataclass(frozen=True)
 class StudyStatus:
-    """`votes_per_minute` is None before the first vote; `minutes_left` where nothing can be said yet."""
+    """`votes_per_minute` and `minutes_left` are None unless votes have come in lately."""
 
     slug: str
     status: str
@@ -101,8 +101,8 @@ def study_status(session: Session, study: Study) -> StudyStatus:
         )
         for row in session.execute(_ROUNDS, {"study": study.id})
     ]
-    speed = _speed(session, study.id)
     status = status_word(study)
+    speed = _speed(session, study.id) if status == "collecting" else None
     return StudyStatus(
         slug=study.slug,
         status=status,
@@ -114,9 +114,7 @@ def study_status(session: Session, study: Study) -> StudyStatus:
         participants_now=totals.participants_now,
         assignments_completed=totals.completed,
         votes_per_minute=speed,
-        minutes_left=_minutes_left(by_round, protocol.rounds, protocol.votes_per_round, speed)
-        if status == "collecting"
-        else None,
+        minutes_left=_minutes_left(by_round, protocol.rounds, protocol.votes_per_round, speed),
         by_round=by_round,
     )
 

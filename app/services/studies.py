@@ -5,6 +5,7 @@ import secrets
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.domain.protocol import Protocol
@@ -26,20 +27,23 @@ def create(session: Session, *, slug: str, protocol: Protocol, seed: int | None 
     """
     if not _SLUG.fullmatch(slug):
         raise BadInput(f"{slug!r} cannot name a study: use 1–63 lower-case letters, digits and inner hyphens.")
-    if session.scalar(select(Study.id).where(Study.slug == slug)) is not None:
-        raise BadInput(f"There is already a study {slug!r}. Choose another name.")
     study = Study(slug=slug, seed=secrets.randbits(31) if seed is None else seed)
     session.add(study)
-    session.flush()
+    try:
+        session.flush()
+    except IntegrityError:
+        raise BadInput(f"There is already a study {slug!r}. Choose another name.") from None
     session.add(ProtocolVersion(study_id=study.id, version=1, document=protocol.model_dump(mode="json")))
     session.flush()
     return study
 
 
 def by_slug(session: Session, slug: str, *, lock: bool = False) -> Study:
-    """Raises NotFound, naming what there is."""
+    """Raises NotFound, also for what could name no study."""
     wanted = select(Study).where(Study.slug == slug)
-    study = session.scalar(wanted.with_for_update(key_share=True) if lock else wanted)
+    study = None
+    if _SLUG.fullmatch(slug):
+        study = session.scalar(wanted.with_for_update(key_share=True) if lock else wanted)
     if study is None:
         raise NotFound(f"There is no study {slug!r}.")
     return study

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import io
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ CSV_REQUIRED = ("reference", "candidate_0", "candidate_1")
 CSV_OPTIONAL = ("prompt", "source", "split", "votes_0", "votes_1")
 SPLITS = ("train", "val", "test")
 _LONGEST_TEXT = 1000
-_LARGEST_NUMBER = 2**31 - 1
+_LONGEST_QUOTE = 80
+_MOST_DIGITS = 9  # of a whole number; leaves numbers for the items that come after, in the database's 32 bits
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class TripletRow:
 
 @dataclass(frozen=True)
 class TripletFile:
-    """All rows of a file and the sha256 of its bytes, by which an interrupted import knows it again."""
+    """All rows of a file and the sha256 of its bytes."""
 
     path: Path
     sha256: str
@@ -74,28 +76,44 @@ RowReader = Callable[[dict[str, str], str, Path], TripletRow]
 
 
 def _read(path: Path, require_columns: Callable[[list[str], Path], None], read_row: RowReader) -> TripletFile:
+    data = _bytes(path)
+    # Lines end where CSV says so; str.splitlines would also break them at U+2028 and the like inside a cell.
+    reader = csv.reader(io.StringIO(_text_of(data, path), newline=""), strict=True)
+    lines = (cells for cells in reader if cells)
+    folder = path.parent.resolve()
     try:
-        data = path.read_bytes()
-        lines = data.decode("utf-8-sig").splitlines(keepends=True)
-    except (FileNotFoundError, NotADirectoryError):
-        raise BadInput(f"There is no file {path}.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} cannot be read: {error}") from None
-    reader = csv.reader(lines, strict=True)
-    try:
-        header = next(reader, [])
+        header = next(lines, None)
+        if header is None:
+            raise BadInput(f"{path} is empty.")
         require_columns(header, path)
-        rows = [
-            read_row(_cells(header, cells, where), where, path.parent.resolve())
-            for cells in reader
-            if cells and (where := f"{path.name}, line {reader.line_num}")
-        ]
+        rows = []
+        for cells in lines:
+            where = f"{path.name}, line {reader.line_num}"
+            rows.append(read_row(_cells(header, cells, where), where, folder))
     except csv.Error as error:
         raise BadInput(f"{path}, line {reader.line_num}: this is not CSV ({error}).") from None
     if not rows:
         raise BadInput(f"{path} holds no triplets.")
     _require_unique_numbers(rows)
     return TripletFile(path=path, sha256=hashlib.sha256(data).hexdigest(), rows=rows)
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise BadInput(f"There is no file {path}.") from None
+    except IsADirectoryError:
+        raise BadInput(f"{path} is a folder, not a file.") from None
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _text_of(data: bytes, path: Path) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path} is not UTF-8 text (at byte {error.start}).") from None
 
 
 def _cells(header: list[str], cells: list[str], where: str) -> dict[str, str]:
@@ -157,19 +175,34 @@ def _path(cells: dict[str, str], column: str, where: str, folder: Path) -> Path:
     name = cells[column]
     if not name or "\0" in name:
         raise BadInput(f"{where}: {column} names no file.")
-    path = (folder / name).resolve()
-    if not path.is_relative_to(folder):
-        raise BadInput(f"{where}: {column} {name!r} leads out of the file's folder.")
-    if not path.is_file():
-        raise BadInput(f"{where}: {column} {name!r} does not exist.")
+    called = f"{where}: {column} {_shown(name)}"
+    try:
+        path = (folder / name).resolve()
+        if not path.is_relative_to(folder):
+            raise BadInput(f"{called} leads out of the file's folder.")
+        if not path.exists():
+            raise BadInput(f"{called} does not exist.")
+        if not path.is_file():
+            raise BadInput(f"{called} is no file.")
+    except (OSError, RuntimeError) as error:  # too long a name, a closed folder, a link that leads to itself
+        raise BadInput(f"{called} cannot be opened: {getattr(error, 'strerror', None) or error}.") from None
     return path
+
+
+def _shown(value: str) -> str:
+    """A cell's content as errors quote it."""
+    return repr(value if len(value) <= _LONGEST_QUOTE else value[:_LONGEST_QUOTE] + "…")
 
 
 def _count(cells: dict[str, str], column: str, where: str) -> int:
     value = cells[column].strip()
-    if not (value.isascii() and value.isdigit()) or int(value) > _LARGEST_NUMBER:
-        raise BadInput(f"{where}: {column} must be a whole number, 0 or more (got {cells[column]!r}).")
-    return int(value)
+    digits = value.lstrip("0") or value[-1:]
+    if not (value.isascii() and value.isdigit()) or len(digits) > _MOST_DIGITS:
+        raise BadInput(
+            f"{where}: {column} must be a whole number from 0 to {10**_MOST_DIGITS - 1:,} "
+            f"(got {_shown(cells[column])})."
+        )
+    return int(digits)
 
 
 def _recorded_shares(cells: dict[str, str], where: str) -> tuple[int, int]:
@@ -190,12 +223,13 @@ def _share(cells: dict[str, str], column: str, where: str) -> float:
     except ValueError:
         share = math.nan
     if not 0 <= share <= 1:
-        raise BadInput(f"{where}: {column} must be between 0 and 1 (got {cells[column]!r}).")
+        raise BadInput(f"{where}: {column} must be between 0 and 1 (got {_shown(cells[column])}).")
     return share
 
 
 def _text(cells: dict[str, str], column: str, where: str) -> str | None:
-    value = cells.get(column, "").strip()
+    # One kind of line end: a lone carriage return would leave an export as a torn line of CSV.
+    value = cells.get(column, "").strip().replace("\r\n", "\n").replace("\r", "\n")
     if len(value) > _LONGEST_TEXT or "\0" in value:
         raise BadInput(f"{where}: {column} is longer than {_LONGEST_TEXT} characters or holds a null character.")
     return value or None
@@ -204,14 +238,14 @@ def _text(cells: dict[str, str], column: str, where: str) -> str | None:
 def _split(cells: dict[str, str], where: str) -> str | None:
     value = cells.get("split", "").strip()
     if value and value not in SPLITS:
-        raise BadInput(f"{where}: split must be {', '.join(SPLITS)} or empty (got {value!r}).")
+        raise BadInput(f"{where}: split must be {', '.join(SPLITS)} or empty (got {_shown(value)}).")
     return value or None
 
 
 def _boolean(cells: dict[str, str], column: str, where: str) -> bool:
     value = cells[column].strip().lower()
     if value not in ("true", "false", "1", "0"):
-        raise BadInput(f"{where}: {column} must be True or False (got {cells[column]!r}).")
+        raise BadInput(f"{where}: {column} must be True or False (got {_shown(cells[column])}).")
     return value in ("true", "1")
 
 

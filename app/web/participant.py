@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from app.errors import BadInput, TooLarge, Withdrawn
 from app.recruiters import direct
-from app.services import assignments, judgments, people, studies, trials
+from app.services import assignments, judgments, people, sign_ups, studies, trials
 from app.services.judgments import Answer
 from app.services.protocols import current_protocol, protocol_version
 from app.services.texts import to_html
@@ -64,7 +64,7 @@ def consent_page(request: Request, slug: str, session: SessionDep, resources: Re
     study = studies.by_slug(session, slug)
     arrival = direct.identify(request.query_params)
     if people.find_assignment(session, resources.keys, study_id=study.id, arrival=arrival) is None:
-        assignments.require_open(study)
+        sign_ups.require_open(study)
     protocol = current_protocol(session, study.id)
     page = ConsentPage(
         title=protocol.title,
@@ -98,7 +98,7 @@ def sign_up(
     study = studies.by_slug(session, slug)
     if fields.get("consent") != "true":
         raise BadInput("To take part you have to agree first: consent must be true.")
-    signed_up = assignments.sign_up(session, resources.keys, study=study, arrival=direct.identify(fields))
+    signed_up = sign_ups.sign_up(session, resources.keys, study=study, arrival=direct.identify(fields))
     url = f"/assignments/{signed_up.token}"
     if is_form(request):
         return RedirectResponse(url, status_code=303)

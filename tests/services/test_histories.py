@@ -19,7 +19,7 @@ from app.models.assignments import Assignment, Trial
 from app.models.items import Item, Slot
 from app.models.studies import Study
 from app.recruiters.arrival import Arrival
-from app.services import assignments, judgments, rounds, studies
+from app.services import assignments, judgments, rounds, sign_ups, studies
 from app.services.exclusions import exclude, reinstate
 from app.services.judgments import Answer
 from app.services.protocols import current_protocol
@@ -52,7 +52,7 @@ class History:
     def sign_up(self) -> None:
         name = f"{self.study.slug}-{len(self.tokens)}"
         try:
-            token = assignments.sign_up(
+            token = sign_ups.sign_up(
                 self.session, self.keys, study=self.study, arrival=Arrival("direct", name, name)
             ).token
         except (Gone, NothingNow):

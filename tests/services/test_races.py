@@ -11,7 +11,7 @@ from app.keys import Keys
 from app.models.assignments import Assignment, Judgment, Trial
 from app.models.items import Item, Slot
 from app.recruiters.arrival import Arrival
-from app.services import assignments, judgments, rounds, studies
+from app.services import assignments, judgments, rounds, sign_ups, studies
 from app.services.judgments import Answer
 from app.storage import LocalStorage
 from tests.factories import make_study
@@ -24,7 +24,7 @@ def sit_down(sessions: Sessions, keys: Keys, slug: str, name: str) -> str | None
     try:
         with sessions.begin() as session:
             study = studies.by_slug(session, slug)
-            return assignments.sign_up(session, keys, study=study, arrival=Arrival("direct", name, name)).token
+            return sign_ups.sign_up(session, keys, study=study, arrival=Arrival("direct", name, name)).token
     except (Gone, NothingNow):
         return None
 
@@ -98,7 +98,7 @@ def test_nobody_sees_an_item_twice_however_often_they_come(
         arrival = Arrival("prolific", participant=f"{slug}-regular", submission=f"visit {visit}")
         try:
             with sessions.begin() as session:
-                assignments.sign_up(session, keys, study=studies.by_slug(session, slug), arrival=arrival)
+                sign_ups.sign_up(session, keys, study=studies.by_slug(session, slug), arrival=arrival)
         except Gone:
             break
     else:
@@ -123,11 +123,11 @@ def test_dealing_does_not_wait_for_rows_that_others_are_dealt(
     slug = make_study(sessions, storage, items=40, assignment__trials=10, **NO_CHECKS)
     with sessions.begin() as holding:
         study = studies.by_slug(holding, slug)
-        assignments.sign_up(holding, keys, study=study, arrival=Arrival("direct", f"{slug}-a", f"{slug}-a"))
+        sign_ups.sign_up(holding, keys, study=study, arrival=Arrival("direct", f"{slug}-a", f"{slug}-a"))
         with sessions.begin() as session:
             session.execute(text("SET LOCAL lock_timeout = '100ms'"))
             study = studies.by_slug(session, slug)
-            token = assignments.sign_up(
+            token = sign_ups.sign_up(
                 session, keys, study=study, arrival=Arrival("direct", f"{slug}-b", f"{slug}-b")
             ).token
             assert len(assignments.progress(session, assignments.by_token(session, token)).open) == 10

@@ -14,7 +14,7 @@ def card(*, slug: str, status: str, protocol: Protocol, counts: dict[str, int], 
         f"\n> The study was still **{status}** when this was exported: later exports will differ.\n"
     )  # fmt: skip
     return f"""---
-pretty_name: {slug}
+pretty_name: "{slug}"
 task_categories: [image-feature-extraction]
 tags: [perceptual-similarity, 2afc, human-judgments]
 configs:

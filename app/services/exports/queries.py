@@ -1,7 +1,8 @@
 """What an export reads, streamed in a fixed order from one snapshot of the database."""
 
 from collections.abc import Iterator
-from typing import Any
+from contextlib import ExitStack, closing
+from typing import Any, Self
 
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
@@ -85,11 +86,21 @@ _SHARED_CANDIDATES = f"""
 
 
 class Snapshot:
-    """One consistent view of a study; every query of an export sees the same state."""
+    """One consistent view of a study; every query of an export sees the same state.
+
+    Used as a context, at whose end the streams that were not read to their end are closed on the server.
+    """
 
     def __init__(self, session: Session, *, study_id: int, rule: Rule) -> None:
         self._session = session
+        self._open = ExitStack()
         self._values = {"study": study_id, "drop": rule.drop, "min_votes": rule.min_votes}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._open.close()
 
     def pool(self) -> Iterator[Row[Any]]:
         return self._stream(_POOL)
@@ -117,4 +128,5 @@ class Snapshot:
     def _stream(self, query: str) -> Iterator[Row[Any]]:
         statement = text(query)
         known = {name: self._values[name] for name in statement.compile().params}
-        yield from self._session.execute(statement, known, execution_options={"yield_per": BATCH})
+        rows = self._session.execute(statement, known, execution_options={"yield_per": BATCH})
+        yield from self._open.enter_context(closing(rows))

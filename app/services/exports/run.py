@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -49,26 +50,45 @@ def export_study(
         NotFound: no such study. BadInput: `out` is in use.
         Unavailable: the disk is full; nothing is left behind.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise BadInput(f"{out} is not an empty folder. Choose another, or move it away.")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
+    place = out.resolve()
+    _require_free(place)
+    with sessions() as session:
+        studies.by_slug(session, slug)  # before any folder is made
+    with _draft(place) as draft:
         with sessions.begin() as session:
             session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
-            study = studies.by_slug(session, slug)
-            head, manifest_sha256 = _write(session, storage, study, draft, report)
+            head, manifest_sha256 = _write(session, storage, studies.by_slug(session, slug), draft, report)
+        with sessions.begin() as session:
+            version = _remember(session, slug, manifest_sha256, head["counts"])
+            os.replace(draft, place)  # last, so that what has its name is also on record
+    return ExportResult(str(out), version, manifest_sha256, head["counts"])
+
+
+def _require_free(place: Path) -> None:
+    if place.exists() and (not place.is_dir() or any(place.iterdir())):
+        raise BadInput(f"{place} is not an empty folder. Choose another, or move it away.")
+    for parent in place.parents:
+        if parent.exists() and not parent.is_dir():
+            raise BadInput(f"{place} cannot be a folder: {parent} is a file.")
+
+
+@contextmanager
+def _draft(place: Path) -> Iterator[Path]:
+    """A folder beside `place` to write in and rename; gone afterwards if it was not."""
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
         draft.chmod(0o755)
-        os.replace(draft, out)
+        try:
+            yield draft
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Unavailable(f"The disk of {out.parent} is full. Make room there and export again.") from None
+            raise Unavailable(f"The disk of {place.parent} is full. Make room there and export again.") from None
+        if error.errno == errno.ENOTEMPTY:
+            raise BadInput(f"{place} was filled by somebody else meanwhile. Choose another folder.") from None
         raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    with sessions.begin() as session:
-        version = _remember(session, slug, manifest_sha256, head["counts"])
-    return ExportResult(str(out), version, manifest_sha256, head["counts"])
 
 
 def _write(
@@ -77,32 +97,33 @@ def _write(
     """Write every file of the export; returns the manifest's head and sha256."""
     number = current_version(session, study.id)
     protocol = protocol_version(session, study.id, number)
-    snapshot = Snapshot(session, study_id=study.id, rule=protocol.rule)
-    counts = snapshot.counts()
-    status = studies.status_word(study)
-    version = installed_version("lookalike")
-    _write_csv(
-        draft / "data.csv",
-        NIGHTS_COLUMNS,
-        (layout.kept_row(row, as_shares=protocol.drop == "none") for row in snapshot.pool() if row.status == "kept"),
-    )
+    status, version = studies.status_word(study), installed_version("lookalike")
+    with Snapshot(session, study_id=study.id, rule=protocol.rule) as snapshot:
+        counts = snapshot.counts()
+        _write_images(draft, storage, snapshot, total=counts["items"], report=report)
+        counts |= _write_tables(draft, snapshot, as_shares=protocol.drop == "none")
+        text = card(slug=study.slug, status=status, protocol=protocol, counts=counts, version=version)
+        (draft / "README.md").write_text(text, encoding="utf-8")
+        head = {
+            "study": {"name": study.slug, "seed": study.seed, "status": status, "round": study.round},
+            "protocol": {"version": number, "document": protocol.model_dump(mode="json")},
+            "filters": {"min_votes": protocol.min_votes, "drop": protocol.drop},
+            "counts": counts,
+            "versions": {"lookalike": version, "pyarrow": installed_version("pyarrow")},
+        }
+        return head, write_manifest(draft / "manifest.json", head, _files(draft, snapshot))
+
+
+def _write_tables(draft: Path, snapshot: Snapshot, *, as_shares: bool) -> dict[str, int]:
+    """Write the CSV and parquet files; returns how many judgments and assignments they hold."""
+    kept = (layout.kept_row(row, as_shares=as_shares) for row in snapshot.pool() if row.status == "kept")
+    _write_csv(draft / "data.csv", NIGHTS_COLUMNS, kept)
     _write_csv(draft / "unfiltered.csv", layout.UNFILTERED_COLUMNS, map(layout.unfiltered_row, snapshot.pool()))
-    _write_images(draft, storage, snapshot, total=counts["items"], report=report)
     tables.write_parquet(draft / "items.parquet", tables.ITEMS, snapshot.pool())
-    counts["judgments"] = tables.write_parquet(draft / "judgments.parquet", tables.JUDGMENTS, snapshot.judgments())
-    counts["assignments"] = tables.write_parquet(
-        draft / "assignments.parquet", tables.ASSIGNMENTS, snapshot.assignments()
-    )
-    text = card(slug=study.slug, status=status, protocol=protocol, counts=counts, version=version)
-    (draft / "README.md").write_text(text, encoding="utf-8")
-    head = {
-        "study": {"name": study.slug, "seed": study.seed, "status": status, "round": study.round},
-        "protocol": {"version": number, "document": protocol.model_dump(mode="json")},
-        "filters": {"min_votes": protocol.min_votes, "drop": protocol.drop},
-        "counts": counts,
-        "versions": {name: installed_version(name) for name in ("lookalike", "pyarrow")},
+    return {
+        "judgments": tables.write_parquet(draft / "judgments.parquet", tables.JUDGMENTS, snapshot.judgments()),
+        "assignments": tables.write_parquet(draft / "assignments.parquet", tables.ASSIGNMENTS, snapshot.assignments()),
     }
-    return head, write_manifest(draft / "manifest.json", head, _files(draft, snapshot))
 
 
 def _write_csv(path: Path, columns: Iterable[str], rows: Iterable[list[object]]) -> None:
@@ -125,9 +146,19 @@ def _write_images(
                 blob.write_bytes(storage.get(sha256))
             path = draft / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.hardlink_to(blob)
+            _link(path, blob)
     report("writing images", total, total)
     shutil.rmtree(draft / _BLOBS, ignore_errors=True)
+
+
+def _link(path: Path, blob: Path) -> None:
+    """A hard link, or a copy where the file system has none, or no more of them for this file."""
+    try:
+        path.hardlink_to(blob)
+    except OSError as error:
+        if error.errno not in (errno.EMLINK, errno.EPERM, errno.ENOTSUP):
+            raise
+        shutil.copyfile(blob, path)
 
 
 def _image_files(row: Any) -> Iterator[tuple[str, str]]:
