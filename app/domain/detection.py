@@ -7,7 +7,8 @@ An observer is two or three probabilities. 2AFC: a guesser has accuracy 0.5; som
 
 from scipy.special import bdtr
 
-from app.domain.quality import QualityRules, side_bias_p_value
+from app.domain.quality import side_bias_p_value
+from app.domain.quality_rules import QualityRules
 
 
 def sentinels_flag(rules: QualityRules, *, sentinels: int, accuracy: float) -> float:

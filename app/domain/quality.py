@@ -1,10 +1,8 @@
-"""How far a sitting can be trusted: signals from its judgments, and what a rule set makes of them.
+"""How far a sitting can be trusted: the signals in its judgments. What they are worth, `quality_rules` says.
 
-A finding is a proposal with its numbers. Whether votes are excluded is decided elsewhere, and paying is yet another
-decision. The same functions serve one assignment and all the assignments of a participant.
+The same functions serve one assignment and all the assignments of a participant.
 """
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,19 +13,6 @@ from app.domain.timing_records import flags_of, is_absurd, is_possible_ms
 
 Kind = Literal["2afc", "jnd"]
 Role = Literal["pool", "practice", "sentinel", "instruction"]
-FindingName = Literal[
-    "sentinel_misses",
-    "false_alarms",
-    "instruction_misses",
-    "side_bias",
-    "fast_answers",
-    "slow_answers",
-    "repeated_times",
-    "constant_times",
-    "no_agreement",
-    "timing_flags",
-    "suspect_records",
-]
 
 SAME, DIFFERENT = 0, 1
 """The choices of a JND judgment."""
@@ -115,13 +100,25 @@ class PeerAgreement:
 
 
 @dataclass(frozen=True)
+class SameDevice:
+    """Other people's sittings on a device described alike: of those at the same time, and of those at other times.
+
+    p: that of so many at once, were they spread at random (`devices`).
+    """
+
+    at_once: Count
+    elsewhere: Count
+    p: float
+
+
+@dataclass(frozen=True)
 class Signals:
     """What an assignment's or a participant's judgments show; practice is left out of everything.
 
     sentinel_misses: wrong 2AFC sentinels. hits, false_alarms: "different" said of different and of identical JND
     sentinels. left: 2AFC pool and sentinel trials answered with the left image; side_bias_p: two-sided exact binomial
     p of that count, None without such trials. timing_flagged, suspect: trials whose page flagged its own timing, and
-    trials whose record cannot be believed.
+    trials whose record cannot be believed. same_device: None where the page did not describe its device.
     """
 
     sentinel_misses: Count
@@ -134,63 +131,10 @@ class Signals:
     agreement: PeerAgreement | None
     timing_flagged: Count
     suspect: Count
+    same_device: SameDevice | None = None
 
 
-@dataclass(frozen=True)
-class QualityRules:
-    """What a rule set tolerates. Rules about shares speak only from `fewest_answers` answers on.
-
-    sentinel_misses_allowed: wrong 2AFC sentinels, or missed "different" ones in JND.
-    false_alarm_share_allowed: of the identical JND sentinels; one is always allowed. A share, and a generous one, since
-        careful people call about one identical pair in ten different.
-    side_bias_p: flags below it.
-    variation: flags below it.  kappa: flags at or below it.
-
-    Raises:
-        ValueError: a threshold outside its range, named.
-    """
-
-    sentinel_misses_allowed: int = 1
-    false_alarm_share_allowed: float = 0.4
-    instruction_misses_allowed: int = 0
-    side_bias_p: float = 0.001
-    fast_share: float = 0.2
-    slow_share: float = 0.2
-    repeated_share: float = 0.5
-    variation: float = 0.1
-    kappa: float = 0.0
-    timing_flagged_share: float = 0.2
-    suspect_share: float = 0.2
-    fewest_answers: int = 20
-
-    def __post_init__(self) -> None:
-        for name in ("sentinel_misses_allowed", "instruction_misses_allowed", "fewest_answers"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative")
-        shares = [name for name in self.__dataclass_fields__ if name.endswith(("_share", "_share_allowed"))]
-        for name in (*shares, "side_bias_p"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be from 0 to 1")
-        if not self.variation >= 0:
-            raise ValueError("variation must not be negative")
-        if not -1 <= self.kappa <= 1:
-            raise ValueError("kappa must be from -1 to 1")
-
-    def false_alarms_allowed(self, sentinels: int) -> int:
-        """How many of so many identical sentinels may be called different."""
-        # The tiny addend keeps a product such as 0.29 · 100 = 28.999… from losing its last unit.
-        return max(1, math.floor(self.false_alarm_share_allowed * sentinels + 1e-9))
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A machine's name and a sentence for a human, with the numbers in it."""
-
-    name: FindingName
-    sentence: str
-
-
-def signals(answers: Iterable[Answered]) -> Signals:
+def signals(answers: Iterable[Answered], *, same_device: SameDevice | None = None) -> Signals:
     """The signals of one assignment, or of all the assignments of one participant in a study."""
     counted = [answer for answer in answers if answer.role != "practice"]
     shown = [answer for answer in counted if answer.role in ("pool", "sentinel")]
@@ -207,6 +151,7 @@ def signals(answers: Iterable[Answered]) -> Signals:
         agreement=peer_agreement([answer for answer in shown if answer.role == "pool"]),
         timing_flagged=_count(bool(flags_of(trial.timing)) for trial in trials),
         suspect=_count(_is_suspect(trial) for trial in trials),
+        same_device=same_device,
     )
 
 
@@ -259,92 +204,6 @@ def peer_agreement(answers: Iterable[Answered]) -> PeerAgreement | None:
     expected = own_1 * theirs_1 + (1 - own_1) * (1 - theirs_1)
     kappa = (agreed.share - expected) / (1 - expected) if expected < 1 else None
     return PeerAgreement(agreed, expected, kappa)
-
-
-def verdict(signals: Signals, rules: QualityRules) -> list[Finding]:
-    """What the rules object to; empty if nothing."""
-    return [
-        *_attention_findings(signals, rules),
-        *_side_findings(signals, rules),
-        *_time_findings(signals.response_times, rules),
-        *_agreement_findings(signals.agreement, rules),
-        *_record_findings(signals, rules),
-    ]
-
-
-def _attention_findings(signals: Signals, rules: QualityRules) -> Iterable[Finding]:
-    allowed = rules.sentinel_misses_allowed
-    misses, hits, alarms = signals.sentinel_misses, signals.hits, signals.false_alarms
-    if misses.count > allowed:
-        yield Finding("sentinel_misses", f"Missed {_of(misses)} attention checks; {allowed} may be missed.")
-    if hits.of - hits.count > allowed:
-        missed = Count(hits.of - hits.count, hits.of)
-        yield Finding(
-            "sentinel_misses", f'Said "same" of {_of(missed)} clearly different pairs; {allowed} may be missed.'
-        )
-    allowed = rules.false_alarms_allowed(alarms.of)
-    if alarms.count > allowed:
-        yield Finding("false_alarms", f'Said "different" of {_of(alarms)} identical pairs; {allowed} are allowed.')
-    allowed = rules.instruction_misses_allowed
-    if signals.instruction_misses.count > allowed:
-        sentence = f"Did not follow {_of(signals.instruction_misses)} instructed answers; {allowed} may be missed."
-        yield Finding("instruction_misses", sentence)
-
-
-def _side_findings(signals: Signals, rules: QualityRules) -> Iterable[Finding]:
-    p = signals.side_bias_p
-    if p is not None and p < rules.side_bias_p:
-        yield Finding(
-            "side_bias",
-            f"Chose the left image in {_of(signals.left)} trials; without a preference for a side, a count as uneven "
-            f"as this has a probability of {p:.2g}.",
-        )
-
-
-def _time_findings(times: ResponseTimes | None, rules: QualityRules) -> Iterable[Finding]:
-    if times is None or times.fast.of < rules.fewest_answers:
-        return
-    if times.fast.share > rules.fast_share:
-        yield Finding("fast_answers", f"Answered {_of(times.fast)} trials in under {FAST_MS} ms.")
-    if times.slow.share > rules.slow_share:
-        yield Finding(
-            "slow_answers",
-            f"Took unusually long over {_of(times.slow)} trials (median {times.median / 1000:.1f} s).",
-        )
-    if times.repeated.share > rules.repeated_share:
-        yield Finding("repeated_times", f"The same response time, to the millisecond, in {_of(times.repeated)} trials.")
-    if times.variation is not None and times.variation < rules.variation:
-        yield Finding(
-            "constant_times",
-            f"Response times vary by {times.variation * 100:.1f} % around their median of {times.median:.0f} ms; "
-            "people's usually vary by 20 % or more.",
-        )
-
-
-def _agreement_findings(agreement: PeerAgreement | None, rules: QualityRules) -> Iterable[Finding]:
-    if agreement is None or agreement.kappa is None or agreement.agreed.of < rules.fewest_answers:
-        return
-    if agreement.kappa <= rules.kappa:
-        yield Finding(
-            "no_agreement",
-            f"Agrees with the majority of the others on {_of(agreement.agreed)} items, where chance alone gives "
-            f"{agreement.expected * 100:.0f} % (kappa {agreement.kappa:.2f}).",
-        )
-
-
-def _record_findings(signals: Signals, rules: QualityRules) -> Iterable[Finding]:
-    if signals.suspect.of < rules.fewest_answers:
-        return
-    if signals.timing_flagged.share > rules.timing_flagged_share:
-        sentence = f"The page flagged the timing of {_of(signals.timing_flagged)} trials."
-        yield Finding("timing_flags", sentence)
-    if signals.suspect.share > rules.suspect_share:
-        sentence = f"The timing records of {_of(signals.suspect)} trials are missing or cannot be true."
-        yield Finding("suspect_records", sentence)
-
-
-def _of(count: Count) -> str:
-    return f"{count.count} of {count.of}"
 
 
 def _count(conditions: Iterable[bool]) -> Count:

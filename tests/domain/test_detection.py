@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from math import sqrt
 
 import numpy as np
@@ -15,9 +16,11 @@ from app.domain.detection import (
     sentinels_flag,
     side_bias_flags,
 )
-from app.domain.quality import DIFFERENT, SAME, Answered, FindingName, QualityRules, Role, signals, verdict
+from app.domain.protocol import Protocol
+from app.domain.quality import DIFFERENT, SAME, Answered, Role, signals
+from app.domain.quality_rules import FindingName, verdict
 
-RULES = QualityRules()
+RULES = Protocol().quality_rules
 SITTINGS = 600
 
 
@@ -25,7 +28,7 @@ SITTINGS = 600
 @pytest.mark.parametrize("accuracy", [0.0, 0.3, 0.5, 0.95, 1.0])
 @pytest.mark.parametrize("allowed", [0, 1, 3])
 def test_sentinels_by_the_binomial(sentinels: int, accuracy: float, allowed: int) -> None:
-    flagged = sentinels_flag(QualityRules(sentinel_misses_allowed=allowed), sentinels=sentinels, accuracy=accuracy)
+    flagged = sentinels_flag(replace(RULES, sentinel_misses_allowed=allowed), sentinels=sentinels, accuracy=accuracy)
     assert flagged == pytest.approx(binom(sentinels, 1 - accuracy).sf(allowed), abs=1e-9)
 
 
@@ -34,7 +37,7 @@ def test_sentinels_by_the_binomial(sentinels: int, accuracy: float, allowed: int
     [(15, 1, 0.5, 0.0005), (15, 1, 0.95, 0.83), (15, 1, 0.99, 0.99), (5, 0, 0.5, 0.031)],
 )
 def test_the_references_numbers(sentinels: int, allowed: int, accuracy: float, passes: float) -> None:
-    rules = QualityRules(sentinel_misses_allowed=allowed)
+    rules = replace(RULES, sentinel_misses_allowed=allowed)
     assert 1 - sentinels_flag(rules, sentinels=sentinels, accuracy=accuracy) == pytest.approx(passes, rel=0.03)
 
 
