@@ -27,6 +27,7 @@ FindingName = Literal[
 ]
 FAILED_SENTINELS = frozenset[FindingName]({"sentinel_misses", "false_alarms"})
 """The findings that the protocol's `failed_sentinels` speaks of."""
+ABOUT_TIMES = frozenset[FindingName]({"fast_answers", "slow_answers", "repeated_times", "constant_times"})
 
 
 @dataclass(frozen=True)

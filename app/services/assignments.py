@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from app.errors import Conflict, NotFound, Unanswered, Withdrawn
 from app.keys import token_sha256
 from app.models.assignments import Abort, Assignment, Trial
-from app.queue import defer_round_check
+from app.queue import defer_assessment, defer_round_check
 from app.services.exclusions import exclude
 from app.services.rounds import is_round_complete, release_leases_of, release_slot
 
@@ -78,6 +78,7 @@ def complete(session: Session, *, token: str) -> Assignment:
     assignment.completed_at = func.clock_timestamp()
     session.flush()
     session.refresh(assignment)
+    defer_assessment(session, assignment_id=assignment.id)
     if is_round_complete(session, study_id=assignment.study_id):
         defer_round_check(session, study_id=assignment.study_id)
     return assignment
@@ -96,8 +97,8 @@ def withdraw(session: Session, *, token: str) -> None:
         raise Conflict("This assignment is already completed. Please contact the researchers to withdraw your answers.")
     assignment.state = "withdrawn"
     session.flush()
-    release_leases_of(session, study_id=assignment.study_id, assignment_id=assignment.id)
     exclude(session, assignment=assignment, reason="withdrawn by the participant", actor="participant")
+    release_leases_of(session, study_id=assignment.study_id, assignment_id=assignment.id)
 
 
 def expire(session: Session, assignment: Assignment) -> None:
@@ -105,6 +106,7 @@ def expire(session: Session, assignment: Assignment) -> None:
     assignment.state = "expired"
     session.flush()
     release_leases_of(session, study_id=assignment.study_id, assignment_id=assignment.id)
+    defer_assessment(session, assignment_id=assignment.id)
 
 
 def expire_overdue(session: Session) -> None:

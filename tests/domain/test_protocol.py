@@ -71,7 +71,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
         )
     ),
     ({"quality": {"instruction_misses_allowed": -1}}, "quality.instruction_misses_allowed", "or equal to 0"),
-    ({"quality": {"time_variation": float("nan")}}, "quality.time_variation", "greater than or equal to 0"),
+    ({"quality": {"time_variation": float("nan")}}, "quality.time_variation", "less than or equal to 10"),
     ({"quality": {"agreement_kappa": -1.1}}, "quality.agreement_kappa", "greater than or equal to -1"),
     ({"quality": {"fewest_answers": 2.5}}, "quality.fewest_answers", "valid integer"),
     ({"pay": {"currency": "pounds"}}, "pay.currency", "pattern"),
