@@ -14,7 +14,7 @@ from app.services.reports.numbers import Agreement, Estimate, Filter, SittingLin
 WIDTH, HEIGHT = 560, 200
 _INK, _QUIET, _ALARM = "#1b4965", "#9aa5b1", "#b3261e"
 _STYLE: dict[str, Any] = {
-    "background": None,
+    "background": "#fbfaf8",
     "font": "system-ui, sans-serif",
     "view": {"stroke": None},
     "axis": {
