@@ -1,14 +1,21 @@
-"""Simulated observers: how a person of a certain kind answers one trial."""
+"""Simulated observers: what a person of a certain kind answers in one trial, and how long they say it took."""
 
 import hashlib
+import math
 import random
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 from app.domain.dealing import Side
 
-Kind = Literal["attentive", "left-presser", "random-clicker"]
+Kind = Literal["attentive", "fallible", "left-presser", "random-clicker", "constant-speed", "fast-forward"]
+"""The first two are honest: one is right where there is a right answer, one in 95 of 100 trials. The others look at
+nothing: one presses left, and of the three that press at random one does so at a constant speed, and one at once."""
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+FALLIBLE_ACCURACY = 0.95
+MEDIAN_RT_MS = 2100.0
 
 
 @dataclass(frozen=True)
@@ -74,10 +81,26 @@ def card(recorded: tuple[int, int], *, seed: int, item_number: int, ordinal: int
 
 
 def answer(kind: Kind, observer: Observer, key: Key, rng: random.Random) -> Side:
-    """The side this person answers. Attentive people get practice and sentinels right."""
+    """The side this person answers."""
     if kind == "left-presser":
         return "left"
-    if kind == "random-clicker":
+    if kind in ("random-clicker", "constant-speed", "fast-forward"):
         return rng.choice(("left", "right"))
     choice = observer.choose(key) if key.answer is None else key.answer
+    if kind == "fallible" and rng.random() >= FALLIBLE_ACCURACY:
+        choice = 1 - choice
     return "left" if choice == key.left_candidate else "right"
+
+
+def draw_tempo(rng: random.Random) -> float:
+    """A person's own median response time in ms: from 1.5 to 3 s, `MEDIAN_RT_MS` in the middle of people."""
+    return MEDIAN_RT_MS * math.exp(rng.uniform(-1, 1) * math.log(3000 / MEDIAN_RT_MS))
+
+
+def response_time(kind: Kind, tempo: float, rng: random.Random) -> float:
+    """In ms: log-normal around the person's tempo, unless it is no person."""
+    if kind == "constant-speed":
+        return rng.uniform(990, 1010)
+    if kind == "fast-forward":
+        return rng.uniform(60, 180)
+    return rng.lognormvariate(math.log(tempo), 0.4)
