@@ -55,10 +55,10 @@ def test_a_study_from_its_making_to_its_export(run: Run, home: Path, tmp_path: P
 
     file = folder.csv(folder.csv_rows(6))
     imported = run("import", "csv", file, "--study", name)
-    assert (imported.exit_code, imported.stdout) == (0, f"Imported 6 triplets with 18 different images into {name}.\n")
+    assert (imported.exit_code, imported.stdout) == (0, f"Imported 6 items with 18 different images into {name}.\n")
     again = run("import", "csv", file, "--study", name)
-    assert again.stdout.splitlines()[0] == "6 triplets of triplets.csv were there already."
-    assert again.stdout.splitlines()[1].startswith("Imported 0 triplets")
+    assert again.stdout.splitlines()[0] == "6 items of triplets.csv were there already."
+    assert again.stdout.splitlines()[1].startswith("Imported 0 items")
     said = run("import", "nights", folder.nights(folder.nights_rows(2, first=50)), "--study", name, "--json")
     assert json.loads(said.stdout) == {"items": 2, "images": 6, "already_there": 0}
 

@@ -28,8 +28,8 @@ from app.services.assignments import by_token
 from app.services.exports import queries, run, tables
 from app.services.exports.queries import Snapshot
 from app.services.exports.run import ExportResult, export_study
+from app.services.item_files import NIGHTS_COLUMNS
 from app.services.protocols import current_protocol
-from app.services.triplet_files import NIGHTS_COLUMNS
 from app.settings import Settings
 from app.storage import LocalStorage
 from tests.disks import no_space, small_disk
@@ -401,7 +401,7 @@ def test_the_card_says_which_file_is_which(sessions: Sessions, storage: LocalSto
         assert f"data_files: {name}" in front
     for path in out.iterdir():
         assert f"`{path.name}" in body or path.name == "README.md"
-    assert "| kept (`data.csv`) | 3 |" in body
+    assert "| kept | 3 |" in body
 
 
 def test_candidates_in_several_splits_are_counted(
@@ -610,7 +610,7 @@ def test_rows_are_streamed_from_the_server(sessions: Sessions, storage: LocalSto
     slug = large(sessions, storage, items=2000)
     with sessions.begin() as session:
         study = studies.by_slug(session, slug)
-        snapshot = Snapshot(session, study_id=study.id, rule=current_protocol(session, study.id).rule)
+        snapshot = Snapshot(session, study_id=study.id, protocol=current_protocol(session, study.id))
         with snapshot:
             rows = snapshot.pool()
             assert session.scalar(text("SELECT count(*) FROM pg_cursors")) == 0, (
