@@ -3,6 +3,7 @@
 import hashlib
 import io
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -233,16 +234,12 @@ def store(session: Session, storage: Storage, images: list[CheckedImage]) -> Non
     """Bytes first, rows second: a row never names bytes that are not there. The same content is stored once."""
     if not images:
         return
-    for image in images:
-        storage.put(image.data)
+    with ThreadPoolExecutor() as pool:  # a durable write is mostly waiting
+        list(pool.map(storage.put, [image.data for image in images]))
+        shown = list(pool.map(storage.put, [image.derivative for image in images]))
     derivatives = [
-        {
-            "image": image.sha256,
-            "kind": image.derivative_kind,
-            "sha256": storage.put(image.derivative),
-            "bytes": len(image.derivative),
-        }
-        for image in images
+        {"image": image.sha256, "kind": image.derivative_kind, "sha256": key, "bytes": len(image.derivative)}
+        for image, key in zip(images, shown, strict=True)
     ]
     rows = [
         {

@@ -188,7 +188,7 @@ def test_a_rotated_image_has_its_upright_size(
 def test_a_study_that_has_started_takes_no_more(
     sessions: Sessions, storage: LocalStorage, folder: TripletFolder, state: str
 ) -> None:
-    slug = make_study(sessions, storage)
+    slug = make_study(sessions, storage, items=2, assignment__practice=0, assignment__sentinels=0)
     with sessions.begin() as session:
         {"open": studies.open_study, "paused": studies.pause, "closed": studies.close}[state](session, slug=slug)
     before = contents(sessions, slug)
