@@ -84,7 +84,8 @@ _VALID = f"j.slot_id IS NOT NULL AND NOT j.late AND NOT {IN_FORCE.format(assignm
 _ANSWERS = text(f"""
     WITH answered AS (
         SELECT a.participant_id, a.id AS assignment_id, a.protocol_version, t.item_id, t.position, t.left_candidate,
-               i.role, i.answer, j.question, j.choice, j.rt_ms, j.timing, j.suspect, {_VALID} AS is_valid
+               i.role, CASE j.question WHEN 0 THEN i.answer ELSE i.answer_1 END AS answer,
+               j.question, j.choice, j.rt_ms, j.timing, j.suspect, {_VALID} AS is_valid
         FROM assignments a JOIN trials t ON t.assignment_id = a.id
         JOIN judgments j ON j.trial_id = t.id JOIN items i ON i.id = t.item_id
         WHERE a.study_id = :study AND (CAST(:participant AS bigint) IS NULL OR a.participant_id = :participant)
@@ -151,7 +152,7 @@ def _answered(row: Row[Any], protocol: Protocol) -> Answered:
         role=row.role,
         choice=row.choice,
         answer=row.answer,
-        left_candidate=row.left_candidate,
+        left_candidate=row.left_candidate if protocol.kind == "2afc" else None,
         question=row.question,
         rt_ms=row.rt_ms,
         timing=row.timing,

@@ -4,11 +4,12 @@ import random
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from app.db import Sessions
 from app.errors import Conflict
 from app.keys import Keys
+from app.models.items import Item
 from app.services import assignments, judgments, rounds, studies
 from app.services.exclusions import exclude_by_hand, reinstate_by_hand
 from app.services.judgments import Answer
@@ -66,6 +67,35 @@ def test_after_every_decision_every_item_is_the_oracles(
         session.rollback()
 
 
+def test_a_dissent_ahead_of_the_round_asks_for_the_rest_of_it(
+    sessions: Sessions, storage: LocalStorage, keys: Keys
+) -> None:
+    """Two votes agree; a third, in the place of one that came back meanwhile, does not: `round_end` wants a fourth."""
+    settings = {"drop": "round_end", "rounds": 2, "votes_per_round": 2, "min_votes": 1, "assignment__trials": 1}
+    slug = make_study(sessions, storage, items=1, **settings, **NO_CHECKS)
+
+    def vote(token: str, choice: int) -> None:
+        with sessions.begin() as session:
+            (trial,) = assignments.progress(session, assignments.by_token(session, token)).open
+            side = "left" if choice == trial.left_candidate else "right"
+            judgments.record(session, token=token, answers=[Answer(trial.id, (side,))])
+
+    first = sign_up(sessions, keys, slug, f"{slug}-1")
+    vote(first, 0)
+    vote(sign_up(sessions, keys, slug, f"{slug}-2"), 0)
+    with sessions.begin() as session:
+        number = assignments.by_token(session, first).id
+        exclude_by_hand(session, assignment_id=number, reason="looked odd", actor="test")
+    third = sign_up(sessions, keys, slug, f"{slug}-3")
+    with sessions.begin() as session:
+        reinstate_by_hand(session, assignment_id=number, reason="was not", actor="test")
+    vote(third, 1)
+    vote(sign_up(sessions, keys, slug, f"{slug}-4"), 0)
+    with sessions() as session:
+        item = session.scalars(select(Item).where(Item.study_id == studies.by_slug(session, slug).id)).one()
+        assert (item.votes_0, item.votes_1, item.dropped_round) == (3, 1, 2)
+
+
 def test_deciding_while_they_vote(sessions: Sessions, storage: LocalStorage, keys: Keys) -> None:
     """Every vote is counted in or out, whichever came first."""
     settings = {"drop": "none", "rounds": 2, "votes_per_round": 3, "min_votes": 1, "assignment__trials": 12}
@@ -82,7 +112,7 @@ def test_deciding_while_they_vote(sessions: Sessions, storage: LocalStorage, key
     def vote(token: str) -> None:
         for trial in trials[token]:
             with sessions.begin() as session:
-                judgments.record(session, token=token, answers=[Answer(trial.id, "left")])
+                judgments.record(session, token=token, answers=[Answer(trial.id, ("left",))])
 
     def decide(token: str) -> None:
         rng = random.Random(token)

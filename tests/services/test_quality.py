@@ -59,7 +59,7 @@ def sit(
         answers = [
             Answer(
                 trial.trial,
-                "left" if respond(trial) == trial.left_candidate else "right",
+                ("left" if respond(trial) == trial.left_candidate else "right",),
                 **{"rt_ms": random.Random(trial.trial).lognormvariate(7, 0.5), "timing": {}} | given,
             )
             for trial in session.execute(TRIALS, {"token": token})
