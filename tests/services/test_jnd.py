@@ -344,5 +344,5 @@ class TestQuality:
             number = assignments.complete(session, token=token).id
             quality.assess(session, assignment_id=number)
             exclusion = exclusions.in_force(session, number)
-        assert exclusion is not None
-        assert exclusion.reason == 'Said "same" of 2 of 2 clearly different pairs; 1 may be missed.'
+            assert exclusion is not None
+            assert exclusion.reason == 'Said "same" of 2 of 2 clearly different pairs; 1 may be missed.'
