@@ -88,7 +88,8 @@ def judge(sessions: Sessions, url: str, slug: str, kind: Kind, turn: int) -> Non
 def flagged(sessions: Sessions, slug: str) -> tuple[dict[str, Flagged], list[int]]:
     """By kind of observer; and the assignments with a finding that are not excluded yet."""
     kinds = text(
-        "SELECT DISTINCT t.assignment_id, j.timing ->> 'simulated' FROM judgments j JOIN trials t ON t.id = trial_id"
+        "SELECT DISTINCT t.assignment_id, j.timing ->> 'simulated' AS kind "
+        "FROM judgments j JOIN trials t ON t.id = j.trial_id"
     )
     excluded = text("SELECT assignment_id FROM exclusions WHERE reinstated_at IS NULL")
     with sessions() as session:
