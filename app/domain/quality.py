@@ -90,8 +90,10 @@ class ResponseTimes:
 class PeerAgreement:
     """Answers equal to the majority of the others' votes, over items on which the others have a majority.
 
-    expected: the share that equal answers would have if the two were independent, from how often each says 0 and 1.
-    kappa: (share − expected) / (1 − expected), Cohen (1960); None where it is undefined, both always saying the same.
+    expected: the share by chance. In 2AFC ½: sides are drawn, so whoever does not look agrees half the time, however
+        the candidates are numbered. In JND what it would be if the two were independent, from how often each says 0, 1.
+    kappa: (share − expected) / (1 − expected), which is Bennett's S or Cohen's κ; None where it is undefined, both
+        always saying the same in JND.
     """
 
     agreed: Count
@@ -189,21 +191,24 @@ def response_times(times: Sequence[float]) -> ResponseTimes | None:
     )
 
 
-def peer_agreement(answers: Iterable[Answered]) -> PeerAgreement | None:
+def peer_agreement(answers: Sequence[Answered]) -> PeerAgreement | None:
     """Leave-one-out agreement with the majority of the others' votes, beyond chance.
 
     Items on which the others are tied, or have not voted, do not count; None with fewer than `FEWEST_COMPARABLE` left.
     """
     compared = [(answer.choice, _majority(answer.others)) for answer in answers if answer.others[0] != answer.others[1]]
-    n = len(compared)
-    if n < FEWEST_COMPARABLE:
+    if len(compared) < FEWEST_COMPARABLE:
         return None
     agreed = _count(own == theirs for own, theirs in compared)
-    own_1 = sum(own for own, _ in compared) / n
-    theirs_1 = sum(theirs for _, theirs in compared) / n
-    expected = own_1 * theirs_1 + (1 - own_1) * (1 - theirs_1)
+    expected = 0.5 if answers[0].kind == "2afc" else _expected_agreement(compared)
     kappa = (agreed.share - expected) / (1 - expected) if expected < 1 else None
     return PeerAgreement(agreed, expected, kappa)
+
+
+def _expected_agreement(compared: Sequence[tuple[int, int]]) -> float:
+    own_1 = sum(own for own, _ in compared) / len(compared)
+    theirs_1 = sum(theirs for _, theirs in compared) / len(compared)
+    return own_1 * theirs_1 + (1 - own_1) * (1 - theirs_1)
 
 
 def _count(conditions: Iterable[bool]) -> Count:

@@ -35,7 +35,7 @@ def test_report_exclude_and_reinstate(
     page = tmp_path / "report.html"
     shown = run("report", slug, "--out", page)
     assert shown.exit_code == 0
-    assert "agreement of two people (unbiased ceiling)" in shown.stdout
+    assert "agreement of two people" in shown.stdout
     assert "4 of 8 sentinels missed; 1 of 2 sittings failed" in shown.stdout
     assert "Missed 4 of 4 attention checks; 1 may be missed." in shown.stdout
     assert page.read_text().startswith("<!doctype html>")

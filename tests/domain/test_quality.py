@@ -252,7 +252,7 @@ class TestPeerAgreement:
         )
     )
     def test_is_cohens_kappa_with_the_others_majority(self, answers: list[tuple[int, int, int]]) -> None:
-        found = peer_agreement(pool(choice, others=(zeros, ones)) for choice, zeros, ones in answers)
+        found = peer_agreement([jnd(choice, others=(zeros, ones)) for choice, zeros, ones in answers])
         table = np.zeros((2, 2))
         for choice, zeros, ones in answers:
             if zeros != ones:
@@ -270,7 +270,7 @@ class TestPeerAgreement:
     def test_by_hand(self) -> None:
         # Both say 1 in half of 20 cases, so chance gives ½; they agree in 15: (0.75 − 0.5) / (1 − 0.5).
         cases = [(0, (2, 0))] * 7 + [(0, (0, 1))] * 3 + [(1, (0, 3))] * 8 + [(1, (4, 1))] * 2
-        found = peer_agreement(pool(choice, others=others) for choice, others in cases)
+        found = peer_agreement([jnd(choice, others=others) for choice, others in cases])
         assert found is not None
         theirs_1 = 11 / 20
         assert found.agreed == Count(15, 20)
@@ -291,8 +291,18 @@ class TestPeerAgreement:
         assert "no_agreement" in names([pool(i % 2, others=(3, 0) if i % 2 else (0, 3)) for i in range(40)])
         assert "no_agreement" not in names(guesses[:19])
 
-    def test_all_the_same_on_both_sides_says_nothing(self) -> None:
-        answers = [pool(0, left_candidate=i % 2, others=(3, 0)) for i in range(40)]
+    def test_in_2afc_chance_is_one_half_however_candidates_are_numbered(self) -> None:
+        """Sides are drawn: where everybody prefers candidate 0, a careful person is no less careful."""
+        swapped = [pool(i % 2, others=(3, 0) if i % 2 == (i < 4) else (0, 3)) for i in range(40)]
+        numbered = [pool(int(i < 4), others=(3, 0)) for i in range(40)]
+        for answers in (swapped, numbered):
+            found = peer_agreement(answers)
+            assert found is not None
+            assert (found.expected, found.kappa) == (0.5, pytest.approx(0.8))
+        assert "no_agreement" not in names(numbered)
+
+    def test_all_the_same_on_both_sides_says_nothing_in_jnd(self) -> None:
+        answers = [jnd(SAME, others=(3, 0)) for i in range(40)]
         agreement = signals(answers).agreement
         assert agreement is not None
         assert agreement.kappa is None

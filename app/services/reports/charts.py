@@ -15,7 +15,7 @@ WIDTH, HEIGHT = 560, 200
 _INK, _QUIET, _ALARM = "#1b4965", "#9aa5b1", "#b3261e"
 _STYLE: dict[str, Any] = {
     "background": "#fbfaf8",
-    "font": "system-ui, sans-serif",
+    "font": "Arial, Liberation Sans, Helvetica, sans-serif",  # the widths that labels are laid out with
     "view": {"stroke": None},
     "axis": {
         "domainColor": _QUIET, "gridColor": "#e8ebee", "labelFontSize": 12, "tickColor": _QUIET, "titleFontSize": 12
@@ -39,7 +39,8 @@ def agreement_figure(agreement: Agreement) -> Figure:
     y = alt.Y("what:N", title=None, sort=None, axis=alt.Axis(labelLimit=320))
     x = alt.X("low:Q", title=None, scale=alt.Scale(domainMax=1))
     base = alt.Chart(alt.InlineData(rows)).encode(y=y)
-    intervals = base.mark_rule(color=_INK, strokeWidth=2).encode(x=x, x2="high:Q")
+    with_interval = base.transform_filter("isValid(datum.low)")
+    intervals = with_interval.mark_rule(color=_INK, strokeWidth=2).encode(x=x, x2="high:Q")
     estimates = base.mark_point(color=_INK, filled=True, size=70, opacity=1).encode(x="estimate:Q")
     says = "; ".join(f"{what} {measure.estimate:.2f}" for what, measure in defined)
     return _figure(intervals + estimates, "Agreement and ceilings, with 95 % intervals.", says, height=32 * len(rows))
@@ -48,7 +49,7 @@ def agreement_figure(agreement: Agreement) -> Figure:
 def measures(agreement: Agreement) -> list[tuple[str, Estimate]]:
     """The agreement's statistics with their names, in the order of every table."""
     named = [
-        ("agreement of two people (unbiased ceiling)", agreement.pairwise),
+        ("agreement of two people", agreement.pairwise),
         ("human ceiling, plug-in", agreement.ceiling_plug_in),
         ("oracle ceiling", agreement.ceiling_oracle),
         ("Krippendorff's alpha", agreement.alpha),
