@@ -1,5 +1,6 @@
 """The plots of a report: Vega-Lite specifications drawn as SVG, so that the page opens without network or script."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,7 @@ import altair as alt
 import vl_convert
 from markupsafe import Markup, escape
 
-from app.domain.quality_rules import ABOUT_TIMES
+from app.domain.quality_rules import ABOUT_TIMES, FAILED_SENTINELS
 from app.services.reports.numbers import Agreement, Estimate, Filter, SittingLine, missed_sentinels
 
 WIDTH, HEIGHT = 560, 200
@@ -43,7 +44,7 @@ def agreement_figure(agreement: Agreement) -> Figure:
     intervals = with_interval.mark_rule(color=_INK, strokeWidth=2).encode(x=x, x2="high:Q")
     estimates = base.mark_point(color=_INK, filled=True, size=70, opacity=1).encode(x="estimate:Q")
     says = "; ".join(f"{what} {measure.estimate:.2f}" for what, measure in defined)
-    return _figure(intervals + estimates, "Agreement and ceilings, with 95 % intervals.", says, height=32 * len(rows))
+    return _figure(estimates + intervals, "Agreement and ceilings, with 95 % intervals.", says, height=32 * len(rows))
 
 
 def measures(agreement: Agreement) -> list[tuple[str, Estimate]]:
@@ -74,19 +75,24 @@ def survival_figure(filter: Filter) -> Figure:
         )
     )
     last = filter.unanimous[-1]
-    said = (
+    says = (
         f"after {last.votes} votes {last.items} items are unanimous; "
         f"{last.by_chance:.1f} would be if every vote were a coin's"
     )
-    return _figure(chart, "Items still unanimous after so many votes, beside pure chance.", said)
+    return _figure(chart, "Items still unanimous after so many votes, beside pure chance.", says)
 
 
-def sentinels_figure(sittings: Sequence[SittingLine], allowed: int) -> Figure:
-    missed = [missed_sentinels(line.signals) for line in sittings]
-    counts = [count.count for count in missed if count.of]
+def sentinels_figure(sittings: Sequence[SittingLine]) -> Figure:
+    counts = Counter(
+        (missed.count, "failed" if any(finding.name in FAILED_SENTINELS for finding in line.findings) else "passed")
+        for line in sittings
+        if (missed := missed_sentinels(line.signals)).of
+    )
+    most = max(missed for missed, _ in counts)
     rows = [
-        {"missed": number, "sittings": counts.count(number), "which": "failed" if number > allowed else "passed"}
-        for number in range(max(counts) + 1)
+        {"missed": missed, "sittings": counts[missed, which], "which": which}
+        for missed in range(most + 1)
+        for which in ("passed", "failed")
     ]
     chart = (
         alt.Chart(alt.InlineData(rows))
@@ -97,8 +103,10 @@ def sentinels_figure(sittings: Sequence[SittingLine], allowed: int) -> Figure:
             color=alt.Color("which:N", scale=alt.Scale(domain=["passed", "failed"], range=[_INK, _ALARM])),
         )
     )
-    said = "; ".join(f"{row['sittings']} sittings missed {row['missed']}" for row in rows if row["sittings"])
-    return _figure(chart, "Sentinels missed in a sitting.", said)
+    says = "; ".join(
+        f"{number} sittings missed {missed} and {which}" for (missed, which), number in sorted(counts.items())
+    )
+    return _figure(chart, "Sentinels missed in a sitting.", says)
 
 
 def times_figure(sittings: Sequence[SittingLine]) -> Figure:
@@ -124,8 +132,8 @@ def times_figure(sittings: Sequence[SittingLine]) -> Figure:
         )
     )
     odd = sum(row["which"] == "flagged" for row in rows)
-    said = f"{len(rows)} sittings, the times of {odd} flagged"
-    return _figure(chart, "Response times: each sitting's median, and how much they vary around it.", said)
+    says = f"{len(rows)} sittings, the times of {odd} flagged"
+    return _figure(chart, "Response times: each sitting's median, and how much they vary around it.", says)
 
 
 def _is_odd(line: SittingLine) -> bool:

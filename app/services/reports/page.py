@@ -38,7 +38,7 @@ def report_html(report: StudyReport, protocol: Protocol) -> str:
     if report.filter is not None:
         figures["survival"] = survival_figure(report.filter)
     if report.sentinels is not None:
-        figures["sentinels"] = sentinels_figure(report.sittings, protocol.assignment.sentinel_misses_allowed)
+        figures["sentinels"] = sentinels_figure(report.sittings)
     page = ReportPage(
         report=report,
         protocol=protocol,
