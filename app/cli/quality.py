@@ -52,6 +52,10 @@ def report(
     out_file: Annotated[
         Path, typer.Option("--out", metavar="FILE", help="Where to write the page; it may be there already.")
     ] = Path("report.html"),
+    worker_models: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write what Dawid–Skene and GLAD make of the votes (slow)."),
+    ] = None,
     as_json: AsJson = False,
     home: Home = HOME,
 ) -> None:
@@ -63,12 +67,15 @@ def report(
     from app.cli.report_table import report_view
     from app.services.reports.numbers import study_report
     from app.services.reports.page import report_html
+    from app.services.reports.worker_models import write_worker_models
 
     with plain_errors():
         with open_sessions(settings_for(home)) as sessions, err.status("Computing"), sessions() as session:
             study = studies.by_slug(session, name)
             found = study_report(session, study)
             page = report_html(found, current_protocol(session, study.id))
+            if worker_models is not None:
+                write_worker_models(session, study, worker_models)
         out_file.write_text(page, encoding="utf-8")
         if as_json:
             print_json(found)
