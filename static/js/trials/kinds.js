@@ -6,10 +6,10 @@
  *   clear()                    takes it away
  *   reveal(feedback)           points out the expected answer of a practice trial, and returns a sentence about it
  *
- * The page has the elements of its study's kind only, so only that module is loaded.
+ * A page has the elements of its study's kind only, so only that module is loaded.
  */
 const modules = { '2afc': () => import('./two_afc.js'), jnd: () => import('./jnd.js') };
 
-export function kindOf(/** @type {import('./api.js').Trial} */ trial) {
-  return modules[trial.kind]();
+export function loadKind(/** @type {string} */ name) {
+  return modules[name]();
 }

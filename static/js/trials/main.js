@@ -7,12 +7,13 @@ import { untilAnswered } from './connection.js';
 import { wireDialogs } from './dialogs.js';
 import { watchEnvironment } from './environment.js';
 import { keptAnswers } from './kept_answers.js';
+import { loadKind } from './kinds.js';
 import { keepNotice } from './notice.js';
 import { Outbox } from './outbox.js';
 import { sit } from './sitting.js';
 import { showMessage, showSaving, showThanks } from './views.js';
 
-const { token, breakEvery } = document.getElementById('stage').dataset;
+const { token, kind: kindName, breakEvery } = document.getElementById('stage').dataset;
 const api = assignmentApi(token);
 const ended = new AbortController();
 
@@ -58,8 +59,9 @@ async function leave() {
 
 async function judge() {
   await passCheck(api);
+  const kind = await loadKind(kindName);
   const breaks = new Breaks(Number(breakEvery));
-  return sit({ api, outbox, breaks, signal: ended.signal, onAnswered: showSaving });
+  return sit({ kind, api, outbox, breaks, signal: ended.signal, onAnswered: showSaving });
 }
 
 onUnsentChange();

@@ -5,7 +5,6 @@ import { Refused } from './api.js';
 import { untilAnswered } from './connection.js';
 import { Deck } from './deck.js';
 import { showFeedback } from './feedback.js';
-import { kindOf } from './kinds.js';
 import { pause } from './pause.js';
 import { showProgress } from './progress.js';
 
@@ -19,6 +18,7 @@ const INTERRUPTIONS = {
  * The sitting from where it stands.
  *
  * @param {object} parts
+ * @param {Awaited<ReturnType<typeof import('./kinds.js').loadKind>>} parts.kind
  * @param {ReturnType<typeof import('./api.js').assignmentApi>} parts.api
  * @param {import('./outbox.js').Outbox} parts.outbox
  * @param {import('./breaks.js').Breaks} parts.breaks
@@ -26,16 +26,16 @@ const INTERRUPTIONS = {
  * @param {() => void} parts.onAnswered called when there is nothing left to answer
  * @returns {Promise<string>} the completion code
  */
-export async function sit({ api, outbox, breaks, signal, onAnswered }) {
+export async function sit({ kind, api, outbox, breaks, signal, onAnswered }) {
   let answered = outbox.trials;
   for (;;) {
     const { assignment, presentation, trials } = await untilAnswered(api.trials);
     const open = trials.filter((trial) => !answered.has(trial.id));
     const deck = new Deck(open, {
-      load: async (trial) => (await kindOf(trial)).load(trial, presentation),
+      load: (trial) => kind.load(trial, presentation),
       replace: (trial, attempt) => putOff(api, trial, attempt),
     });
-    await judgeAll(deck, { total: assignment.total, outbox, breaks, signal });
+    await judgeAll(deck, { kind, total: assignment.total, outbox, breaks, signal });
     onAnswered();
     await outbox.drained();
     try {
@@ -48,10 +48,9 @@ export async function sit({ api, outbox, breaks, signal, onAnswered }) {
   }
 }
 
-async function judgeAll(deck, { total, outbox, breaks, signal }) {
+async function judgeAll(deck, { kind, total, outbox, breaks, signal }) {
   for (let next = await deck.next(); next; next = await deck.next()) {
     const { trial, stimulus } = next;
-    const kind = await kindOf(trial);
     const number = total - deck.remaining;
     await breaks.before(number, total);
     showProgress({ number, total, isPractice: trial.practice === true });
