@@ -12,12 +12,14 @@ const demands = {
   minRefreshHz: Number(minRefreshHz),
   touch: touch === 'true',
 };
+// What the device is first of all: a laptop whose screen can be touched is none.
+const isTouch = matchMedia('(hover: none) and (pointer: coarse)').matches;
 let refreshHz = Infinity;
 
 /** Said when it has changed only: the notice is a live region. */
 function look() {
   const found = obstacles(
-    { width: innerWidth, height: innerHeight, isTouchOnly: !matchMedia('(any-pointer: fine)').matches, refreshHz },
+    { width: innerWidth, height: innerHeight, isTouch, refreshHz },
     demands,
   ).join(' ');
   notice.hidden = found === '';

@@ -1,7 +1,7 @@
 /**
  * Whether a study can be taken on this device, and if not, what to do about it.
  *
- * @typedef {{width: number, height: number, isTouchOnly?: boolean, refreshHz?: number}} Device in CSS pixels
+ * @typedef {{width: number, height: number, isTouch?: boolean, refreshHz?: number}} Device in CSS pixels
  * @typedef {{minWidth: number, minHeight: number, touch?: boolean, minRefreshHz?: number}} Demands
  *
  * @param {Device} device
@@ -9,7 +9,7 @@
  * @returns {string[]} a kind sentence about each thing in the way; none if nothing is
  */
 export function obstacles(device, demands) {
-  if (device.isTouchOnly && demands.touch === false) {
+  if (device.isTouch && demands.touch === false) {
     return ['This study does not work by touch. Please open its page on a computer with a keyboard or a mouse.'];
   }
   return [windowObstacle(device, demands), refreshObstacle(device, demands)].filter((sentence) => sentence !== '');

@@ -5,8 +5,8 @@ import { test } from 'node:test';
 import { obstacles } from '../../static/js/screening.js';
 
 const JND = { minWidth: 900, minHeight: 600, touch: false, minRefreshHz: 50 };
-const LAPTOP = { width: 1280, height: 720, isTouchOnly: false, refreshHz: 60 };
-const PHONE = { width: 375, height: 667, isTouchOnly: true, refreshHz: 60 };
+const LAPTOP = { width: 1280, height: 720, isTouch: false, refreshHz: 60 };
+const PHONE = { width: 375, height: 667, isTouch: true, refreshHz: 60 };
 
 const said = (device, demands) => obstacles(device, demands).join(' ');
 
