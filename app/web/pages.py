@@ -25,8 +25,8 @@ class Page:
 
 @dataclass(frozen=True)
 class ConsentPage(Page):
-    """Consent and instructions. `fields` are the recruiter's, handed on by the form; the script looks whether the device
-    meets `screening`."""
+    """Consent and instructions. `fields` are the recruiter's, handed on by the form; the script looks whether the
+    device meets `screening`."""
 
     template = "participant/consent.html"
     slug: str
@@ -42,8 +42,8 @@ class ConsentPage(Page):
 
 @dataclass(frozen=True)
 class TrialsPage(Page):
-    """Comprehension check (unless passed), practice, trials and thank-you of one assignment; the script fetches the trials
-    themselves."""
+    """Comprehension check (unless passed), practice, trials and thank-you of one assignment; the script fetches the
+    trials themselves."""
 
     template = "participant/trials.html"
     token: str
@@ -64,8 +64,8 @@ class TrialsPage(Page):
 
 @cache
 def _trial_modules() -> list[str]:
-    scripts = STATIC / "js"
-    return sorted(path.relative_to(STATIC).as_posix() for path in [*scripts.glob("trials/*.js"), scripts / "screening.js"])
+    scripts = [*(STATIC / "js" / "trials").glob("*.js"), STATIC / "js" / "screening.js"]
+    return sorted(path.relative_to(STATIC).as_posix() for path in scripts)
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,7 @@ def consent_page(request: Request, slug: str, session: SessionDep, resources: Re
     if people.find_assignment(session, resources.keys, study_id=study.id, arrival=arrival) is None:
         sign_ups.require_open(study)
     protocol = current_protocol(session, study.id)
+    sitting = protocol.assignment
     page = ConsentPage(
         title=protocol.title,
         language=protocol.language,
@@ -79,8 +80,8 @@ def consent_page(request: Request, slug: str, session: SessionDep, resources: Re
         instructions=Markup(to_html(protocol.instructions)),  # noqa: S704 - sanitised
         ethics=protocol.ethics,
         contact=protocol.contact,
-        minutes=protocol.assignment.minutes,
-        trials=protocol.assignment.trials + protocol.assignment.practice + protocol.assignment.sentinels,
+        minutes=sitting.minutes,
+        trials=sitting.trials + sitting.practice + sitting.sentinels + sitting.instruction_trials,
         screening=protocol.screening,
         fields={"participant": arrival.participant},
     )
@@ -155,7 +156,7 @@ def assignment_page(request: Request, token: str, session: SessionDep) -> Respon
             instructions=Markup(to_html(protocol.instructions)),  # noqa: S704 - sanitised
             contact=protocol.contact,
             thanks=thanks,
-            check=[],
+            check=protocol.check if assignment.checked_at is None else [],
             screening=protocol.screening,
             break_every=protocol.assignment.break_every,
         ),

@@ -38,7 +38,7 @@ export function assignmentApi(token) {
     abort: (/** @type {{trial: number, attempt: number, reason: string, timing?: object}} */ attempt) =>
       json(at('aborts'), attempt),
     environment: (/** @type {object} */ measured) => answer(at('environment'), post(measured)),
-    /** @returns {Promise<{passed: boolean, tries_left: number, detail: string}>} */
+    /** @returns {Promise<{passed: boolean, tries_left: number, wrong: number[]}>} */
     check: (/** @type {string[]} */ answers) => json(at('check'), { answers }),
     withdraw: () => answer(at('withdraw'), post({})),
     /** @returns {Promise<{completion_code: string}>} */

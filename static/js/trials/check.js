@@ -1,9 +1,8 @@
-/** The comprehension check, before the first trial: a page of its own, as the instructions are. */
-import { Refused } from './api.js';
+/** The comprehension check, before the first trial: a page of its own, like the instructions that it repeats. */
 import { untilAnswered } from './connection.js';
 
 /**
- * Resolves once the check is passed, at once where there is none. A last try that fails rejects with the server's Refused.
+ * Resolves once the check is passed, at once where there is none; never after the last failed try.
  *
  * @param {ReturnType<typeof import('./api.js').assignmentApi>} api
  */
@@ -11,13 +10,12 @@ export async function passCheck(api) {
   const page = document.getElementById('check');
   if (!page) return;
   const form = page.querySelector('form');
-  const result = document.getElementById('check-result');
   for (;;) {
-    const { passed, tries_left: triesLeft, detail } = await untilAnswered(async () => api.check(await answers(form)));
+    const given = await answers(form);
+    const { passed, tries_left: triesLeft, wrong } = await untilAnswered(() => api.check(given));
     if (passed) break;
-    if (triesLeft === 0) throw new Refused(403, { title: 'Thank you for your time', detail });
-    result.textContent = detail;
-    result.focus();
+    if (triesLeft === 0) return farewell();
+    askAgain(form, wrong);
   }
   page.remove();
   document.documentElement.dataset.theme = 'surround';
@@ -33,4 +31,18 @@ async function answers(form) {
     };
   });
   return [...new FormData(form).values()];
+}
+
+function askAgain(form, wrong) {
+  form.querySelectorAll('fieldset').forEach((fieldset, place) => {
+    fieldset.classList.toggle('is-wrong', wrong.includes(place));
+  });
+  document.getElementById('check-result').textContent =
+    'Not quite. Please read the instructions once more, and think again about what is marked. You have one more try.';
+}
+
+/** The server has a page for those who may not go on. */
+function farewell() {
+  location.reload();
+  return new Promise(() => {});
 }
