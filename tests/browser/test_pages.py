@@ -271,3 +271,22 @@ def test_a_break_after_ten_trials(sittings: Sittings, sessions: Sessions, storag
     assert last.rt_ms == pytest.approx(
         float(str(last.timing["answered_ms"])) - float(str(last.timing["answerable_ms"]))
     )
+
+
+def test_an_instruction_trial_says_what_to_choose(
+    sittings: Sittings, sessions: Sessions, storage: LocalStorage
+) -> None:
+    study = make_study(
+        sessions, storage, items=6, assignment__instruction_trials=1, **SMALL | {"assignment__practice": 0}
+    )
+    ada = sittings.participant()
+    ada.start(study)
+    asked = []
+    for number in (1, 2, 3):
+        ada.await_trial(number)
+        asked.append(ada.page.get_by_role("heading", level=1).filter(visible=True).inner_text())
+        ada.press("right" if "right" in asked[-1] else "left")
+    ada.completion_code()
+    [told] = set(asked) - {"Which image is more similar to the middle one?"}
+    assert told in ("Choose the left image", "Choose the right image")
+    assert asked.count(told) == 1
