@@ -208,5 +208,6 @@ def _skip(session: Session, assignment: Assignment, trial: Trial) -> None:
 
 
 def store_environment(session: Session, *, token: str, environment: Mapping[str, Any]) -> None:
-    """What the page measured: refresh rate, viewport and the like; the latest report counts."""
-    by_token(session, token, lock=True).environment = dict(environment)
+    """What the page measured and the person said: refresh rate, viewport, colour vision; of each the latest counts."""
+    assignment = by_token(session, token, lock=True)
+    assignment.environment = {**(assignment.environment or {}), **environment}
