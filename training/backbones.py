@@ -1,14 +1,17 @@
 """Vision transformers as towers: which weights, which feature, which normalisation."""
 
-import json
 from collections.abc import Callable
 from contextlib import redirect_stderr
 from dataclasses import dataclass
+from functools import cache
 from io import StringIO
 from pathlib import Path
+from socket import create_connection
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import torch
+from huggingface_hub import constants
 from torch import Tensor, nn
 from transformers import (
     AutoConfig,
@@ -46,7 +49,9 @@ PRESETS = {
 
 @dataclass(frozen=True)
 class Architecture:
-    """How one transformers class computes tokens: its parts by name, so that a feature can be taken in between."""
+    """How one transformers class computes tokens: its parts by name, so that a feature can be taken in
+    between.
+    """
 
     model: type[PreTrainedModel]
     embed: Callable[[Any, Tensor], Tensor]  # pixels (n, 3, h, w) -> tokens (n, t, d), the CLS token first
@@ -97,19 +102,21 @@ class Tower(nn.Module):
     std: Tensor
 
     def __init__(self, backbone: PreTrainedModel, config: TowerConfig) -> None:
-        """Raises ConfigError for a feature that the backbone does not have, or a size its patches do not fit."""
+        """Raises ConfigError for a feature the backbone does not have, or a size its patches do not fit."""
         super().__init__()
         self.architecture = _architecture(backbone.config.model_type, config.source)
         self.feature = config.feature or self.architecture.features[0]
         if self.feature not in self.architecture.features:
             allowed = ", ".join(self.architecture.features)
-            raise ConfigError(
-                f"{config.source} ({backbone.config.model_type}) has no feature {self.feature!r}; it has: {allowed}"
-            )
+            kind = backbone.config.model_type
+            raise ConfigError(f"{config.source} ({kind}) has no feature {self.feature!r}; it has: {allowed}")
         patch = backbone.config.patch_size
         if config.image_size % patch:
-            raise ConfigError(f"{config.source}: image_size {config.image_size} is no multiple of its patches of {patch}")
+            raise ConfigError(
+                f"{config.source}: image_size {config.image_size} is no multiple of its patches of {patch}"
+            )
         self.backbone = backbone
+        self.config = config.model_copy(update={"feature": self.feature})
         self.image_size = config.image_size
         self.patches = config.patches
         self.normalisation = config.normalisation or self.architecture.normalisation
@@ -131,7 +138,9 @@ class Tower(nn.Module):
         return torch.cat([cls, self._read_out(tokens[:, 1:]).mean(dim=1)], dim=-1)
 
     def tokens(self, images: Tensor) -> Tensor:
-        """Images (n, 3, h, w) in [0, 1] to the last block's tokens (n, 1 + patches, d), before the final norm."""
+        """Images (n, 3, h, w) in [0, 1] to the last block's tokens (n, 1 + patches, d), before the final
+        norm.
+        """
         if images.shape[-2:] != (self.image_size, self.image_size):
             size = (self.image_size, self.image_size)
             images = nn.functional.interpolate(images, size=size, mode="bicubic", antialias=True).clamp(0, 1)
@@ -139,6 +148,14 @@ class Tower(nn.Module):
         for layer in self.layers:
             tokens = layer(tokens, None)
         return tokens
+
+    def save(self, folder: Path) -> None:
+        """Writes the pretrained weights, without adapters, so that `open_tower` reads them back."""
+        weights = {
+            name.replace(".base_layer.", "."): tensor for name, tensor in self.backbone.state_dict().items()
+        }
+        kept = {name: tensor for name, tensor in weights.items() if ".lora_" not in name}
+        self.backbone.save_pretrained(folder, state_dict=kept)
 
     @property
     def layers(self) -> nn.ModuleList:
@@ -176,13 +193,15 @@ def open_tower(config: TowerConfig) -> Tower:
         first = sorted(report["missing_keys"])[0]
         raise WeightsError(f"{source} is no whole {architecture.model.__name__}: tensor {first} is missing")
     if report["mismatched_keys"]:
-        raise WeightsError(f"{source}: tensor {sorted(report['mismatched_keys'])[0]} does not fit its own config.json")
+        raise WeightsError(
+            f"{source}: tensor {sorted(report['mismatched_keys'])[0]} does not fit its own config.json"
+        )
     return Tower(backbone, config)
 
 
 def _backbone_config(source: str) -> tuple[Architecture, Any]:
     try:
-        config = AutoConfig.from_pretrained(source)
+        config = AutoConfig.from_pretrained(source, local_files_only=not _hub_answers())
     except (OSError, ValueError) as error:
         raise _unreachable(source, error) from None
     if config.model_type == "clip":  # a whole CLIP: its vision half is the tower
@@ -190,11 +209,14 @@ def _backbone_config(source: str) -> tuple[Architecture, Any]:
     return _architecture(config.model_type, source), config
 
 
-def _from_pretrained(architecture: Architecture, source: str, config: Any) -> tuple[PreTrainedModel, dict[str, Any]]:
+def _from_pretrained(
+    architecture: Architecture, source: str, config: Any
+) -> tuple[PreTrainedModel, dict[str, Any]]:
     try:
         loaded = architecture.model.from_pretrained(
             source,
             config=config,
+            local_files_only=not _hub_answers(),
             dtype=torch.float32,
             attn_implementation="sdpa",
             output_loading_info=True,
@@ -209,18 +231,18 @@ def _unreachable(source: str, error: Exception) -> WeightsError:
     reason = str(error).strip().splitlines()[0]
     if Path(source).is_dir():
         return WeightsError(f"{source} does not hold a model in transformers format: {reason}")
-    presets = ", ".join(PRESETS)
     return WeightsError(
-        f"{source} is neither a local folder nor to be had from the hub ({reason}). Wanted are config.json and "
-        f"model.safetensors of https://huggingface.co/{source}: put them into a folder and name the folder as the "
-        f"tower's source. Presets are: {presets}"
+        f"{source} is not on this machine, and the hub does not serve it ({reason}). Put config.json and "
+        f"model.safetensors of {constants.ENDPOINT}/{source} into a folder, and name that folder instead"
     )
 
 
-def wanted_normalisation(folder: Path) -> str | None:
-    """The normalisation that a local folder's preprocessor_config.json asks for, where it is one we know."""
-    file = folder / "preprocessor_config.json"
-    if not file.is_file():
-        return None
-    mean = tuple(json.loads(file.read_text()).get("image_mean", ()))
-    return next((name for name, (known, _) in NORMALISATION.items() if known == mean), None)
+@cache
+def _hub_answers() -> bool:
+    """Asked once, briefly: the hub's own client retries for half a minute, for every file."""
+    host = urlsplit(constants.ENDPOINT)
+    try:
+        with create_connection((host.hostname or "", host.port or 443), timeout=5):
+            return True
+    except OSError:
+        return False

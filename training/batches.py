@@ -1,4 +1,4 @@
-"""The order of training, as a pure function of (seed, epoch): resuming needs no state of a random generator."""
+"""The order of training, a pure function of (seed, epoch): resuming needs no state of a generator."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,9 @@ from training.triplets import Triplets
 
 @dataclass(frozen=True)
 class Batch:
-    """Distinct images and the triplets among them: each image is embedded once, however many triplets share it."""
+    """Distinct images and the triplets among them: each image is embedded once, however many triplets share
+    it.
+    """
 
     images: NDArray[np.int64]  # (k,) rows of the image cache
     triplets: NDArray[np.int64]  # (b, 3) positions in `images`
@@ -56,6 +58,8 @@ def share_of_process(batch: Batch, process: int, processes: int) -> Batch:
     """The part of a batch that one of several processes computes (data parallel training)."""
     if processes == 1:
         return batch
-    rows = np.arange(process, len(batch.targets), processes) if process < len(batch.targets) else np.array([0])
+    rows = (
+        np.arange(process, len(batch.targets), processes) if process < len(batch.targets) else np.array([0])
+    )
     images, positions = np.unique(batch.triplets[rows], return_inverse=True)
     return Batch(batch.images[images], positions.reshape(-1, 3), batch.targets[rows])

@@ -20,7 +20,9 @@ ADAPTER_FILE = "adapter.safetensors"
 
 @dataclass
 class Progress:
-    """Where training stands, counted so that a resumed run records the same numbers as one that never stopped."""
+    """Where training stands, counted so that a resumed run records the same numbers as one that never
+    stopped.
+    """
 
     step: int = 0
     epoch: int = 0
@@ -42,7 +44,12 @@ class Progress:
 
     def finish_epoch(self, val_loss: float, val_agreement: float) -> bool:
         """Records the epoch and turns to the next; whether its validation loss is the best yet."""
-        record = {"epoch": self.epoch, "step": self.step, "val_loss": val_loss, "val_agreement": val_agreement}
+        record = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "val_loss": val_loss,
+            "val_agreement": val_agreement,
+        }
         if self.triplets:
             record["train_loss"] = self.loss_sum / self.triplets
             record["train_agreement"] = self.agreement_sum / self.triplets
@@ -80,7 +87,7 @@ def save_state(
 
 
 def load_state(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any], Progress] | None:
-    """Trainable tensors, optimizer state and progress of an interrupted run; None where it had not saved yet."""
+    """Trainable tensors, optimizer state and progress of an interrupted run; None if it had not saved yet."""
     file = folder / STATE_FILE
     if not file.is_file():
         return None
@@ -100,6 +107,8 @@ def load_adapter(folder: Path) -> dict[str, Tensor]:
     try:
         return load_file(file)
     except FileNotFoundError:
-        raise CheckpointError(f"{folder} has no {ADAPTER_FILE}: it is no run, or has not finished an epoch") from None
+        raise CheckpointError(
+            f"{folder} has no {ADAPTER_FILE}: it is no run, or has not finished an epoch"
+        ) from None
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{file} cannot be read as safetensors ({error})") from None

@@ -18,7 +18,9 @@ class Section(BaseModel):
 
 
 class TowerConfig(Section):
-    """One vision transformer of the ensemble; what is left out comes from the preset or the weights' own files."""
+    """One vision transformer of the ensemble; what is left out comes from the preset or the weights' own
+    files.
+    """
 
     source: str  # a preset's name, a local folder in transformers format, or a hub id
     feature: Feature | None = None
@@ -49,11 +51,16 @@ class HoldoutConfig(Section):
 
     by: Literal["triplets", "references", "images"] = "references"
     fraction: Fraction = 0.2
+    seed: Annotated[int, Field(ge=0)] = (
+        0  # apart from the experiment's, so that several seeds share one holdout
+    )
 
 
 class DataConfig(Section):
     min_votes: Annotated[int, Field(ge=0)] = 0
-    statuses: tuple[Literal["kept", "dropped", "short"], ...] = ()  # non-empty: read unfiltered.csv of an export
+    statuses: tuple[
+        Literal["kept", "dropped", "short"], ...
+    ] = ()  # non-empty: read unfiltered.csv of an export
     targets: Literal["shares", "majority"] = "shares"
     holdout: HoldoutConfig = HoldoutConfig()
 
@@ -61,7 +68,9 @@ class DataConfig(Section):
 class TrainConfig(Section):
     epochs: Annotated[int, Field(ge=1)] = 8
     batch_size: Annotated[int, Field(ge=1)] = 32  # triplets
-    images_per_batch: Annotated[int, Field(ge=3)] | None = None  # instead: all triplets among this many images
+    images_per_batch: Annotated[int, Field(ge=3)] | None = (
+        None  # instead: all triplets among this many images
+    )
     learning_rate: Annotated[float, Field(gt=0)] = 3e-4
     betas: tuple[Fraction, Fraction] = (0.9, 0.999)
     margin: Annotated[float, Field(gt=0)] = 0.05
@@ -79,9 +88,11 @@ class Experiment(Section):
     train: TrainConfig = TrainConfig()
 
     @model_validator(mode="after")
-    def something_learns(self) -> Self:
+    def options_have_an_effect(self) -> Self:
         if self.model.head == "mlp" and (self.train.gradient_checkpointing or self.train.compile):
-            raise ValueError("gradient_checkpointing and compile need head = 'lora': an MLP trains on cached features")
+            raise ValueError(
+                "gradient_checkpointing and compile need head = 'lora': an MLP trains on cached features"
+            )
         return self
 
 
@@ -112,7 +123,9 @@ def _read_table(path: Path) -> dict[str, Any]:
         text = path.read_text()
         table = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: cannot be read as {path.suffix.lstrip('.') or 'TOML'} ({error})") from None
+        raise ConfigError(
+            f"{path}: cannot be read as {path.suffix.lstrip('.') or 'TOML'} ({error})"
+        ) from None
     if not isinstance(table, dict):
         raise ConfigError(f"{path}: must be a table of settings")
     return table

@@ -47,7 +47,9 @@ def _read_nights(folder: Path, statuses: Sequence[str]) -> Triplets:
     if statuses:
         rows = [row for row in rows if row["status"] in statuses and int(row["votes"]) > 0]
     if not rows:
-        raise DataError(f"{table} has no row" + (f" with status {' or '.join(statuses)} and a vote" if statuses else ""))
+        raise DataError(
+            f"{table} has no row" + (f" with status {' or '.join(statuses)} and a vote" if statuses else "")
+        )
     return _assemble(
         folder,
         str(folder),
@@ -79,7 +81,13 @@ def _read_csv(table: Path) -> Triplets:
         votes = [int(zero + one) for _, zero, one in counted]
     splits = [row.get("split") or "" for row in rows]
     return _assemble(
-        table.parent, str(table), paths, targets=targets, votes=votes, ids=map(str, range(len(rows))), splits=splits
+        table.parent,
+        str(table),
+        paths,
+        targets=targets,
+        votes=votes,
+        ids=map(str, range(len(rows))),
+        splits=splits,
     )
 
 
@@ -90,8 +98,10 @@ def _bapps_parts(folder: Path) -> list[Path]:
 
 
 def _read_bapps(folder: Path) -> Triplets:
-    """`judge/*.npy` holds the share of votes for p1 (BAPPS README); the category is the kind of distortion."""
-    judged = [(part, file) for part in _bapps_parts(folder) for file in sorted((part / "judge").glob("*.npy"))]
+    """`judge/*.npy` holds the share of votes for p1 (BAPPS README); the category is the distortion."""
+    judged = [
+        (part, file) for part in _bapps_parts(folder) for file in sorted((part / "judge").glob("*.npy"))
+    ]
     if not judged:
         raise DataError(f"{folder}: judge/ holds no .npy file")
     names = [f"{part.relative_to(folder)}/{{}}/{file.stem}.png" for part, file in judged]
@@ -136,15 +146,22 @@ def _assemble(
 
 
 def find_images(root: Path, names: Sequence[str]) -> tuple[Path, ...]:
-    """Absolute paths below `root`. Raises DataError for paths that leave it and for files that are not there."""
+    """Absolute paths below `root`.
+
+    Raises DataError for paths that leave it and for files that are not there.
+    """
     root = root.resolve()
     images = tuple(root / name for name in names)
-    outside = [name for name, image in zip(names, images, strict=True) if not image.resolve().is_relative_to(root)]
+    outside = [
+        name for name, image in zip(names, images, strict=True) if not image.resolve().is_relative_to(root)
+    ]
     if outside:
         raise DataError(f"{root}: {outside[0]} points outside the dataset's folder")
     missing = [name for name, image in zip(names, images, strict=True) if not image.is_file()]
     if missing:
-        raise DataError(f"{root}: {len(missing)} of {len(names)} images are missing, the first is {missing[0]}")
+        raise DataError(
+            f"{root}: {len(missing)} of {len(names)} images are missing, the first is {missing[0]}"
+        )
     return images
 
 
@@ -199,7 +216,7 @@ JND_COLUMNS = (
 
 
 def read_jnd(path: Path) -> JndPairs:
-    """An export (jnd.csv), a CSV of pairs (`pairs.csv` in a folder), or a BAPPS JND folder (p0/, p1/, same/)."""
+    """An export (jnd.csv), a CSV of pairs (pairs.csv in a folder), or a BAPPS JND folder (p0, p1, same)."""
     if path.is_dir() and not any((path / name).is_file() for name in ("jnd.csv", "pairs.csv")):
         return _read_bapps_jnd(path)
     table = next((path / name for name in ("jnd.csv", "pairs.csv") if (path / name).is_file()), path)
@@ -207,7 +224,9 @@ def read_jnd(path: Path) -> JndPairs:
     first = rows[0] if rows else {}
     columns = next((pair for pair in PAIR_COLUMNS if set(pair) <= first.keys()), None)
     if columns is None:
-        raise DataError(f"{table}: needs at least one row and {JND_COLUMNS}; found {', '.join(first) or 'nothing'}")
+        raise DataError(
+            f"{table}: needs at least one row and {JND_COLUMNS}; found {', '.join(first) or 'nothing'}"
+        )
     pairs = [(row[columns[0]], row[columns[1]]) for row in rows]
     same = [_same_share(table, row) for row in rows]
     return _assemble_pairs(table.parent, str(table), pairs, same, [row.get("method") or "" for row in rows])
@@ -217,11 +236,17 @@ def _read_bapps_jnd(folder: Path) -> JndPairs:
     parts = [part for part in (folder, *sorted(folder.iterdir())) if (part / "same").is_dir()]
     judged = [(part, file) for part in parts for file in sorted((part / "same").glob("*.npy"))]
     if not judged:
-        raise DataError(f"{folder} holds no JND judgments: wanted jnd.csv, pairs.csv, or p0/, p1/ and same/*.npy")
+        raise DataError(
+            f"{folder} holds no JND judgments: wanted jnd.csv, pairs.csv, or p0/, p1/ and same/*.npy"
+        )
     names = [f"{part.relative_to(folder)}/{{}}/{file.stem}.png" for part, file in judged]
     pairs = [(name.format("p0"), name.format("p1")) for name in names]
     return _assemble_pairs(
-        folder, str(folder), pairs, [_load_share(file) for _, file in judged], [part.name for part, _ in judged]
+        folder,
+        str(folder),
+        pairs,
+        [_load_share(file) for _, file in judged],
+        [part.name for part, _ in judged],
     )
 
 
@@ -261,7 +286,9 @@ def _rows(table: Path, required: Sequence[str]) -> list[dict[str, str]]:
 def _require(table: Path, found: Iterable[str], required: Sequence[str]) -> None:
     missing = [column for column in required if column not in set(found)]
     if missing:
-        raise DataError(f"{table}: column {', '.join(missing)} is missing; it has {', '.join(found) or 'none'}")
+        raise DataError(
+            f"{table}: column {', '.join(missing)} is missing; it has {', '.join(found) or 'none'}"
+        )
 
 
 def _shares(table: Path, rows: Sequence[dict[str, str]], left: str, right: str) -> list[float]:
@@ -269,7 +296,9 @@ def _shares(table: Path, rows: Sequence[dict[str, str]], left: str, right: str) 
     for row in rows:
         zero, one = _share(table, row[left], left), _share(table, row[right], right)
         if abs(zero + one - 1) > 1e-3:
-            raise DataError(f"{table}, id {row['id']}: {left} and {right} must add up to 1, not {zero + one:g}")
+            raise DataError(
+                f"{table}, id {row['id']}: {left} and {right} must add up to 1, not {zero + one:g}"
+            )
         targets.append(one)
     return targets
 

@@ -9,7 +9,10 @@ from training.errors import ConfigError
 
 
 def choose_device(name: str) -> torch.device:
-    """"auto" is the accelerator where there is one, else the CPU. Raises ConfigError for one that is not here."""
+    """ "auto" is the accelerator where there is one, else the CPU.
+
+    Raises ConfigError for one that is not here.
+    """
     if name == "auto":
         return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     try:
@@ -25,13 +28,10 @@ def choose_device(name: str) -> torch.device:
 def has_bfloat16(device: torch.device) -> bool:
     """Whether the processor multiplies bfloat16 natively; emulated, it is slower than float32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported() and _cpu_multiplies_bfloat16()
-
-
-def _cpu_multiplies_bfloat16() -> bool:
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     # AVX-512 alone lets oneDNN accept bfloat16, but it then converts to float32 and back
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return device.type == "cpu" and bool(native)
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
@@ -41,7 +41,7 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
 
 
 def fastest_attention(device: torch.device, precision: torch.dtype) -> str:
-    """On a CPU, bfloat16 attention is faster as plain matrix products than through the fused kernel (measured)."""
+    """On a CPU, bfloat16 attention is faster as plain matrix products than fused (measured)."""
     return "eager" if device.type == "cpu" and precision == torch.bfloat16 else "sdpa"
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from training.backbones import Tower
 from training.config import LoraSettings, TowerConfig
 from training.errors import CheckpointError, WeightsError
-from training.models import PerceptualModel, add_lora, load_trainable_state, trainable_state
+from training.models import PerceptualModel, add_lora, load_trainable_state, lora_settings, trainable_state
 from training.timm_layout import backbone_from_timm, timm_from_backbone
 
 # The ensemble's towers in the order of their features, with the file of each and its activation.
@@ -51,13 +51,13 @@ def load_dreamsim(folder: Path) -> PerceptualModel:
 def export_dreamsim(model: PerceptualModel, folder: Path) -> None:
     """Writes towers and LoRA so that the official code loads them.
 
-    Separate adapters of rank r on q, k and v become one fused adapter of rank 3r: the As stacked, the Bs block
-    diagonal, alpha three times as large, so that (alpha / rank)·B·A is the same update. Raises CheckpointError
-    where the model is not the ensemble that the layout is for, or has no LoRA.
+    Separate adapters of rank r on q, k and v become one fused adapter of rank 3r: the As stacked, the Bs
+    block diagonal, alpha three times as large, so that (alpha / rank)·B·A is the same update. Raises
+    CheckpointError where the model is not the ensemble that the layout is for, or has no LoRA.
     """
     towers = list(model.iter_towers())
     _check_ensemble(towers)
-    settings = _settings_of(model)
+    settings = lora_settings(model)
     fused = _fuse(model)
     try:
         (folder / LORA_FOLDER).mkdir(parents=True, exist_ok=True)
@@ -90,7 +90,9 @@ def _load_tower(file: Path, kind: str, activation: str) -> Tower:
     weights = read_plain_state_dict(file)
     backbone = backbone_from_timm(weights, kind, activation, file)
     feature: Any = "cls_before_norm" if kind == "vit" else "projection"
-    return Tower(backbone, TowerConfig(source=str(file), feature=feature, image_size=backbone.config.image_size))
+    return Tower(
+        backbone, TowerConfig(source=str(file), feature=feature, image_size=backbone.config.image_size)
+    )
 
 
 def _lora_settings(file: Path) -> LoraSettings:
@@ -98,7 +100,9 @@ def _lora_settings(file: Path) -> LoraSettings:
         table = json.loads(file.read_text())
         if table["target_modules"] != ["qkv"] or table.get("bias", "none") != "none":
             raise WeightsError(f"{file}: must adapt ['qkv'] without biases, not {table['target_modules']}")
-        return LoraSettings(rank=table["r"], alpha=table["lora_alpha"], dropout=table.get("lora_dropout", 0.0))
+        return LoraSettings(
+            rank=table["r"], alpha=table["lora_alpha"], dropout=table.get("lora_dropout", 0.0)
+        )
     except (OSError, ValueError, KeyError) as error:
         raise WeightsError(f"{file}: is no LoRA configuration ({error!r})") from None
 
@@ -135,7 +139,9 @@ def _separate(model: PerceptualModel, fused: dict[str, Tensor], file: Path) -> d
     used = {name for a, b, _ in _adapter_names(model) for name in (a, b)}
     unknown = sorted(set(fused) - used)
     if unknown:
-        raise CheckpointError(f"{file} is of another architecture: tensor {unknown[0]} has no place in the model")
+        raise CheckpointError(
+            f"{file} is of another architecture: tensor {unknown[0]} has no place in the model"
+        )
     return state
 
 
@@ -144,29 +150,24 @@ def _fuse(model: PerceptualModel) -> dict[str, Tensor]:
     fused = {}
     for a, b, ours in _adapter_names(model):
         fused[a] = torch.cat([state[ours.format(part, "A")] for part in "qkv"])
-        fused[b] = torch.block_diag(*(state[ours.format(part, "B")] for part in "qkv"))
+        blocks = [state[ours.format(part, "B")] for part in "qkv"]
+        fused[b] = torch.block_diag(*blocks)  # type: ignore[no-untyped-call]
     return fused
 
 
 def _check_ensemble(towers: list[Tower]) -> None:
     wanted = [(kind, activation) for _, _, kind, activation in TOWERS]
     found = [(tower.backbone.config.model_type, tower.backbone.config.hidden_act) for tower in towers]
-    if found != wanted or [tower.feature for tower in towers] != ["cls_before_norm", "projection", "projection"]:
+    if found != wanted or [tower.feature for tower in towers] != [
+        "cls_before_norm",
+        "projection",
+        "projection",
+    ]:
         described = ", ".join(f"{kind} ({activation})" for kind, activation in found)
         raise CheckpointError(
-            f"the DreamSim layout holds DINO (cls_before_norm), CLIP and OpenCLIP (projection), in this order; "
+            "the DreamSim layout holds DINO (cls_before_norm), CLIP and OpenCLIP (projection), in order; "
             f"this model has {described}"
         )
-
-
-def _settings_of(model: PerceptualModel) -> LoraSettings:
-    from peft.tuners.lora import LoraLayer
-
-    layer = next((module for module in model.modules() if isinstance(module, LoraLayer)), None)
-    if layer is None:
-        raise CheckpointError("only a LoRA run can be written in the DreamSim layout; this one has no adapters")
-    dropout = getattr(layer.lora_dropout["default"], "p", 0.0)
-    return LoraSettings(rank=layer.r["default"], alpha=layer.lora_alpha["default"], dropout=dropout)
 
 
 def _adapter_config(settings: LoraSettings) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from training.checkpoint import replace_file
 from training.image_cache import ImageCache, default_cache_folder
 from training.models import PerceptualModel, evaluating
+from training.progress import Progress, silent
 
-Progress = Callable[[int, int], None]
 EMBED_BATCH = 64
 
 
@@ -40,9 +40,11 @@ def open_features(
     cache: ImageCache,
     device: torch.device,
     folder: Path | None = None,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = silent,
 ) -> FeatureTable:
-    """The towers' features of every image in the cache, from disk where these weights saw these images before."""
+    """The towers' features of every image in the cache, from disk where these weights saw these images
+    before.
+    """
     file = (folder or default_cache_folder()) / f"features-{_key(model, cache)}.npy"
     if not file.is_file():
         features = embed_all(model.features, model, cache, range(len(cache)), device, progress)
@@ -56,7 +58,7 @@ def embed_all(
     inputs: Inputs,
     rows: Sequence[int] | NDArray[np.int64],
     device: torch.device,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = silent,
 ) -> Tensor:
     """`embed` of the inputs at `rows`, as float32 (n, f) on the CPU, with `model` in evaluation mode."""
     indices = np.asarray(rows, dtype=np.int64)

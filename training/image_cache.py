@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +18,7 @@ from PIL import Image, UnidentifiedImageError
 
 from training.errors import DataError
 from training.manifest import check_hash
-
-Progress = Callable[[int, int], None]
+from training.progress import Progress, silent
 
 
 @dataclass(frozen=True)
@@ -46,13 +45,13 @@ def open_cache(
     size: int,
     folder: Path | None = None,
     expected: dict[Path, str] | None = None,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = silent,
 ) -> ImageCache:
     """The cache of `images` at `size` × `size` pixels, made now where there is none.
 
     A file that was changed, by size or modification time, makes another cache. `expected` are hashes from an
-    export's manifest. Raises DataError for images that cannot be decoded, hashes that differ, or a full disk; a
-    cache is complete or absent.
+    export's manifest. Raises DataError for images that cannot be decoded, hashes that differ, or a full disk;
+    a cache is complete or absent.
     """
     folder = (folder or default_cache_folder()) / _key(images, size)
     if not folder.is_dir():
@@ -84,7 +83,9 @@ def _build(folder: Path, images: Sequence[Path], size: int, progress: Progress) 
             draft.rename(folder)
     except OSError as error:
         needed = len(images) * size * size * 3 / 2**20
-        raise DataError(f"{folder.parent}: the image cache ({needed:.0f} MB) failed: {error.strerror}") from None
+        raise DataError(
+            f"{folder.parent}: the image cache ({needed:.0f} MB) failed: {error.strerror}"
+        ) from None
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
@@ -95,7 +96,9 @@ def _fill(draft: Path, images: Sequence[Path], size: int, progress: Progress) ->
     with (draft / "pixels.npy").open("wb") as file, ThreadPoolExecutor(os.cpu_count()) as pool:
         header = {"descr": "|u1", "fortran_order": False, "shape": (len(images), size, size, 3)}
         np.lib.format.write_array_header_1_0(file, header)
-        for start in range(0, len(images), 256):  # map() submits all at once; this bounds what waits in memory
+        for start in range(
+            0, len(images), 256
+        ):  # map() submits all at once; this bounds what waits in memory
             for pixels, digest in pool.map(lambda path: decode(path, size), images[start : start + 256]):
                 file.write(pixels.tobytes())
                 hashes.append(digest)
@@ -114,7 +117,7 @@ def decode(path: Path, size: int) -> tuple[NDArray[np.uint8], str]:
 
 
 def resize(image: Image.Image, size: int) -> NDArray[np.uint8]:
-    """RGB, squashed to `size` × `size` by PIL's antialiased bicubic filter, as DreamSim's preprocessing does."""
+    """RGB, squashed to `size` × `size` by PIL's antialiased bicubic filter, as DreamSim does."""
     rgb = image.convert("RGB")
     if rgb.size != (size, size):
         rgb = rgb.resize((size, size), Image.Resampling.BICUBIC)

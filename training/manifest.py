@@ -9,7 +9,8 @@ from training.errors import DataError
 
 
 def read_manifest(folder: Path) -> dict[Path, str] | None:
-    """The sha256 of every file of an export by absolute path, or None where there is no manifest (plain NIGHTS).
+    """The sha256 of every file of an export by absolute path, or None where there is no manifest (plain
+    NIGHTS).
 
     Raises DataError where a listed file is missing or a table differs from its hash. The images' hashes are
     compared when they are decoded, so that opening a large export does not read it twice.
@@ -24,7 +25,9 @@ def read_manifest(folder: Path) -> dict[Path, str] | None:
         raise DataError(f"{file}: must be JSON with `files`, a sha256 for each path") from None
     missing = [path for path in hashes if not path.is_file()]
     if missing:
-        raise DataError(f"{folder} is incomplete: {len(missing)} of its files are missing, the first is {missing[0]}")
+        raise DataError(
+            f"{folder} is incomplete: {len(missing)} of its files are missing, the first is {missing[0]}"
+        )
     for path, digest in hashes.items():
         if path.suffix == ".csv":
             check_hash(path, path.read_bytes(), digest)
@@ -38,4 +41,6 @@ def _digest(entry: Any) -> str:
 def check_hash(path: Path, content: bytes, expected: str) -> None:
     found = hashlib.sha256(content).hexdigest()
     if found != expected:
-        raise DataError(f"{path} is not the file that was exported: its sha256 is {found[:12]}…, not {expected[:12]}…")
+        raise DataError(
+            f"{path} is not the file that was exported: its sha256 is {found[:12]}…, not {expected[:12]}…"
+        )

@@ -25,11 +25,12 @@ class ResidualMlp(nn.Module):
         self.fc2 = nn.Linear(hidden, width)
 
     def forward(self, features: Tensor) -> Tensor:
-        return features + self.fc2(nn.functional.relu(self.fc1(features)))
+        update: Tensor = self.fc2(nn.functional.relu(self.fc1(features)))
+        return features + update
 
 
 class PerceptualModel(nn.Module):
-    """Embeds images so that 1 − cosine is their perceptual distance (DreamSim, arXiv 2306.09344, section 4)."""
+    """Embeds images so that 1 − cosine is their perceptual distance (arXiv 2306.09344, section 4)."""
 
     def __init__(self, towers: list[Tower], head: nn.Module | None = None) -> None:
         super().__init__()
@@ -38,7 +39,9 @@ class PerceptualModel(nn.Module):
 
     @property
     def image_size(self) -> int:
-        """The side that images are prepared at: the largest of the towers'; smaller towers resize for themselves."""
+        """The side that images are prepared at: the largest of the towers'; smaller towers resize for
+        themselves.
+        """
         return max(tower.image_size for tower in self.iter_towers())
 
     @property
@@ -83,7 +86,7 @@ class MlpMetric(nn.Module):
 
 
 def build_model(config: ModelConfig, seed: int = 0) -> PerceptualModel:
-    """Towers with pretrained weights and a fresh head, drawn from `seed`; only the head's parameters train."""
+    """Pretrained towers and a fresh head drawn from `seed`; only the head's parameters train."""
     model = PerceptualModel([open_tower(tower) for tower in config.towers])
     model.requires_grad_(False)
     with torch.random.fork_rng(devices=[]):
@@ -99,12 +102,23 @@ def add_lora(model: PerceptualModel, settings: LoraSettings) -> None:
     """Adapters on the query, key and value projections of every block (Hu et al. 2021); B starts at zero."""
     lora = LoraConfig(
         r=settings.rank,
-        lora_alpha=settings.alpha,
+        lora_alpha=settings.alpha,  # type: ignore[arg-type]  # peft computes with any number
         lora_dropout=settings.dropout,
         bias="none",
         target_modules=PROJECTIONS,
     )
     inject_adapter_in_model(lora, model)
+
+
+def lora_settings(model: PerceptualModel) -> LoraSettings:
+    """What `add_lora` was given. Raises CheckpointError for a model without adapters."""
+    layer = next((module for module in model.modules() if isinstance(module, LoraLayer)), None)
+    if layer is None:
+        raise CheckpointError(
+            "this model has no LoRA adapters, and only such a model can be written in this layout"
+        )
+    dropout = getattr(layer.lora_dropout["default"], "p", 0.0)  # no dropout is an Identity
+    return LoraSettings(rank=layer.r["default"], alpha=layer.lora_alpha["default"], dropout=dropout)
 
 
 def merge_lora(model: PerceptualModel) -> PerceptualModel:
@@ -127,7 +141,10 @@ def trainable_state(model: nn.Module) -> dict[str, Tensor]:
 
 
 def load_trainable_state(model: nn.Module, state: dict[str, Tensor], origin: Path) -> None:
-    """Puts back what `trainable_state` took. Raises CheckpointError naming the first tensor that does not fit."""
+    """Puts back what `trainable_state` took.
+
+    Raises CheckpointError naming the first tensor that does not fit.
+    """
     check_same_tensors(trainable_state(model), state, origin)
     if any(isinstance(module, LoraLayer) for module in model.modules()):
         set_peft_model_state_dict(model, state)
@@ -144,7 +161,9 @@ def check_same_tensors(wanted: dict[str, Tensor], found: dict[str, Tensor], orig
             raise CheckpointError(f"{origin} is of another architecture: tensor {name} is {shapes}")
     unknown = [name for name in found if name not in wanted]
     if unknown:
-        raise CheckpointError(f"{origin} is of another architecture: tensor {unknown[0]} has no place in the model")
+        raise CheckpointError(
+            f"{origin} is of another architecture: tensor {unknown[0]} has no place in the model"
+        )
 
 
 def use_attention(model: PerceptualModel, implementation: str) -> None:

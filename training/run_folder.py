@@ -7,16 +7,22 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import accelerate
+import accelerate  # type: ignore[import-untyped]
 import peft
 import torch
 import transformers
 
-from training.checkpoint import ADAPTER_FILE, load_adapter, replace_file
-from training.config import Experiment, load_experiment
+from training.checkpoint import ADAPTER_FILE, load_adapter, replace_file, save_adapter
+from training.config import Experiment, ModelConfig, load_experiment
 from training.errors import CheckpointError
 from training.image_cache import ImageCache
-from training.models import PerceptualModel, build_model, load_trainable_state
+from training.models import (
+    PerceptualModel,
+    build_model,
+    load_trainable_state,
+    lora_settings,
+    trainable_state,
+)
 from training.triplets import Triplets
 
 CONFIG_FILE = "config.json"
@@ -29,7 +35,10 @@ def is_run(folder: Path) -> bool:
 
 
 def load_run(folder: Path) -> PerceptualModel:
-    """The model of a run with its best weights. Raises CheckpointError naming the first tensor that does not fit."""
+    """The model of a run with its best weights.
+
+    Raises CheckpointError naming the first tensor that does not fit.
+    """
     experiment = load_experiment(folder / CONFIG_FILE)
     model = build_model(experiment.model)
     if experiment.model.head != "none":
@@ -37,23 +46,47 @@ def load_run(folder: Path) -> PerceptualModel:
     return model.eval()
 
 
+def save_as_run(model: PerceptualModel, folder: Path) -> None:
+    """Writes a LoRA model that was not trained here as a run: its towers beside its adapter.
+
+    Raises CheckpointError where the folder is not empty or cannot be written.
+    """
+    _require_empty(folder)
+    towers = []
+    for index, tower in enumerate(model.iter_towers()):
+        source = Path("towers") / str(index)
+        tower.save(folder / source)
+        towers.append(tower.config.model_copy(update={"source": str(source)}))
+    config = ModelConfig(towers=tuple(towers), head="lora", lora=lora_settings(model))
+    save_adapter(folder, trainable_state(model))
+    write_json(folder / CONFIG_FILE, Experiment(model=config).model_dump(mode="json"))
+
+
 def start_run(folder: Path, experiment: Experiment, record: dict[str, Any], resume: bool) -> None:
     """Makes the folder, or checks that an interrupted run in it is this very experiment on this very data."""
     if resume:
         _check_same(folder, experiment, record)
         return
-    if folder.exists() and any(folder.iterdir()):
-        raise CheckpointError(f"{folder} is not empty: give another folder, or --resume to go on with the run in it")
-    folder.mkdir(parents=True, exist_ok=True)
+    _require_empty(folder)
     write_json(folder / CONFIG_FILE, experiment.model_dump(mode="json"))
     write_json(folder / RECORD_FILE, record)
+
+
+def _require_empty(folder: Path) -> None:
+    if folder.exists() and any(folder.iterdir()):
+        raise CheckpointError(
+            f"{folder} is not empty: give another folder, or --resume to go on with the run in it"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def _check_same(folder: Path, experiment: Experiment, record: dict[str, Any]) -> None:
     if not is_run(folder):
         raise CheckpointError(f"{folder} is no run: there is nothing to resume")
     if load_experiment(folder / CONFIG_FILE) != experiment:
-        raise CheckpointError(f"{folder} was started with another experiment than this one; see its {CONFIG_FILE}")
+        raise CheckpointError(
+            f"{folder} was started with another experiment than this one; see its {CONFIG_FILE}"
+        )
     before = json.loads((folder / RECORD_FILE).read_text())
     for name in ("data_sha256", "precision", "processes"):
         if before[name] != record[name]:
@@ -98,11 +131,11 @@ def data_hash(data: Triplets, cache: ImageCache) -> str:
 
 
 def code_version() -> str:
-    """The commit that this file is of, with "+changes" where it was edited since, or the installed version."""
+    """The commit of this file, "+changes" where it was edited since, or the installed version."""
     here = Path(__file__).parent
 
     def git(*arguments: str) -> str:
-        command = ["git", "-C", str(here), *arguments]  # noqa: S607  (whatever git the person uses)
+        command = ["git", "-C", str(here), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
 
     try:

@@ -1,13 +1,12 @@
 """Everything a run needs, in place: data, model, optimizer, and where it stands."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from torch import nn
 
@@ -26,6 +25,8 @@ from training.models import (
     load_trainable_state,
     use_attention,
 )
+from training.progress import Progress as Callback
+from training.progress import silent
 from training.run_folder import describe_run, start_run
 from training.triplets import Triplets, training_and_validation
 
@@ -59,7 +60,7 @@ def open_session(
     device_name: str = "auto",
     resume: bool = False,
     cache_folder: Path | None = None,
-    on_decode: Callable[[int, int], None] = lambda done, total: None,
+    on_decode: Callback = silent,
 ) -> Session:
     """Opens a run in `folder`; nothing is written there before everything else could be read.
 
@@ -75,7 +76,7 @@ def open_session(
 
     triplets = read_experiment_data(experiment, data)
     holdout = experiment.data.holdout
-    parts = training_and_validation(triplets, holdout.by, holdout.fraction, experiment.seed)
+    parts = training_and_validation(triplets, holdout.by, holdout.fraction, holdout.seed)
     model = build_model(experiment.model, experiment.seed).to(accelerator.device)
     use_attention(model, fastest_attention(accelerator.device, precision))
     cache = open_cache(triplets.images, model.image_size, cache_folder, triplets.sha256, on_decode)
@@ -118,7 +119,7 @@ def _optimizer(experiment: Experiment, module: nn.Module) -> torch.optim.Optimiz
 def _wrapped(experiment: Experiment, module: nn.Module, model: PerceptualModel) -> nn.Module:
     if experiment.train.gradient_checkpointing:
         for tower in model.iter_towers():
-            tower.backbone.gradient_checkpointing_enable({"use_reentrant": False})
+            tower.backbone.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
     return cast(nn.Module, torch.compile(module)) if experiment.train.compile else module
 
 

@@ -1,4 +1,6 @@
-"""Vision transformers in timm's key names (fused qkv), as DINO and DreamSim publish them, to transformers and back."""
+"""Vision transformers in timm's key names (fused qkv), as DINO and DreamSim publish them, to transformers and
+back.
+"""
 
 from pathlib import Path
 
@@ -57,7 +59,9 @@ LAYOUTS = {
 }
 
 
-def backbone_from_timm(weights: dict[str, Tensor], kind: str, activation: str, origin: Path) -> PreTrainedModel:
+def backbone_from_timm(
+    weights: dict[str, Tensor], kind: str, activation: str, origin: Path
+) -> PreTrainedModel:
     """A transformers model with these weights; its sizes are read from their shapes.
 
     `kind` is "vit" or "clip_vision_model". Raises CheckpointError naming the first tensor that does not fit.
@@ -66,7 +70,9 @@ def backbone_from_timm(weights: dict[str, Tensor], kind: str, activation: str, o
     if kind == "clip_vision_model":
         bias = weights.pop("patch_embed.proj.bias", torch.zeros(1))
         if bias.any():
-            raise CheckpointError(f"{origin}: tensor patch_embed.proj.bias must be zero: CLIP's patches have no bias")
+            raise CheckpointError(
+                f"{origin}: tensor patch_embed.proj.bias must be zero: CLIP's patches have no bias"
+            )
     model = _empty_model(weights, kind, activation, origin)
     wanted = timm_from_backbone(model)
     wanted.pop("patch_embed.proj.bias") if kind == "clip_vision_model" else None
@@ -84,9 +90,11 @@ def _empty_model(weights: dict[str, Tensor], kind: str, activation: str, origin:
         width, _, patch, _ = weights["patch_embed.proj.weight"].shape
         size = round((weights["pos_embed"].shape[1] - 1) ** 0.5) * patch
         hidden = weights["blocks.0.mlp.fc1.weight"].shape[0]
-        projection = weights["proj"].shape[1] if kind == "clip_vision_model" else None
+        projection = weights["proj"].shape[1] if kind == "clip_vision_model" else 0
     except (KeyError, ValueError) as error:
-        raise CheckpointError(f"{origin} is no {kind}: tensor {error} is missing or has other dimensions") from None
+        raise CheckpointError(
+            f"{origin} is no {kind}: tensor {error} is missing or has other dimensions"
+        ) from None
     sizes = {
         "hidden_size": width,
         "intermediate_size": hidden,
@@ -97,10 +105,9 @@ def _empty_model(weights: dict[str, Tensor], kind: str, activation: str, origin:
         "hidden_act": activation,
     }
     if kind == "vit":
-        config = ViTConfig(**sizes, layer_norm_eps=1e-6, attn_implementation="sdpa")
-        return ViTModel(config, add_pooling_layer=False).eval()
-    clip = CLIPVisionConfig(**sizes, layer_norm_eps=1e-5, projection_dim=projection, attn_implementation="sdpa")
-    return CLIPVisionModelWithProjection(clip).eval()
+        return ViTModel(ViTConfig(**sizes, layer_norm_eps=1e-6), add_pooling_layer=False)
+    clip = CLIPVisionConfig(**sizes, layer_norm_eps=1e-5, projection_dim=projection)
+    return CLIPVisionModelWithProjection(clip)
 
 
 def _to_transformers(weights: dict[str, Tensor], kind: str, depth: int) -> dict[str, Tensor]:
@@ -136,7 +143,9 @@ def timm_from_backbone(backbone: PreTrainedModel) -> dict[str, Tensor]:
 
 
 def _reshape(name: str, tensor: Tensor, kind: str, back: bool = False) -> Tensor:
-    """CLIP's class embedding and positions have fewer dimensions in transformers, and its projection is a Linear."""
+    """CLIP's class embedding and positions have fewer dimensions in transformers, and its projection is a
+    Linear.
+    """
     if kind != "clip_vision_model":
         return tensor
     if name == "cls_token":

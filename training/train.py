@@ -110,14 +110,18 @@ def _distances(
     """Distances (n,) of candidates 0 and 1 from their reference, and the targets (n,)."""
     indices = torch.from_numpy(triplets).to(embeddings.device)
     reference, zero, one = (embeddings[indices[:, i]] for i in range(3))
-    return distance(reference, zero), distance(reference, one), torch.from_numpy(targets).to(embeddings.device)
+    return (
+        distance(reference, zero),
+        distance(reference, one),
+        torch.from_numpy(targets).to(embeddings.device),
+    )
 
 
 def _diverged(session: Session, loss: float) -> NonFiniteLossError:
-    progress = session.progress
+    where = f"epoch {session.progress.epoch}, batch {session.progress.batch + 1}"
     return NonFiniteLossError(
-        f"loss or gradient is not finite at epoch {progress.epoch}, batch {progress.batch + 1} (loss {loss:g}). "
-        f"{session.folder} keeps the last good state; a smaller learning_rate or precision = 'float32' may help"
+        f"loss or gradient is not finite at {where} (loss {loss:g}). {session.folder} keeps the last good "
+        "state; a smaller learning_rate or precision = 'float32' may help"
     )
 
 

@@ -14,8 +14,8 @@ class Triplets:
     """n judgments of "is candidate 0 or candidate 1 more similar to the reference?" over m distinct images.
 
     `indices` (n, 3) points into `images`: reference, candidate 0, candidate 1. `targets` (n,) is the share of
-    votes for candidate 1, in [0, 1]. `votes` (n,) is 0 where the source does not say. `splits` (n,) is "" where
-    the source has none. `is_imagenet` and `categories` are None where the source does not know them.
+    votes for candidate 1, in [0, 1]. `votes` (n,) is 0 where the source does not say. `splits` (n,) is ""
+    where the source has none. `is_imagenet` and `categories` are None where the source does not know them.
     """
 
     name: str
@@ -53,10 +53,14 @@ class Triplets:
             return self
         if not self.votes.any():
             raise DataError(f"{self.name} does not say how many votes a triplet has, so min_votes must be 0")
-        return _non_empty(self.rows(self.votes >= minimum), f"{self.name} has no triplet with {minimum} votes or more")
+        return _non_empty(
+            self.rows(self.votes >= minimum), f"{self.name} has no triplet with {minimum} votes or more"
+        )
 
     def split(self, name: str) -> "Triplets":
-        """One split; NIGHTS knows `train`, `val`, `test`, and `test_imagenet`, `test_no_imagenet` within test."""
+        """One split; NIGHTS knows `train`, `val`, `test`, and `test_imagenet`, `test_no_imagenet` within
+        test.
+        """
         base, _, part = name.partition("_")
         keep = self.splits == base
         if part in ("imagenet", "no_imagenet"):
@@ -66,7 +70,9 @@ class Triplets:
         elif part:
             keep = self.splits == name
         known = ", ".join(sorted(set(self.splits.tolist()) - {""})) or "none"
-        return _non_empty(self.rows(keep), f"{self.name} has no triplet in split {name!r}; its splits are: {known}")
+        return _non_empty(
+            self.rows(keep), f"{self.name} has no triplet in split {name!r}; its splits are: {known}"
+        )
 
     def with_majority(self) -> "Triplets":
         """Targets rounded to the majority; ties, which have none, are left out."""
@@ -83,8 +89,8 @@ def _non_empty(triplets: Triplets, complaint: str) -> Triplets:
 def hold_out(triplets: Triplets, by: str, fraction: float, seed: int) -> tuple[Triplets, Triplets]:
     """Divides into (training, validation) where the source has no splits.
 
-    `by` "triplets" draws triplets; "references" draws reference images with all their triplets; "images" draws
-    images, keeps the triplets wholly inside either part, and leaves out those that straddle them.
+    `by` "triplets" draws triplets; "references" draws reference images with all their triplets; "images"
+    draws images, keeps the triplets wholly inside either part, and leaves out those that straddle them.
     """
     generator = np.random.default_rng(seed)
     if by == "triplets":
@@ -94,8 +100,9 @@ def hold_out(triplets: Triplets, by: str, fraction: float, seed: int) -> tuple[T
         pool = np.unique(triplets.indices[:, 0] if by == "references" else triplets.indices)
         drawn = generator.permutation(pool)[: max(1, round(fraction * len(pool)))]
         inside = np.isin(triplets.indices, drawn)
-        held = inside[:, 0] if by == "references" else inside.all(axis=1)
-        kept = ~inside[:, 0] if by == "references" else ~inside.any(axis=1)
+        column = slice(0, 1) if by == "references" else slice(0, 3)
+        held = np.logical_and.reduce(inside[:, column], axis=1)
+        kept = ~np.logical_or.reduce(inside[:, column], axis=1)
     complaint = f"holding out {fraction:.0%} of the {by} of {triplets.name} leaves no triplet for "
     return (
         _non_empty(triplets.rows(kept), complaint + "training"),
