@@ -18,7 +18,7 @@ def model_card(name: str, experiment: Experiment, progress: Progress, record: di
     best = min(progress.history, key=lambda epoch: epoch["val_loss"])
     untrained = progress.history[0]
     towers = "\n".join(
-        f"- `{Path(tower.source).name}`, feature {tower.feature or 'of its preset'}, {tower.image_size} px"
+        f"- `{Path(tower.source).name}`, {tower.feature or 'default'} feature, {tower.image_size} px"
         for tower in experiment.model.towers
     )
     return f"""# {name}
@@ -28,8 +28,7 @@ A perceptual metric of images, fine-tuned on human judgments of similarity with 
 
 {towers}
 
-with head `{experiment.model.head}`, a hinge loss of margin {experiment.train.margin}, and seed
-{experiment.seed}.
+with head `{experiment.model.head}`, a hinge loss of margin {experiment.train.margin}, seed {experiment.seed}.
 
 | on the validation part | loss | agreement with people |
 |---|---|---|
@@ -49,6 +48,5 @@ print(metric("a.png", "b.png"))
 ```
 
 Data: `{record["data"]}`, sha256 `{record["data_sha256"]}`, {json.dumps(record["triplets"])} triplets.
-Code: `{record["code"]}`; {record["device"]}, {record["precision"]}. Everything else is in `config.json` and
-`run.json`.
+Code: `{record["code"]}`; {record["device"]}, {record["precision"]}. The rest is in `config.json` and `run.json`.
 """

@@ -36,7 +36,8 @@ def plug_in_ceiling(share_1: Floats) -> Floats:
 
     Too high by 2p(1 − p)/votes, since the person's own vote is among them.
     """
-    return np.add(share_1**2, (1 - share_1) ** 2)
+    ceiling: Floats = share_1**2 + (1 - share_1) ** 2
+    return ceiling
 
 
 def unbiased_ceiling(share_1: Floats, votes: NDArray[np.int64]) -> Floats:
@@ -112,7 +113,8 @@ def odd_one_out(distances: Floats) -> Floats:
     1 where the pair that people left together, (1, 2), is the closest; equally close pairs share the point.
     """
     closest = distances == distances.min(axis=1, keepdims=True)
-    return np.divide(closest[:, 0], closest.sum(axis=1), dtype=np.float64)
+    points: Floats = closest[:, 0] / closest.sum(axis=1)
+    return points
 
 
 def by_group(
