@@ -63,8 +63,8 @@ def jnd_markdown(result: JndResult) -> str:
         lines.append(f"| without identical files | {result.altered_pairs.n} | {result.altered_pairs} |")
     lines += [
         "",
-        f"{result.identical} pairs are identical files, which every metric ranks first; the second row leaves "
-        f"them out. {result.tied} pairs share their distance with another: they enter together.",
+        f"{result.identical} pairs are identical files, which every metric ranks first; the second row has none. "
+        f"{result.tied} pairs share their distance with another: they enter together.",
     ]
     return "\n".join(lines) + "\n"
 

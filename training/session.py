@@ -51,6 +51,11 @@ class Session:
     embed: nn.Module  # the same, compiled or wrapped for several processes
     optimizer: torch.optim.Optimizer
     progress: Progress
+    precision: torch.dtype
+
+    def autocast(self) -> torch.autocast:
+        low = self.precision == torch.bfloat16
+        return torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=low)
 
 
 def open_session(
@@ -71,8 +76,7 @@ def open_session(
     keep_freed_memory()
     device = choose_device(device_name)
     precision = choose_precision(experiment.train.precision, device)
-    mixed = "bf16" if precision == torch.bfloat16 else "no"
-    accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=mixed)
+    accelerator = Accelerator(cpu=device.type == "cpu")
 
     triplets = read_experiment_data(experiment, data)
     holdout = experiment.data.holdout
@@ -94,7 +98,9 @@ def open_session(
     embed, prepared = accelerator.prepare(_wrapped(experiment, module, model), optimizer)
     train, val = (_locate(part, triplets) for part in parts)
     progress = saved[2] if saved else Progress()
-    return Session(experiment, folder, train, val, inputs, accelerator, module, embed, prepared, progress)
+    return Session(
+        experiment, folder, train, val, inputs, accelerator, module, embed, prepared, progress, precision
+    )
 
 
 def read_experiment_data(experiment: Experiment, data: Path) -> Triplets:
@@ -119,7 +125,7 @@ def _optimizer(experiment: Experiment, module: nn.Module) -> torch.optim.Optimiz
 def _wrapped(experiment: Experiment, module: nn.Module, model: PerceptualModel) -> nn.Module:
     if experiment.train.gradient_checkpointing:
         for tower in model.iter_towers():
-            tower.backbone.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
+            tower.backbone.activation_checkpointing_enable({"use_reentrant": False})
     return cast(nn.Module, torch.compile(module)) if experiment.train.compile else module
 
 

@@ -54,14 +54,14 @@ def training_step(session: Session, batch: Batch) -> tuple[float, float]:
     torch.manual_seed(_mix(session.experiment.seed, progress.step, accelerator.process_index))
     images = session.inputs[session.train.rows[part.images]].to(accelerator.device)
     session.embed.train()
-    with accelerator.autocast():
+    with session.autocast():
         embeddings = session.embed(images)
     zero, one, target = _distances(embeddings, part.triplets, part.targets)
     loss = hinge_loss(zero, one, target, session.experiment.train.margin)
     accelerator.backward(loss)
     norm = accelerator.clip_grad_norm_(session.model.parameters(), float("inf"))
     if not (torch.isfinite(loss) and torch.isfinite(norm)):
-        raise _diverged(session, float(loss))
+        raise _diverged(session, float(loss.detach()))
     session.optimizer.step()
     session.optimizer.zero_grad()
     agreed = agreement(zero.detach(), one.detach(), target).mean()
@@ -84,7 +84,7 @@ def finish_epoch(session: Session, watcher: Watcher) -> None:
 
 def validate(session: Session) -> tuple[float, float]:
     """(hinge loss, 2AFC score) over the whole validation set."""
-    with session.accelerator.autocast():
+    with session.autocast():
         embeddings = embed_all(
             session.model, session.model, session.inputs, session.val.rows, session.accelerator.device
         )

@@ -20,6 +20,7 @@ from transformers import (
     ViTModel,
 )
 
+COLUMNS = "id,left_vote,right_vote,votes,ref_path,left_path,right_path,split,is_imagenet,prompt"
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = {
     "hidden_size": 32,
@@ -76,8 +77,8 @@ def draw_images(seed: int, count: int, size: int = 32) -> np.ndarray:
 def write_export(folder: Path, count: int = 24, seed: int = 0, with_manifest: bool = True) -> Path:
     """An export in the layout of the collection side: kept items, unfiltered items, images, manifest.
 
-    Candidate 0 of every even item is a near copy of its reference, candidate 1 of every odd one: people agree.
-    The last two items were dropped and are in unfiltered.csv alone.
+    Candidate 0 of every even item is a near copy of its reference, candidate 1 of every odd one: people
+    agree. The last two items were dropped and are in unfiltered.csv alone.
     """
     generator = np.random.default_rng(seed)
     references, others = draw_images(seed, count), draw_images(seed + 1, count)
@@ -91,32 +92,16 @@ def write_export(folder: Path, count: int = 24, seed: int = 0, with_manifest: bo
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(folder / path)
         split = "val" if number % 4 == 3 else "test" if number % 8 == 2 else "train"
-        row = [
-            number,
-            int(number % 2 == 0),
-            int(number % 2 == 1),
-            6 + number % 3,
-            *paths,
-            split,
-            number % 3 == 0,
-            f"thing {number % 2}",
-        ]
+        votes = [int(number % 2 == 0), int(number % 2 == 1), 6 + number % 3]
+        facts = [*paths, split, number % 3 == 0, f"thing {number % 2}"]
         dropped = number >= count - 2
-        every.append(
-            [
-                *(row[:1]),
-                *((0.75, 0.25, 4) if dropped else row[1:4]),
-                *row[4:],
-                "dropped" if dropped else "kept",
-                4 if dropped else "",
-            ]
-        )
-        kept += [] if dropped else [row]
-    columns = "id,left_vote,right_vote,votes,ref_path,left_path,right_path,split,is_imagenet,prompt".split(
-        ","
-    )
-    _write_csv(folder / "data.csv", columns, kept)
-    _write_csv(folder / "unfiltered.csv", [*columns, "status", "dropped_round"], every)
+        if dropped:
+            every.append([number, 0.75, 0.25, 4, *facts, "dropped", 4])
+        else:
+            every.append([number, *votes, *facts, "kept", ""])
+            kept.append([number, *votes, *facts])
+    _write_csv(folder / "data.csv", COLUMNS.split(","), kept)
+    _write_csv(folder / "unfiltered.csv", [*COLUMNS.split(","), "status", "dropped_round"], every)
     if with_manifest:
         write_manifest(folder)
     return folder

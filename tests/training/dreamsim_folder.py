@@ -9,7 +9,11 @@ from torch import Tensor
 
 from tests.training.reference_vit import cls_feature
 
-FILES = {"dino": "dino_vitbase16_pretrain.pth", "clip": "clip_vitb16_pretrain.pth.tar", "open_clip": "open_clip_vitb16_pretrain.pth.tar"}  # fmt: skip
+FILES = {
+    "dino": "dino_vitbase16_pretrain.pth",
+    "clip": "clip_vitb16_pretrain.pth.tar",
+    "open_clip": "open_clip_vitb16_pretrain.pth.tar",
+}
 MEAN_STD = {
     "dino": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "clip": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
@@ -57,7 +61,13 @@ def write_small_folder(folder: Path, seed: int, rank: int = 4, alpha: float = 6.
             adapter[key + "lora_A.weight"] = torch.randn(rank, 128, generator=generator) * 0.1
             adapter[key + "lora_B.weight"] = torch.randn(384, rank, generator=generator) * 0.1
     save_file(adapter, folder / "ensemble_lora/adapter_model.safetensors")
-    settings = {"peft_type": "LORA", "r": rank, "lora_alpha": alpha, "lora_dropout": 0.3, "bias": "none", "target_modules": ["qkv"]}  # fmt: skip
+    settings = {
+        "r": rank,
+        "lora_alpha": alpha,
+        "lora_dropout": 0.3,
+        "bias": "none",
+        "target_modules": ["qkv"],
+    }
     (folder / "ensemble_lora/adapter_config.json").write_text(json.dumps(settings))
     return folder
 

@@ -33,7 +33,9 @@ def attention(x: Tensor, qkv_weight: Tensor, qkv_bias: Tensor, heads: int) -> Te
 def cls_feature(
     images: Tensor, weights: Weights, adapter: Adapter, scaling: float, heads: int, kind: str
 ) -> Tensor:
-    """`kind` "dino": CLS before the final norm; "clip" and "open_clip": the final-normalised CLS times `proj`."""
+    """`kind` "dino": CLS before the final norm; "clip" and "open_clip": the final-normalised CLS times
+    `proj`.
+    """
     clip_like = kind != "dino"
     eps, activate = (1e-5 if clip_like else 1e-6), (quick_gelu if kind == "clip" else gelu)
     kernel = weights["patch_embed.proj.weight"]

@@ -21,7 +21,7 @@ def normalised(kind: str) -> torch.Tensor:
 
 
 def tower(towers: Path, name: str, **settings: object) -> backbones.Tower:
-    return open_tower(TowerConfig(source=str(towers / name), image_size=32, **settings)).eval()  # type: ignore[arg-type]
+    return open_tower(TowerConfig(source=str(towers / name), image_size=32, **settings)).eval()
 
 
 @torch.inference_mode()
@@ -61,7 +61,8 @@ def test_other_sizes_interpolate_positions(towers: Path, name: str) -> None:
     large = open_tower(TowerConfig(source=str(towers / name), image_size=48)).eval()
     assert large(torch.rand(1, 3, 48, 48)).shape == (1, large.width)
     # images of another size than the tower's are resized
-    assert torch.allclose(large(IMAGES), large(torch.nn.functional.interpolate(IMAGES, (48, 48), mode="bicubic", antialias=True).clamp(0, 1)))  # fmt: skip
+    resized = torch.nn.functional.interpolate(IMAGES, (48, 48), mode="bicubic", antialias=True).clamp(0, 1)
+    torch.testing.assert_close(large(IMAGES), large(resized))
 
 
 def test_the_real_tower_reads_every_weight(shared: Path) -> None:
@@ -97,9 +98,7 @@ def test_a_missing_tensor_is_named(towers: Path, tmp_path: Path) -> None:
     weights = load_file(file)
     del weights[next(name for name in weights if "position_embeddings" in name)]
     save_file(weights, file, metadata={"format": "pt"})
-    with pytest.raises(
-        WeightsError, match="no whole ViTModel: tensor embeddings.position_embeddings is missing"
-    ):
+    with pytest.raises(WeightsError, match=r"tensor embeddings\.position_embeddings is missing"):
         open_tower(TowerConfig(source=str(tmp_path / "vit"), image_size=32))
 
 

@@ -114,7 +114,7 @@ def test_jnd_pairs(shared: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "cnn" / "same" / "1.npy", np.float32(2 / 3))
     assert read_jnd(tmp_path).same.tolist() == pytest.approx([2 / 3])
     (tmp_path / "pairs.csv").write_text("first,second\na.png,b.png\n")
-    with pytest.raises(DataError, match="two image columns .* found first, second"):
+    with pytest.raises(DataError, match=r"two image columns .* found first, second"):
         read_jnd(tmp_path / "pairs.csv")
 
 

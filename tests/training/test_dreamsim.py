@@ -27,7 +27,9 @@ def distances(model: PerceptualModel, a: torch.Tensor, b: torch.Tensor) -> torch
 
 
 def test_parity_with_the_official_numbers(shared: Path, tmp_path: Path) -> None:
-    """The full ensemble, 1 GB drawn from seed 0, against the recorded distances of the official implementation."""
+    """The full ensemble, 1 GB drawn from seed 0, against the recorded distances of the official
+    implementation.
+    """
     parity = shared / "dreamsim_parity"
     runpy.run_path(str(parity / "make_checkpoint.py"))["write_checkpoint"](tmp_path / "models", 0)
     expected = json.loads((parity / "expected.json").read_text())
@@ -159,9 +161,7 @@ def test_the_first_mismatching_tensor_is_named(tmp_path: Path) -> None:
     tensors = load_file(adapter)
     key = "base_model.model.extractor_list.1.model.blocks.2.attn.qkv.lora_B.weight"
     save_file({name: tensor for name, tensor in tensors.items() if name != key}, adapter)
-    with pytest.raises(
-        CheckpointError, match="extractor_list.1.model.blocks.2.attn.qkv.lora_B.weight is missing"
-    ):
+    with pytest.raises(CheckpointError, match=r"extractor_list\.1\..*qkv\.lora_B\.weight is missing"):
         load_dreamsim(folder)
 
 

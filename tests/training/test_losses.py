@@ -41,4 +41,4 @@ def test_agreement_is_the_two_afc_score(rows: list[tuple[float, float, float]]) 
 def test_no_gradient_beyond_the_margin() -> None:
     zero = torch.tensor([0.1], requires_grad=True)
     hinge_loss(zero, torch.tensor([0.9]), torch.tensor([0.0]), 0.05).backward()
-    assert float(zero.grad) == 0.0  # type: ignore[arg-type]
+    assert float(zero.grad) == 0.0

@@ -22,12 +22,14 @@ IMAGES = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 
 def config(towers: Path, *names: str, head: str = "lora") -> ModelConfig:
     listed = tuple(TowerConfig(source=str(towers / name), image_size=32) for name in names)
-    return ModelConfig(towers=listed, head=head, lora=LoraSettings(rank=3, alpha=6.0, dropout=0.0))  # type: ignore[arg-type]
+    return ModelConfig(towers=listed, head=head, lora=LoraSettings(rank=3, alpha=6.0, dropout=0.0))
 
 
 @given(arrays("float64", (2, 12), elements=st.floats(-100, 100)))
 def test_distance_is_one_minus_correlation(features: "torch.Tensor") -> None:
-    """Centred unit vectors: their cosine is Pearson's r of the features, the same for scaled, shifted features."""
+    """Centred unit vectors: their cosine is Pearson's r of the features, the same for scaled, shifted
+    features.
+    """
     a, b = torch.as_tensor(features)
     if a.std() < 1e-3 or b.std() < 1e-3:
         return
