@@ -97,7 +97,7 @@ class Experiment(Section):
 
 
 def load_experiment(path: Path) -> Experiment:
-    """Reads an experiment from TOML, or from the `config.json` of a run.
+    """Reads an experiment from TOML, or from the `experiment.json` of a run.
 
     Raises ConfigError naming every field that is unknown or out of range.
     """

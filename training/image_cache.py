@@ -108,7 +108,10 @@ def _fill(draft: Path, images: Sequence[Path], size: int, progress: Progress) ->
 
 def decode(path: Path, size: int) -> tuple[NDArray[np.uint8], str]:
     """One file as uint8 (size, size, 3) and its sha256. Raises DataError where it is not a whole image."""
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror})") from None
     try:
         with Image.open(io.BytesIO(content)) as image:
             return resize(image, size), hashlib.sha256(content).hexdigest()

@@ -8,7 +8,7 @@ from PIL import Image
 from torch import Tensor
 
 from training.devices import choose_device
-from training.dreamsim import is_dreamsim_folder, load_dreamsim
+from training.dreamsim import LORA_FOLDER, is_dreamsim_folder, load_dreamsim
 from training.errors import CheckpointError, DataError
 from training.image_cache import decode, resize
 from training.models import PerceptualModel, distance, merge_lora
@@ -87,4 +87,6 @@ def load_model(folder: Path) -> PerceptualModel:
         return load_run(folder)
     if is_dreamsim_folder(folder):
         return load_dreamsim(folder)
-    raise CheckpointError(f"{folder} is neither a run (config.json) nor a DreamSim folder (ensemble_lora/)")
+    raise CheckpointError(
+        f"{folder} is neither a run (experiment.json) nor a DreamSim folder ({LORA_FOLDER})"
+    )

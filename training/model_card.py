@@ -48,6 +48,6 @@ print(metric("a.png", "b.png"))
 ```
 
 Data: `{record["data"]}`, sha256 `{record["data_sha256"]}`, {json.dumps(record["triplets"])} triplets.
-Code: `{record["code"]}`; {record["device"]}, {record["precision"]}. The rest is in `config.json` and
-`run.json`.
+Code: `{record["code"]}`; {record["device"]}, {record["precision"]}. The rest is in
+`experiment.json` and `run.json`.
 """

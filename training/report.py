@@ -63,7 +63,7 @@ def jnd_markdown(result: JndResult) -> str:
         lines.append(f"| without identical files | {result.altered_pairs.n} | {result.altered_pairs} |")
     lines += [
         "",
-        f"{result.identical} pairs are identical files, which every metric ranks first; the second row has none. "
+        f"{result.identical} pairs are identical files, which every metric gets right; row two omits them. "
         f"{result.tied} pairs share their distance with another: they enter together.",
     ]
     return "\n".join(lines) + "\n"

@@ -25,7 +25,7 @@ from training.models import (
 )
 from training.triplets import Triplets
 
-CONFIG_FILE = "config.json"
+CONFIG_FILE = "experiment.json"  # config.json would look like a transformers model
 RECORD_FILE = "run.json"
 METRICS_FILE = "metrics.jsonl"
 

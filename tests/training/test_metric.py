@@ -109,7 +109,6 @@ def test_three_lines_in_a_fresh_interpreter(
     assert "tensor(" in used.stdout
     own = load_metric(tmp_path / "run", device="cpu")
     assert float(own(images[0], images[1])) < float(own(images[0], images[2]))
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
-        "README.md", "adapter.safetensors", "config.json", "curves.png", "metrics.jsonl", "run.json", "state.pt", "tensorboard",
-    ]  # fmt: skip
+    files = {path.name for path in (tmp_path / "run").iterdir()}
+    assert files >= {"adapter.safetensors", "curves.png", "experiment.json", "metrics.jsonl", "run.json"}
     assert list((tmp_path / "run/tensorboard").iterdir())

@@ -99,7 +99,7 @@ def test_a_run_folder_tells_everything(experiment_file: Write, steady_export: Pa
     assert record["code"]
     epochs = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
     assert [epoch["epoch"] for epoch in epochs] == [0, 1, 2]
-    assert load_experiment(tmp_path / "run/config.json") == load_experiment(experiment_file())
+    assert load_experiment(tmp_path / "run/experiment.json") == load_experiment(experiment_file())
     assert sorted(load_file(tmp_path / "run/adapter.safetensors"))[0].startswith("towers.0.backbone.layers.0")
 
 

@@ -53,7 +53,7 @@ def invert(
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()
-        distances.append(float(loss))
+        distances.append(float(loss.detach()))
         progress(step + 1, steps)
     return Inversion(target, _render(layers, size)[0].detach().cpu(), distances)
 

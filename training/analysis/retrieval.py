@@ -41,7 +41,8 @@ class Index:
         starts = range(0, len(self.files), CHUNK)
         similarity = torch.cat([self.embeddings[start : start + CHUNK].float() @ wanted for start in starts])
         best = similarity.topk(min(count, len(self.files)))
-        return [(self.files[i], 1 - float(value)) for value, i in zip(best.values, best.indices, strict=True)]
+        distances = (1 - best.values).clamp(min=0)  # half precision leaves a little above 1
+        return [(self.files[i], float(one)) for one, i in zip(distances, best.indices, strict=True)]
 
 
 def fingerprint(metric: Metric) -> str:
