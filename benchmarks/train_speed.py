@@ -265,8 +265,8 @@ def report(arguments: argparse.Namespace, cache: Path) -> None:
         for loop in loops:
             result = measure(loop, seed, arguments, cache)
             results[loop].append(result)
-            line = f"seed {seed}  {loop:16s} {speed(result):6.2f} images/s   validation loss {result['loss']:.5f}"
-            print(line, flush=True)
+            figures = f"{speed(result):6.2f} images/s   validation loss {result['loss']:.5f}"
+            print(f"seed {seed}  {loop:16s} {figures}", flush=True)
     base_loss = statistics.mean(result["loss"] for result in results["straightforward"])
     for loop in loops[1:]:
         ratio = max(map(speed, results[loop])) / max(map(speed, results["straightforward"]))

@@ -41,7 +41,7 @@ def plug_in_ceiling(share_1: Floats) -> Floats:
 
 
 def unbiased_ceiling(share_1: Floats, votes: NDArray[np.int64]) -> Floats:
-    """How two different people agree (m,), of the items with n ≥ 2 votes: [k(k−1) + (n−k)(n−k−1)] / [n(n−1)]."""
+    """How two different people agree (m,), for items of n ≥ 2 votes: [k(k−1) + (n−k)(n−k−1)] / [n(n−1)]."""
     several = votes >= 2
     n, k = votes[several].astype(np.float64), np.rint(share_1[several] * votes[several])
     agreeing: Floats = (k * (k - 1) + (n - k) * (n - k - 1)) / (n * (n - 1))

@@ -1,6 +1,6 @@
 import numpy as np
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.losses import agreement, hinge_loss
@@ -10,6 +10,7 @@ distances = st.lists(st.floats(0, 2), min_size=1, max_size=20)
 
 
 @given(distances, st.floats(0.01, 0.5), st.randoms())
+@settings(deadline=None)
 def test_unanimous_votes_give_the_paper_s_hinge(
     zero: list[float], margin: float, random: "np.random.Generator"
 ) -> None:
@@ -24,6 +25,7 @@ def test_unanimous_votes_give_the_paper_s_hinge(
 
 
 @given(st.floats(0, 2), st.floats(0, 2), st.floats(0, 1))
+@settings(deadline=None)
 def test_split_votes_weigh_both_sides(zero: float, one: float, share: float) -> None:
     def loss(target: float) -> float:
         return float(hinge_loss(*(torch.tensor([x], dtype=torch.float64) for x in (zero, one, target)), 0.05))
@@ -32,6 +34,7 @@ def test_split_votes_weigh_both_sides(zero: float, one: float, share: float) -> 
 
 
 @given(st.lists(st.tuples(st.floats(0, 2), st.floats(0, 2), st.floats(0, 1)), min_size=1, max_size=20))
+@settings(deadline=None)
 def test_agreement_is_the_two_afc_score(rows: list[tuple[float, float, float]]) -> None:
     arrays = np.array(rows).T
     ours = agreement(*(torch.from_numpy(column.copy()) for column in arrays))

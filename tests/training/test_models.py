@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -26,6 +26,7 @@ def config(towers: Path, *names: str, head: str = "lora") -> ModelConfig:
 
 
 @given(arrays("float64", (2, 12), elements=st.floats(-100, 100)))
+@settings(deadline=None)
 def test_distance_is_one_minus_correlation(features: "torch.Tensor") -> None:
     """Centred unit vectors: their cosine is Pearson's r of the features, the same for scaled, shifted
     features.

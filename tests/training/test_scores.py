@@ -19,6 +19,7 @@ def reference_average_precision(distances: np.ndarray, same: np.ndarray) -> floa
 
 
 @given(st.integers(2, 40), st.integers(0, 10_000))
+@settings(deadline=None)
 def test_jnd_precision_matches_the_reference_without_ties(n: int, seed: int) -> None:
     generator = np.random.default_rng(seed)
     distances, same = generator.permutation(n).astype(float), generator.random(n) * 0.9 + 0.05
@@ -27,6 +28,7 @@ def test_jnd_precision_matches_the_reference_without_ties(n: int, seed: int) -> 
 
 
 @given(st.integers(2, 30), st.integers(0, 10_000))
+@settings(deadline=None)
 def test_jnd_precision_does_not_depend_on_the_order_of_ties(n: int, seed: int) -> None:
     generator = np.random.default_rng(seed)
     distances, same = generator.integers(0, 4, n).astype(float), generator.random(n)
@@ -49,6 +51,7 @@ def test_two_afc_by_hand() -> None:
 
 
 @given(st.integers(2, 12), st.data())
+@settings(deadline=None)
 def test_unbiased_ceiling_is_the_agreement_of_two_different_people(n: int, data: st.DataObject) -> None:
     k = data.draw(st.integers(0, n))
     votes = [1] * k + [0] * (n - k)
