@@ -83,21 +83,17 @@ def open_session(
     parts = training_and_validation(triplets, holdout.by, holdout.fraction, holdout.seed)
     model = build_model(experiment.model, experiment.seed).to(accelerator.device)
     use_attention(model, fastest_attention(accelerator.device, precision))
-    cache = open_cache(triplets.images, model.image_size, cache_folder, triplets.sha256, on_decode)
-
+    with accelerator.main_process_first():  # other processes find the caches made
+        cache = open_cache(triplets.images, model.image_size, cache_folder, triplets.sha256, on_decode)
+        module, inputs = _what_trains(model, cache, accelerator.device, cache_folder)
     record = describe_run(triplets, cache, *parts, device, precision, accelerator.num_processes)
     if accelerator.is_main_process:
         start_run(folder, experiment, record, resume)
-    saved = load_state(folder) if resume else None
-    module, inputs = _what_trains(model, cache, accelerator.device, cache_folder)
-    if saved:
-        load_trainable_state(module, saved[0], folder)
+
     optimizer = _optimizer(experiment, module)
-    if saved:
-        optimizer.load_state_dict(saved[1])
+    progress = _restore(folder, module, optimizer) if resume else Progress()
     embed, prepared = accelerator.prepare(_wrapped(experiment, module, model), optimizer)
     train, val = (_locate(part, triplets) for part in parts)
-    progress = saved[2] if saved else Progress()
     return Session(
         experiment, folder, train, val, inputs, accelerator, module, embed, prepared, progress, precision
     )
@@ -120,6 +116,17 @@ def _what_trains(
 def _optimizer(experiment: Experiment, module: nn.Module) -> torch.optim.Optimizer:
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     return torch.optim.Adam(parameters, experiment.train.learning_rate, experiment.train.betas)
+
+
+def _restore(folder: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+    """Where an interrupted run stood when it last saved; its beginning where it never did."""
+    saved = load_state(folder)
+    if saved is None:
+        return Progress()
+    trainable, optimizer_state, progress = saved
+    load_trainable_state(module, trainable, folder)
+    optimizer.load_state_dict(optimizer_state)
+    return progress
 
 
 def _wrapped(experiment: Experiment, module: nn.Module, model: PerceptualModel) -> nn.Module:
