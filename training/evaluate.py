@@ -8,11 +8,12 @@ import torch
 from numpy.typing import NDArray
 
 from training import scores
-from training.data import JndPairs, OddOneOut
 from training.image_cache import open_cache
+from training.jnd import JndPairs
 from training.measures import Measure, distinct_pair_distances
 from training.progress import Progress, silent
 from training.scores import Estimate, Floats
+from training.things import OddOneOut
 from training.triplets import Triplets
 
 

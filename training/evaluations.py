@@ -8,11 +8,13 @@ import torch
 from rich.console import Console
 
 from training.contact_sheet import draw_contact_sheet, most_confusing
-from training.data import read_jnd, read_things, read_triplets
+from training.data import read_triplets
 from training.evaluate import evaluate_jnd, evaluate_odd_one_out, evaluate_triplets
+from training.jnd import read_jnd
 from training.measures import Measure
 from training.progress import Progress
 from training.report import jnd_markdown, two_afc_markdown, write_report
+from training.things import read_things
 from training.triplets import Triplets
 from training.watch import counting
 

@@ -7,8 +7,10 @@ import pytest
 from PIL import Image
 
 from tests.training.conftest import draw_images, write_manifest
-from training.data import read_jnd, read_things, read_triplets
+from training.data import read_triplets
 from training.errors import DataError
+from training.jnd import read_jnd
+from training.things import read_things
 
 
 def save(path: Path, seed: int = 0) -> None:

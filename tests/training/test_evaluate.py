@@ -11,14 +11,16 @@ from tests.training.conftest import draw_images
 from training.baselines import baselines, random_network
 from training.compare import compare, comparison_markdown, draw_comparison
 from training.contact_sheet import draw_contact_sheet, most_confusing
-from training.data import read_jnd, read_things, read_triplets
+from training.data import read_triplets
 from training.evaluate import evaluate_jnd, evaluate_odd_one_out, evaluate_triplets, summarise
 from training.evaluations import on_triplets
+from training.jnd import read_jnd
 from training.measures import PairMeasure, measure_of
 from training.open_model import open_model
 from training.pixel_metrics import psnr_distance
 from training.progress import silent
 from training.report import jnd_markdown, two_afc_markdown
+from training.things import read_things
 
 CPU = torch.device("cpu")
 PSNR = PairMeasure("PSNR", 32, psnr_distance)
