@@ -23,6 +23,7 @@ from transformers import (
 
 from training.config import Feature, TowerConfig
 from training.errors import ConfigError, WeightsError
+from training.last_block import clip_cls, dinov2_cls, vit_cls
 
 NORMALISATION = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -56,6 +57,7 @@ class Architecture:
     model: type[PreTrainedModel]
     embed: Callable[[Any, Tensor], Tensor]  # pixels (n, 3, h, w) -> tokens (n, t, d), the CLS token first
     layers: Callable[[Any], nn.ModuleList]
+    last_cls: Callable[[nn.Module, Tensor], Tensor]  # the last layer, for the CLS token alone
     norm: Callable[[Any], nn.Module]
     features: tuple[Feature, ...]
     normalisation: str
@@ -67,6 +69,7 @@ ARCHITECTURES = {
         ViTModel,
         lambda model, pixels: model.embeddings(pixels, interpolate_pos_encoding=True),
         lambda model: model.layers,
+        vit_cls,
         lambda model: model.layernorm,
         ("cls", "cls_before_norm"),
         "imagenet",
@@ -76,6 +79,7 @@ ARCHITECTURES = {
         Dinov2Model,
         lambda model, pixels: model.embeddings(pixels),
         lambda model: model.encoder.layer,
+        dinov2_cls,
         lambda model: model.layernorm,
         ("cls", "cls_before_norm"),
         "imagenet",
@@ -87,6 +91,7 @@ ARCHITECTURES = {
             model.vision_model.embeddings(pixels, interpolate_pos_encoding=True)
         ),
         lambda model: model.vision_model.encoder.layers,
+        clip_cls,
         lambda model: model.vision_model.post_layernorm,
         ("projection", "cls", "cls_before_norm"),
         "clip",
@@ -131,21 +136,22 @@ class Tower(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (n, 3, h, w) in [0, 1] to features (n, width)."""
-        tokens = self.tokens(images)
-        cls = self._read_out(tokens[:, 0])
         if not self.patches:
-            return cls
-        return torch.cat([cls, self._read_out(tokens[:, 1:]).mean(dim=1)], dim=-1)
+            tokens = self._tokens_after(images, len(self.layers) - 1)
+            return self._read_out(self.architecture.last_cls(self.layers[-1], tokens)[:, 0])
+        tokens = self.tokens(images)
+        return torch.cat([self._read_out(tokens[:, 0]), self._read_out(tokens[:, 1:]).mean(dim=1)], dim=-1)
 
     def tokens(self, images: Tensor) -> Tensor:
-        """Images (n, 3, h, w) in [0, 1] to the last block's tokens (n, 1 + patches, d), before the final
-        norm.
-        """
+        """Images (n, 3, h, w) in [0, 1] to the last block's tokens (n, 1 + patches, d), before the norm."""
+        return self._tokens_after(images, len(self.layers))
+
+    def _tokens_after(self, images: Tensor, blocks: int) -> Tensor:
         if images.shape[-2:] != (self.image_size, self.image_size):
             size = (self.image_size, self.image_size)
             images = nn.functional.interpolate(images, size=size, mode="bicubic", antialias=True).clamp(0, 1)
         tokens = self.architecture.embed(self.backbone, (images - self.mean) / self.std)
-        for layer in self.layers:
+        for layer in self.layers[:blocks]:
             tokens = layer(tokens, None)
         return tokens
 
