@@ -1,8 +1,8 @@
 """The last block of a transformer for its CLS token alone.
 
 Only that token is read afterwards, so the other tokens need keys and values there, but neither queries nor an
-MLP: of a block's 12 d² products a token, 2 d² are left. The result is the same; of a ViT with twelve blocks about
-7 % of the work is saved.
+MLP: of the 12 d² products of a block for a token, 2 d² are left. The result is the same, and a ViT of twelve
+blocks saves about 7 % of its work.
 """
 
 from typing import Any
