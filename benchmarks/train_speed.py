@@ -9,7 +9,8 @@ reference embedded once for each candidate (four forward passes a triplet), floa
 loops start from the same adapters and take the same triplets in the same order; no image is in two triplets,
 and dropout is off, so that their losses can be compared. A third of the triplets is for validation. Every
 loop runs in a process of its own, the loops in turn for each seed. Speeds are those of each loop's fastest
-step, since other work on the machine only adds time; images/s count three images a triplet.
+step, since other work on the machine only adds time, on the wall and in CPU time; with OMP_NUM_THREADS=1 the
+latter does not depend on what else runs. Images/s count three images a triplet.
 """
 
 import argparse
@@ -60,21 +61,31 @@ class EnoughError(Exception):
     """The last step was taken."""
 
 
+class Clock:
+    """Seconds on the wall, and seconds that this process's threads computed, since the last lap."""
+
+    def __init__(self) -> None:
+        self.last = (time.perf_counter(), time.process_time())
+
+    def lap(self) -> tuple[float, float]:
+        now = (time.perf_counter(), time.process_time())
+        before, self.last = self.last, now
+        return now[0] - before[0], now[1] - before[1]
+
+
 class Stopwatch:
     """A watcher that keeps the time of every step and stops after the last."""
 
     def __init__(self, steps: int) -> None:
-        self.steps, self.times, self.last = steps, [], 0.0
+        self.steps, self.times, self.clock = steps, [], Clock()
 
     def batch(self, *_: object) -> None:
-        now = time.perf_counter()
-        self.times.append(now - self.last)
-        self.last = now
+        self.times.append(self.clock.lap())
         if len(self.times) == self.steps:
             raise EnoughError
 
     def epoch(self, _record: dict[str, float]) -> None:
-        self.last = time.perf_counter()
+        self.clock.lap()
 
 
 def ours(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -128,7 +139,7 @@ def straightforward(arguments: argparse.Namespace, folder: Path) -> dict[str, An
     def distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         return 1 - torch.nn.functional.cosine_similarity(embed(a), embed(b))
 
-    times, last = [], time.perf_counter()
+    times, clock = [], Clock()
     epochs = (batches_of_epoch(part, settings.train, arguments.seed, epoch) for epoch in range(1, EPOCHS))
     for batch in islice(chain.from_iterable(epochs), arguments.steps):
         reference, zero, one = (load(batch.images[batch.triplets[:, i]]) for i in range(3))
@@ -138,8 +149,7 @@ def straightforward(arguments: argparse.Namespace, folder: Path) -> dict[str, An
         loss.mean().backward()
         optimizer.step()
         optimizer.zero_grad()
-        times.append(time.perf_counter() - last)
-        last = time.perf_counter()
+        times.append(clock.lap())
     trained = {
         name: named[name.removeprefix("towers.0.backbone.").replace(".weight", ".default.weight")]
         for name in start
@@ -172,15 +182,15 @@ def embedding(arguments: argparse.Namespace, _folder: Path) -> dict[str, Any]:
         .to(device)
     )
     images = torch.rand(32, 3, 224, 224, device=device)
-    times: dict[str, list[float]] = {"bare": [], "embed": []}
+    times: dict[str, list[tuple[float, float]]] = {"bare": [], "embed": []}
     with torch.inference_mode():
         for _ in range(1 + arguments.steps):
             for name, call in (("bare", bare), ("embed", metric.embed)):
-                start = time.perf_counter()
+                clock = Clock()
                 call(images)
                 if device.type == "cuda":
                     torch.cuda.synchronize()
-                times[name].append(time.perf_counter() - start)
+                times[name].append(clock.lap())
     return {name: values[1:] for name, values in times.items()}
 
 
@@ -211,9 +221,10 @@ def measure(loop: str, seed: int, arguments: argparse.Namespace, cache: Path) ->
     return json.loads(result.stdout.splitlines()[-1])
 
 
-def speed(result: dict[str, Any]) -> float:
-    """Images/s by the fastest step on a whole batch."""
-    return 3 * BATCH / min(result["times"])
+def speeds(results: list[dict[str, Any]]) -> tuple[float, float]:
+    """Images per second, and per second of computing, each by the fastest step of all seeds."""
+    wall, computing = zip(*(step for result in results for step in result["times"]), strict=True)
+    return 3 * BATCH / min(wall), 3 * BATCH / min(computing)
 
 
 def main() -> None:
@@ -265,17 +276,25 @@ def report(arguments: argparse.Namespace, cache: Path) -> None:
         for loop in loops:
             result = measure(loop, seed, arguments, cache)
             results[loop].append(result)
-            figures = f"{speed(result):6.2f} images/s   validation loss {result['loss']:.5f}"
+            wall, computing = speeds([result])
+            figures = f"{wall:6.2f} images/s {computing:6.2f} images/CPU s   loss {result['loss']:.5f}"
             print(f"seed {seed}  {loop:16s} {figures}", flush=True)
-    base_loss = statistics.mean(result["loss"] for result in results["straightforward"])
+    base = results["straightforward"]
+    base_loss = statistics.mean(result["loss"] for result in base)
     for loop in loops[1:]:
-        ratio = max(map(speed, results[loop])) / max(map(speed, results["straightforward"]))
-        loss = statistics.mean(result["loss"] for result in results[loop])
-        change = 100 * (loss / base_loss - 1)
-        print(f"{loop}: {ratio:.2f} times the straightforward loop, mean loss {change:+.2f} %")
+        wall, computing = (
+            own / other for own, other in zip(speeds(results[loop]), speeds(base), strict=True)
+        )
+        change = 100 * (statistics.mean(result["loss"] for result in results[loop]) / base_loss - 1)
+        print(
+            f"{loop}: {wall:.2f} times the straightforward loop ({computing:.2f} by CPU time), loss {change:+.2f} %"
+        )
     times = measure("embedding", 0, arguments, cache)
-    bare, own = (min(times[name]) for name in ("bare", "embed"))
-    print(f"embed: {32 / own:.1f} images/s, {100 * bare / own:.1f} % of the bare tower ({32 / bare:.1f})")
+    bare, own = ([min(column) for column in zip(*times[name], strict=True)] for name in ("bare", "embed"))
+    shares = [100 * b / o for b, o in zip(bare, own, strict=True)]
+    print(
+        f"embed: {32 / own[0]:.1f} images/s, {shares[0]:.1f} % of the bare tower ({shares[1]:.1f} % by CPU time)"
+    )
 
 
 if __name__ == "__main__":
