@@ -286,14 +286,13 @@ def report(arguments: argparse.Namespace, cache: Path) -> None:
             own / other for own, other in zip(speeds(results[loop]), speeds(base), strict=True)
         )
         change = 100 * (statistics.mean(result["loss"] for result in results[loop]) / base_loss - 1)
-        print(
-            f"{loop}: {wall:.2f} times the straightforward loop ({computing:.2f} by CPU time), loss {change:+.2f} %"
-        )
+        ratio = f"{wall:.2f} times the straightforward loop ({computing:.2f} by CPU time)"
+        print(f"{loop}: {ratio}, loss {change:+.2f} %")
     times = measure("embedding", 0, arguments, cache)
     bare, own = ([min(column) for column in zip(*times[name], strict=True)] for name in ("bare", "embed"))
     shares = [100 * b / o for b, o in zip(bare, own, strict=True)]
     print(
-        f"embed: {32 / own[0]:.1f} images/s, {shares[0]:.1f} % of the bare tower ({shares[1]:.1f} % by CPU time)"
+        f"embed: {32 / own[0]:.1f} images/s, {shares[0]:.1f} % of the bare tower ({shares[1]:.1f} % by CPU)"
     )
 
 

@@ -135,7 +135,7 @@ def draw_sensitivities(path: Path, measured: Sequence[Sensitivity], title: str) 
         [one.change for one in shown], values, xerr=errors, color="#54aeff", ecolor="#57606a", capsize=2
     )
     axis.axvline(100, color="#8c959f", linestyle=":")
-    axis.set_xlabel("distance from the original, % of the median distance between different images")
+    axis.set_xlabel("distance from the original (100 %: median of different images)")
     axis.set_title(title, fontsize=9)
     figure.tight_layout()
     figure.savefig(path, dpi=130)
