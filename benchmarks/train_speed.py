@@ -37,8 +37,8 @@ from training.batches import batches_of_epoch
 from training.config import Experiment, parse_experiment
 from training.devices import choose_device, has_bfloat16
 from training.metric import Metric
-from training.models import build_model, trainable_state
-from training.session import Session, open_session, read_experiment_data
+from training.models import build_model, load_trainable_state, trainable_state
+from training.session import open_session, read_experiment_data
 from training.train import train, validate
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -98,7 +98,7 @@ def ours(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     try:
         train(session, watch)
     except EnoughError:
-        return {"times": watch.times, "loss": validate(session)[0]}
+        return {"times": watch.times, "loss": final_loss(arguments, trainable_state(session.model), folder)}
     raise SystemExit("the data has fewer batches than --steps")
 
 
@@ -154,21 +154,16 @@ def straightforward(arguments: argparse.Namespace, folder: Path) -> dict[str, An
         name: named[name.removeprefix("towers.0.backbone.").replace(".weight", ".default.weight")]
         for name in start
     }
-    return {"times": times, "loss": loss_of(settings, arguments, trained, folder)}
+    return {"times": times, "loss": final_loss(arguments, trained, folder)}
 
 
-def loss_of(
-    settings: Experiment, arguments: argparse.Namespace, state: dict[str, torch.Tensor], folder: Path
-) -> float:
-    """The validation loss of adapters that another loop trained, by the same code as ours."""
-    from training.models import load_trainable_state
-
-    session: Session = open_session(
-        settings, arguments.data, folder / "run", arguments.device, cache_folder=folder.parent
-    )
-    load_trainable_state(
-        session.model, {name: tensor.detach().cpu() for name, tensor in state.items()}, folder
-    )
+def final_loss(arguments: argparse.Namespace, state: dict[str, torch.Tensor], folder: Path) -> float:
+    """The validation loss of trained adapters, in float32 whatever they were trained in."""
+    settings = experiment(arguments.tower, arguments.seed, "float32")
+    check = folder / "check"
+    session = open_session(settings, arguments.data, check, arguments.device, cache_folder=folder.parent)
+    plain = {name: tensor.detach().cpu() for name, tensor in state.items()}
+    load_trainable_state(session.model, plain, check)
     return validate(session)[0]
 
 
