@@ -16,7 +16,7 @@ def vit_cls(layer: Any, tokens: Tensor) -> Tensor:
     attended = _attend(
         attention, attention.o_proj, layer.layernorm_before(tokens), attention.attention_dropout
     )
-    cls = tokens[:, :1] + layer.dropout(attended)
+    cls: Tensor = tokens[:, :1] + layer.dropout(attended)
     update: Tensor = layer.dropout(layer.mlp(layer.layernorm_after(cls)))
     return cls + update
 
@@ -25,7 +25,7 @@ def dinov2_cls(layer: Any, tokens: Tensor) -> Tensor:
     """The CLS token (n, 1, d) after a transformers Dinov2Layer, from all tokens (n, t, d) before it."""
     attention = layer.attention
     attended = _attend(attention, attention.o_proj, layer.norm1(tokens), attention.attention_dropout)
-    cls = tokens[:, :1] + layer.drop_path(layer.layer_scale1(attended))
+    cls: Tensor = tokens[:, :1] + layer.drop_path(layer.layer_scale1(attended))
     update: Tensor = layer.drop_path(layer.layer_scale2(layer.mlp(layer.norm2(cls))))
     return cls + update
 
