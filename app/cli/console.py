@@ -1,0 +1,99 @@
+"""What all commands share: the home, the two consoles, progress bars, and errors said plainly."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from sqlalchemy.exc import OperationalError
+
+from app.errors import BadInput, LookalikeError
+from app.postgres import PostgresUnavailable
+from app.settings import Settings
+
+out = Console(soft_wrap=True)
+err = Console(stderr=True)
+
+Home = Annotated[Path, typer.Option("--home", envvar="LOOKALIKE_HOME", help="Where the data lie.", show_default=True)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+HOME = Path(".lookalike")
+
+
+_ALLOWED = {
+    "DATABASE_URL": "must be a PostgreSQL URL, such as postgresql://user:password@host/name",
+    "SECRET_KEY": "must have at least 32 characters",
+}
+
+
+def settings_for(home: Path) -> Settings:
+    """The environment's settings for this home.
+
+    Raises:
+        BadInput: a variable is wrong; names it, but not its value, which may be secret.
+    """
+    try:
+        return Settings(LOOKALIKE_HOME=home)
+    except ValidationError as error:
+        names = {".".join(map(str, problem["loc"])): problem["msg"] for problem in error.errors()}
+        wrong = "; ".join(f"{name} {_ALLOWED.get(name, message)}" for name, message in names.items())
+        raise BadInput(f"The environment is not usable: {wrong}.") from None
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """An expected error is one red line on stderr and exit code 1 (2 for bad input), not a traceback."""
+    try:
+        yield
+    except LookalikeError as error:
+        raise _failed(error.message, code=2 if isinstance(error, BadInput) else 1) from None
+    except OperationalError as error:
+        # Without an SQLSTATE it is no answer of the server's, but the lack of one.
+        problem = "reports" if getattr(error.orig, "sqlstate", None) else "does not answer"
+        raise _failed(f"The database {problem}: {' '.join(str(error.orig).split())}") from None
+    except BrokenPipeError:  # the reader, `head` say, has seen enough
+        raise typer.Exit(0) from None
+    except (OSError, PostgresUnavailable) as error:
+        raise _failed(str(error)) from None
+
+
+def _failed(message: str, *, code: int = 1) -> typer.Exit:
+    """Say it; messages quote what users wrote, which is not markup."""
+    err.print(f"[bold red]Error:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    return typer.Exit(code)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """A callback (what, done, total) that shows one bar per thing done."""
+    columns = (
+        TextColumn("[progress.description]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=True) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(what, total=total)
+            progress.update(tasks[what], completed=done)
+
+        yield report
+
+
+def print_json(value: Any) -> None:
+    """A dataclass, or a list of them, as JSON on stdout."""
+    plain = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+    if isinstance(value, list):
+        plain = [asdict(entry) for entry in value]
+    json.dump(plain, sys.stdout, indent=2, default=str)
+    sys.stdout.write("\n")

@@ -1,0 +1,91 @@
+"""`import …` and `export`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from app.cli.console import HOME, AsJson, Home, out, plain_errors, print_json, progress_bar, settings_for
+from app.db import open_sessions
+from app.services.exports.run import export_study
+from app.services.imports import import_triplets
+from app.services.triplet_files import TripletFile, read_csv, read_nights
+from app.storage import LocalStorage
+
+imports = typer.Typer(help="Bring triplets into a draft study.", no_args_is_help=True)
+Study = Annotated[str, typer.Option("--study", help="The study's name.")]
+Normalise = Annotated[
+    bool, typer.Option("--normalise", help="Mend images that would be refused: upright 8-bit sRGB PNG.")
+]
+
+
+@imports.command("nights")
+def import_nights(
+    folder: Annotated[Path, typer.Argument(help="A folder in the NIGHTS layout.")],
+    study: Study,
+    normalise: Normalise = False,
+    as_json: AsJson = False,
+    home: Home = HOME,
+) -> None:
+    """Import a folder in the NIGHTS layout: data.csv, ref/ and distort/.
+
+    Example: lookalike import nights data/nights --study shoes
+    """
+    with plain_errors():
+        _import(read_nights(folder), study, normalise, as_json, home)
+
+
+@imports.command("csv")
+def import_csv(
+    file: Annotated[Path, typer.Argument(help="A CSV file; image paths are relative to it.")],
+    study: Study,
+    normalise: Normalise = False,
+    as_json: AsJson = False,
+    home: Home = HOME,
+) -> None:
+    """Import a CSV file: reference, candidate_0, candidate_1 and optionally prompt, source, split, votes_0, votes_1.
+
+    Example: lookalike import csv triplets.csv --study shoes
+    """
+    with plain_errors():
+        _import(read_csv(file), study, normalise, as_json, home)
+
+
+def _import(file: TripletFile, study: str, normalise: bool, as_json: bool, home: Path) -> None:
+    settings = settings_for(home)
+    with open_sessions(settings) as sessions, progress_bar() as report:
+        result = import_triplets(
+            sessions, LocalStorage(settings.images), slug=study, file=file, normalise=normalise, report=report
+        )
+    if as_json:
+        print_json(result)
+        return
+    if result.already_there:
+        out.print(f"{result.already_there:,} triplets of {escape(file.path.name)} were there already.")
+    out.print(f"Imported {result.items:,} triplets with {result.images:,} different images into [bold]{study}[/].")
+
+
+def export(
+    name: Annotated[str, typer.Argument(help="The study's name.")],
+    out_folder: Annotated[Path, typer.Argument(metavar="OUT", help="A folder that does not exist yet.")],
+    as_json: AsJson = False,
+    home: Home = HOME,
+) -> None:
+    """Write a study's dataset in the NIGHTS layout.
+
+    Example: lookalike export shoes exports/shoes-1
+    """
+    with plain_errors():
+        settings = settings_for(home)
+        with open_sessions(settings) as sessions, progress_bar() as report:
+            result = export_study(sessions, LocalStorage(settings.images), slug=name, out=out_folder, report=report)
+    if as_json:
+        print_json(result)
+    else:
+        counts = result.counts
+        out.print(
+            f"Exported version {result.version} of [bold]{name}[/] to {escape(result.path)}: {counts['kept']:,} kept, "
+            f"{counts['dropped']:,} dropped, {counts['short']:,} short of {counts['items']:,} items.",
+            soft_wrap=True,
+        )

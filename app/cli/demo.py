@@ -1,0 +1,134 @@
+"""`lookalike demo`: the main job on embedded defaults, from drawn triplets to an exported dataset."""
+
+import threading
+import time
+from typing import Annotated
+
+import typer
+from rich.live import Live
+
+from app.cli.console import HOME, Home, err, out, plain_errors, progress_bar, settings_for
+from app.cli.serving import Host, Port, listen
+from app.cli.status_table import status_view
+from app.cli.studies import crowd_line
+from app.cli.supervisor import Child, restart_dead, running, wait_until_serving
+from app.db import Sessions, open_sessions
+from app.domain import protocol as protocols
+from app.errors import LookalikeError
+from app.services import studies
+from app.services.exports.run import ExportResult, export_study
+from app.services.items import add_items, pool_of
+from app.services.status import study_status
+from app.settings import Settings
+from app.simulation.crowd import CrowdPlan, CrowdReport, run_crowd
+from app.storage import LocalStorage
+
+TRIPLETS = 96
+SITTING = {"assignment.trials": "16", "assignment.practice": "3", "assignment.sentinels": "4"}
+
+
+def demo(
+    port: Port = 8000,
+    host: Host = "127.0.0.1",
+    exit_when_done: Annotated[bool, typer.Option("--exit-when-done", help="End after the export.")] = False,
+    home: Home = HOME,
+) -> None:
+    """Run the main job: draw triplets, let a simulated crowd judge them round by round, export the dataset.
+
+    Example: lookalike demo
+    """
+    with plain_errors():
+        settings = settings_for(home)
+        listen(host, port).close()
+        err.print("[bold]Lookalike[/] [dim]· a study from drawn triplets to a filtered dataset[/]")
+        with err.status("Starting the database"):
+            context = open_sessions(settings, migrate=True)
+            sessions = context.__enter__()
+        try:
+            _run(settings, sessions, host=host, port=port, exit_when_done=exit_when_done)
+        except KeyboardInterrupt:
+            err.print("[dim]Stopped. Run it again for another round: your data stay in[/]", str(home))
+        finally:
+            context.__exit__(None, None, None)
+
+
+def _run(settings: Settings, sessions: Sessions, *, host: str, port: int, exit_when_done: bool) -> None:
+    url = f"http://{host}:{port}"
+    children = [
+        Child("server", ["serve", "--port", str(port), "--host", host, "--home", str(settings.home)]),
+        Child("worker", ["worker", "--home", str(settings.home)]),
+    ]
+    with running(children):
+        wait_until_serving(url, children)
+        crowds, yours = _make_studies(settings, sessions)
+        err.print(f"Judge some yourself: [bold cyan]{url}/studies/{yours}?participant=you[/]")
+        report = _watch_crowd(sessions, children, url, crowds)
+        out.print(f"The crowd: {crowd_line(report)}")
+        exported = _export(settings, sessions, crowds)
+        counts = exported.counts
+        out.print(
+            f"The dataset: [bold]{counts['kept']}[/] of {counts['items']} triplets that everybody sees alike, "
+            f"in [cyan]{exported.path}[/]"
+        )
+        if exit_when_done:
+            return
+        err.print(f"The server goes on at [cyan]{url}[/] [dim](Ctrl-C to stop)[/]")
+        while restart_dead(children):
+            time.sleep(0.2)
+
+
+def _make_studies(settings: Settings, sessions: Sessions) -> tuple[str, str]:
+    """Two studies of the same kind: one for the crowd, and one that stays open for whoever runs the demo."""
+    from worker.drawn import add_drawn
+
+    with sessions() as session:
+        taken = {line.slug for line in studies.list_studies(session)}
+    turn = next(turn for turn in range(1, len(taken) + 2) if f"demo-{turn}" not in taken)
+    protocol = protocols.load("nights-2afc", overrides=SITTING)
+    crowds, yours = f"demo-{turn}", f"try-{turn}"
+    with sessions.begin() as session:
+        studies.create(session, slug=crowds, protocol=protocol, seed=turn)
+        studies.create(session, slug=yours, protocol=protocol, seed=turn)
+    with progress_bar() as report:
+        add_drawn(sessions, LocalStorage(settings.images), slug=crowds, count=TRIPLETS, report=report)
+    with sessions.begin() as session:
+        drawn = pool_of(session, study=studies.by_slug(session, crowds))
+        add_items(session, study=studies.by_slug(session, yours), items=drawn)
+        studies.open_study(session, slug=crowds)
+        studies.open_study(session, slug=yours)
+    return crowds, yours
+
+
+def _watch_crowd(sessions: Sessions, children: list[Child], url: str, slug: str) -> CrowdReport:
+    """Let the crowd judge and show the rounds until the study is finished."""
+    # Slow enough to watch: a sitting takes a few seconds, the ten rounds about a minute.
+    plan = CrowdPlan(slug=slug, participants=1000, concurrency=8, think_s=0.1)
+    reports: list[CrowdReport | LookalikeError] = []
+
+    def judge() -> None:
+        try:
+            reports.append(run_crowd(url, sessions, plan))
+        except LookalikeError as error:
+            reports.append(error)
+
+    crowd = threading.Thread(target=judge, name="crowd", daemon=True)
+    crowd.start()
+    with Live(console=err, refresh_per_second=8) as live:
+        while crowd.is_alive():
+            with sessions() as session:
+                live.update(status_view(study_status(session, studies.by_slug(session, slug))))
+            restart_dead(children)
+            crowd.join(0.25)
+        with sessions() as session:
+            live.update(status_view(study_status(session, studies.by_slug(session, slug))))
+    (report,) = reports
+    if isinstance(report, LookalikeError):
+        raise report
+    return report
+
+
+def _export(settings: Settings, sessions: Sessions, slug: str) -> ExportResult:
+    with progress_bar() as report:
+        return export_study(
+            sessions, LocalStorage(settings.images), slug=slug, out=settings.exports / slug, report=report
+        )

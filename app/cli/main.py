@@ -1,0 +1,43 @@
+"""The `lookalike` command."""
+
+import sys
+import warnings
+
+import structlog
+import typer
+
+from app.cli import data, demo, serving, studies
+
+cli = typer.Typer(
+    name="lookalike",
+    help="Collect human judgments of visual similarity and turn them into a perceptual metric.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+    rich_markup_mode="rich",
+)
+cli.command()(demo.demo)
+cli.command()(serving.up)
+cli.command()(serving.serve)
+cli.command()(serving.worker)
+cli.add_typer(serving.db, name="db")
+cli.add_typer(studies.study, name="study")
+cli.add_typer(data.imports, name="import")
+cli.command()(studies.simulate)
+cli.command()(studies.status)
+cli.command()(data.export)
+
+
+@cli.callback()
+def quiet_by_default() -> None:
+    """Logs go to stderr, warnings and worse only: stdout is for what a command reports."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger("warning"),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+    )
+    # What Pillow finds odd about an image is an error of ours or nothing.
+    warnings.filterwarnings("ignore", module="PIL")
+
+
+if __name__ == "__main__":
+    cli()

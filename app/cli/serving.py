@@ -1,0 +1,83 @@
+"""`serve`, `worker`, `up` and `db upgrade`."""
+
+import socket
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from app.cli.console import HOME, Home, err, out, plain_errors, settings_for
+from app.cli.supervisor import Child, supervise
+from app.db import open_sessions
+from app.errors import Unavailable
+
+Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on.")]
+Host = Annotated[str, typer.Option(help="The address to listen on.")]
+
+db = typer.Typer(help="The database schema.", no_args_is_help=True)
+
+
+@db.command("upgrade")
+def db_upgrade(home: Home = HOME) -> None:
+    """Bring the database schema to this version.
+
+    Example: lookalike db upgrade
+    """
+    with plain_errors(), open_sessions(settings_for(home), migrate=True):
+        out.print("The database schema is up to date.")
+
+
+def serve(port: Port = 8000, host: Host = "127.0.0.1", home: Home = HOME) -> None:
+    """Run the web server.
+
+    Example: lookalike serve --port 8000
+    """
+    from app.main import create_app
+
+    with plain_errors():
+        settings = settings_for(home)
+        with listen(host, port) as listener, open_sessions(settings):
+            config = uvicorn.Config(create_app(settings), log_level="warning", access_log=False, lifespan="on")
+            server = uvicorn.Server(config)
+            server.run(sockets=[listener])
+    if not server.started:
+        raise typer.Exit(1)
+
+
+def worker(queue: Annotated[str, typer.Option(help="The queue to work on.")] = "default", home: Home = HOME) -> None:
+    """Run a worker: it closes rounds, opens the next and expires leases.
+
+    Example: lookalike worker
+    """
+    from worker.__main__ import run
+
+    with plain_errors():
+        run(settings_for(home), queue=queue)
+
+
+def up(port: Port = 8000, host: Host = "127.0.0.1", home: Home = HOME) -> None:
+    """Run server and worker together, for one machine. Ctrl-C ends both.
+
+    Example: lookalike up --port 8000
+    """
+    with plain_errors():
+        settings = settings_for(home)
+        listen(host, port).close()  # say now that the port is taken, not from a child that keeps failing
+        with open_sessions(settings):
+            err.print(f"[bold]Lookalike[/] at [cyan]http://{host}:{port}[/]  [dim](Ctrl-C to stop)[/]")
+            supervise(
+                [
+                    Child("server", ["serve", "--port", str(port), "--host", host, "--home", str(home)]),
+                    Child("worker", ["worker", "--home", str(home)]),
+                ]
+            )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Raises Unavailable, saying what to do, if the port is taken."""
+    try:
+        return socket.create_server((host, port))
+    except OSError as error:
+        raise Unavailable(
+            f"Cannot listen on {host}:{port}: {error.strerror}. Stop what runs there, or choose another --port."
+        ) from None

@@ -1,0 +1,67 @@
+"""A study's status as a table one likes to watch."""
+
+from rich.console import Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from app.services.status import RoundStatus, StudyStatus
+
+_COLOURS = {"collecting": "green", "finished": "cyan", "paused": "yellow", "closed": "dim", "draft": "dim"}
+
+
+def status_view(status: StudyStatus) -> RenderableType:
+    return Group(_headline(status), Text(), _rounds(status), Text(), _footline(status))
+
+
+def _headline(status: StudyStatus) -> Text:
+    return Text.assemble(
+        (status.slug, "bold"),
+        "  ",
+        (status.status, _COLOURS[status.status]),
+        f"  round {status.round} of {status.rounds}" if status.round else "  not opened yet",
+    )
+
+
+def _rounds(status: StudyStatus) -> Table:
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for column in ("round", "entered", "survivors"):
+        table.add_column(column, justify="right")
+    table.add_column("", width=24)
+    table.add_column("votes", justify="right")
+    table.add_column("to go", justify="right")
+    table.add_column("took")
+    for row in status.by_round:
+        table.add_row(
+            str(row.number),
+            f"{row.entered:,}",
+            f"{row.survivors:,}",
+            ProgressBar(total=max(status.items, 1), completed=row.survivors, width=24, complete_style="green"),
+            f"{row.votes:,}",
+            f"{row.wanted:,}" if row.wanted else "",
+            _took(row),
+        )
+    return table
+
+
+def _took(row: RoundStatus) -> str:
+    return "" if row.closed_at is None else duration((row.closed_at - row.opened_at).total_seconds() / 60)
+
+
+def _footline(status: StudyStatus) -> Text:
+    parts = [f"{status.survivors:,} of {status.items:,} items survive", f"{status.votes:,} votes"]
+    parts.append(f"{status.assignments_completed:,} sittings done, {status.participants_now:,} under way")
+    if status.votes_per_minute:
+        parts.append(f"{status.votes_per_minute:,.0f} votes a minute")
+    if status.minutes_left is not None:
+        parts.append(f"about {duration(status.minutes_left)} to go")
+    return Text(" · ".join(parts), style="dim")
+
+
+def duration(minutes: float) -> str:
+    """Minutes as people say them: 40 s, 12 min, 3.5 h, 2.1 days."""
+    if minutes < 1.5:
+        return f"{minutes * 60:.0f} s"
+    if minutes < 90:
+        return f"{minutes:.0f} min"
+    return f"{minutes / 60:.1f} h" if minutes < 36 * 60 else f"{minutes / 1440:.1f} days"

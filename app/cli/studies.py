@@ -1,0 +1,197 @@
+"""`study …`, `status` and `simulate`."""
+
+import time
+from typing import Annotated
+
+import typer
+from rich.live import Live
+from rich.table import Table
+
+from app.cli.console import HOME, AsJson, Home, out, plain_errors, print_json, progress_bar, settings_for
+from app.cli.status_table import status_view
+from app.db import open_sessions
+from app.domain import protocol as protocols
+from app.errors import BadInput
+from app.services import studies
+from app.services.status import StudyStatus, study_status
+from app.settings import Settings
+from app.simulation.crowd import CrowdPlan, CrowdReport, run_crowd
+
+study = typer.Typer(help="Make studies and steer them.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(help="The study's name.")]
+
+
+@study.command("create")
+def create(
+    name: Name,
+    protocol: Annotated[str, typer.Option(help="A preset's name or a TOML file.")],
+    override: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the protocol.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Fixes everything that is drawn.", min=0, max=2**31 - 1)] = None,
+    home: Home = HOME,
+) -> None:
+    """Make a draft study.
+
+    Example: lookalike study create shoes --protocol nights-2afc --set assignment.trials=40
+    """
+    with plain_errors():
+        loaded = protocols.load(protocol, overrides=_overrides(override or []))
+        with open_sessions(settings_for(home)) as sessions, sessions.begin() as session:
+            studies.create(session, slug=name, protocol=loaded, seed=seed)
+    out.print(f"Made the draft study [bold]{name}[/]. Next: lookalike import --help")
+
+
+def _overrides(pairs: list[str]) -> dict[str, str]:
+    overrides = {}
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        if not separator:
+            raise BadInput(f"--set takes KEY=VALUE (got {pair!r}).")
+        overrides[key.strip()] = value.strip()
+    return overrides
+
+
+@study.command("open")
+def open_(name: Name, home: Home = HOME) -> None:
+    """Open a draft or paused study to participants.
+
+    Example: lookalike study open shoes
+    """
+    with plain_errors(), open_sessions(settings_for(home)) as sessions, sessions.begin() as session:
+        studies.open_study(session, slug=name)
+    out.print(f"[bold]{name}[/] is open. Participants' link: http://HOST/studies/{name}")
+
+
+@study.command("pause")
+def pause(name: Name, home: Home = HOME) -> None:
+    """Stop new assignments for now; those under way go on.
+
+    Example: lookalike study pause shoes
+    """
+    with plain_errors(), open_sessions(settings_for(home)) as sessions, sessions.begin() as session:
+        studies.pause(session, slug=name)
+    out.print(f"[bold]{name}[/] is paused. Open it again with: lookalike study open {name}")
+
+
+@study.command("close")
+def close(name: Name, home: Home = HOME) -> None:
+    """Stop new assignments for good.
+
+    Example: lookalike study close shoes
+    """
+    with plain_errors(), open_sessions(settings_for(home)) as sessions, sessions.begin() as session:
+        studies.close(session, slug=name)
+    out.print(f"[bold]{name}[/] is closed. Its dataset: lookalike export {name} OUT")
+
+
+@study.command("list")
+def list_(as_json: AsJson = False, home: Home = HOME) -> None:
+    """List the studies.
+
+    Example: lookalike study list --json
+    """
+    with plain_errors(), open_sessions(settings_for(home)) as sessions, sessions() as session:
+        lines = studies.list_studies(session)
+    if as_json:
+        print_json(lines)
+        return
+    if not lines:
+        out.print("No studies yet. Make one: lookalike study create --help")
+        return
+    table = Table("study", "kind", "status", "round", "items", "made", box=None, header_style="dim")
+    for line in lines:
+        made = line.created_at[:10]
+        table.add_row(line.slug, line.kind, line.status, f"{line.round}/{line.rounds}", f"{line.items:,}", made)
+    out.print(table)
+
+
+def status(
+    name: Name,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep showing until the study is finished.")] = False,
+    as_json: AsJson = False,
+    home: Home = HOME,
+) -> None:
+    """Show how a study stands: rounds, survivors, votes, speed, and when it may end.
+
+    Example: lookalike status shoes --watch
+    """
+    with plain_errors():
+        settings = settings_for(home)
+        if as_json:
+            print_json(_status(settings, name))
+        elif watch:
+            _watch(settings, name)
+        else:
+            out.print(status_view(_status(settings, name)))
+
+
+def _status(settings: Settings, name: str) -> StudyStatus:
+    with open_sessions(settings) as sessions, sessions() as session:
+        return study_status(session, studies.by_slug(session, name))
+
+
+def _watch(settings: Settings, name: str) -> None:
+    with open_sessions(settings) as sessions, Live(console=out, refresh_per_second=4) as live:
+        while True:
+            with sessions() as session:
+                current = study_status(session, studies.by_slug(session, name))
+            live.update(status_view(current))
+            if current.status in ("finished", "closed"):
+                return
+            try:
+                time.sleep(1)
+            except KeyboardInterrupt:
+                return
+
+
+def simulate(
+    name: Name,
+    participants: Annotated[int, typer.Option(min=1, help="How many people come at most.")],
+    concurrency: Annotated[int, typer.Option(min=1, max=500, help="How many at a time.")] = 8,
+    answers: Annotated[str, typer.Option(help="latent: by the generator's distances; recorded: replay.")] = "latent",
+    seed: Annotated[int, typer.Option(help="Fixes who answers what.")] = 1,
+    url: Annotated[str, typer.Option(help="The server.")] = "http://127.0.0.1:8000",
+    noise: Annotated[float, typer.Option(min=1e-6, help="latent: decision noise (SD).")] = 1.0,
+    lapse: Annotated[float, typer.Option(min=0, max=1, help="latent: share of lapses.")] = 0.02,
+    left_pressers: Annotated[float, typer.Option(min=0, max=1, help="Share who always press left.")] = 0.0,
+    random_clickers: Annotated[float, typer.Option(min=0, max=1, help="Share who click at random.")] = 0.0,
+    as_json: AsJson = False,
+    home: Home = HOME,
+) -> None:
+    """Let a simulated crowd take part over HTTP.
+
+    Example: lookalike simulate shoes --participants 200 --concurrency 20 --answers recorded
+    """
+    with plain_errors():
+        if answers not in ("latent", "recorded"):
+            raise BadInput(f"--answers is latent or recorded (got {answers!r}).")
+        plan = CrowdPlan(
+            slug=name,
+            participants=participants,
+            concurrency=concurrency,
+            answers="latent" if answers == "latent" else "recorded",
+            seed=seed,
+            noise=noise,
+            lapse=lapse,
+            left_pressers=left_pressers,
+            random_clickers=random_clickers,
+        )
+        with open_sessions(settings_for(home)) as sessions, progress_bar() as show:
+            with sessions() as session:
+                studies.by_slug(session, name)
+            report = run_crowd(
+                url, sessions, plan, on_judgment=lambda so_far: show("sittings", so_far.sittings, participants)
+            )
+    if as_json:
+        print_json({key: value for key, value in vars(report).items() if key != "acknowledged"})
+    else:
+        out.print(crowd_line(report))
+
+
+def crowd_line(report: CrowdReport) -> str:
+    per_second = report.judgments / report.seconds if report.seconds else 0
+    return (
+        f"{report.sittings:,} sittings, {report.judgments:,} judgments in {report.seconds:.1f} s "
+        f"({per_second:,.0f} a second), {report.waits} waits, {report.retries} retries"
+    )

@@ -1,0 +1,239 @@
+"""A study's protocol: what participants are asked, how votes are filtered, what is paid.
+
+Written as TOML (docs/protocol.md) or started from a preset, validated here, stored as a version with the study.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeGuard
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+
+from app.domain.consensus import Drop, Rule
+from app.errors import BadInput
+
+_PRESETS = resources.files("app.domain") / "presets"
+_LONGEST_TEXT = 20_000
+_LONGEST_QUOTE = 80
+_NOT_TOML = (ValueError, RecursionError)  # also numbers of thousands of digits, and brackets in brackets
+
+Text = Annotated[str, Field(max_length=_LONGEST_TEXT)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    @field_validator("*")
+    @classmethod
+    def _can_be_stored(cls, value: object) -> object:
+        if isinstance(value, str) and "\0" in value:
+            raise ValueError("must not hold a null character")
+        return value
+
+
+class Assignment(Section):
+    """One participant's sitting. `trials` counts pool trials; practice and sentinels come on top."""
+
+    trials: int = Field(50, ge=1, le=1000)
+    practice: int = Field(5, ge=0, le=100)
+    sentinels: int = Field(10, ge=0, le=200)
+    sentinel_misses_allowed: int = Field(1, ge=0, le=200)
+    minutes: int = Field(8, ge=1, le=240)
+    deadline_minutes: int = Field(24, ge=1, le=24 * 60)
+
+    @model_validator(mode="after")
+    def _deadline_leaves_time(self) -> Self:
+        if self.deadline_minutes < self.minutes:
+            raise ValueError("deadline_minutes must not be below minutes")
+        if self.sentinels and self.sentinel_misses_allowed >= self.sentinels:
+            raise ValueError("sentinel_misses_allowed must be below sentinels")
+        return self
+
+
+class Presentation(Section):
+    """`scale` is CSS pixels per image pixel at the size shown; it is stored with every trial."""
+
+    scale: float = Field(1.0, gt=0, le=4)
+
+
+class Screening(Section):
+    """The smallest window (CSS pixels) and whether touch screens may take part."""
+
+    min_width: int = Field(360, ge=240, le=4000)
+    min_height: int = Field(480, ge=240, le=4000)
+    touch: bool = True
+
+
+class Quality(Section):
+    """What failed sentinels do: exclude the assignment's votes (reversibly) or propose it to the researcher."""
+
+    failed_sentinels: Literal["exclude", "propose"] = "exclude"
+
+
+class Pay(Section):
+    """Money in minor units of `currency`; `budget` is the hard cap, fees included."""
+
+    currency: str = Field("GBP", pattern=r"^[A-Z]{3}$")
+    reward: int = Field(120, ge=0)
+    hourly_floor: int = Field(900, ge=0)
+    budget: int = Field(50_000, ge=0)
+
+
+class Protocol(Section):
+    """Raises pydantic.ValidationError on construction; `parse` and `preset` raise BadInput with every field named."""
+
+    kind: Literal["2afc"] = "2afc"
+    title: str = Field("Which image is more similar?", min_length=1, max_length=200)
+    question: str = Field("Which image is more similar to the middle one?", min_length=1, max_length=200)
+    language: str = Field("en", pattern=r"^[a-zA-Z]{2,3}(-[a-zA-Z0-9]{2,8})*$")
+    ethics: str = Field("", max_length=500)
+    consent: Text = ""
+    instructions: Text = ""
+    thanks: Text = ""
+    rounds: int = Field(10, ge=1, le=100)
+    votes_per_round: int = Field(1, ge=1, le=100)
+    min_votes: int = Field(6, ge=1)
+    drop: Drop = "dissent"
+    assignment: Assignment = Assignment()
+    presentation: Presentation = Presentation()
+    screening: Screening = Screening()
+    quality: Quality = Quality()
+    pay: Pay = Pay()
+
+    @model_validator(mode="after")
+    def _min_votes_can_be_reached(self) -> Self:
+        if self.min_votes > self.rounds * self.votes_per_round:
+            raise ValueError(
+                f"min_votes must be at most rounds × votes_per_round = {self.rounds * self.votes_per_round}"
+            )
+        return self
+
+    @property
+    def rule(self) -> Rule:
+        return Rule(self.rounds, self.votes_per_round, self.min_votes, self.drop)
+
+
+FROZEN_FIELDS = ("kind", "rounds", "votes_per_round", "min_votes", "drop", "presentation", "question")
+"""What may not change after the first judgment: it decides what the votes mean."""
+
+_TEXT_FIELDS = ("consent", "instructions", "thanks")
+
+
+def preset_names() -> list[str]:
+    return sorted(entry.name.removesuffix(".toml") for entry in _PRESETS.iterdir() if entry.name.endswith(".toml"))
+
+
+def load(source: str, *, overrides: Mapping[str, str] | None = None) -> Protocol:
+    """A protocol from a preset's name or a TOML file's path, with overrides such as {"assignment.trials": "20"}.
+
+    Text files that the TOML names lie beside it; those that an override names, anywhere.
+
+    Raises:
+        BadInput: neither a preset nor a readable file, or a field is wrong (each one named).
+    """
+    with resources.as_file(_PRESETS) as presets:
+        path = presets / f"{source}.toml" if source in preset_names() else Path(source)
+        document = _read_toml(path)
+        for field in _TEXT_FIELDS:
+            if _is_file_name(name := document.get(field)):
+                document[field] = _read_beside(path, name)
+    for key, value in (overrides or {}).items():
+        if key in _TEXT_FIELDS and _is_file_name(value):
+            document[key] = _read_text(Path(value), f"--set {key}={value}")
+        else:
+            _override(document, key, value)
+    return parse(document)
+
+
+def parse(document: Mapping[str, Any]) -> Protocol:
+    """A validated protocol.
+
+    Raises:
+        BadInput: one line per wrong field, naming it and what is allowed; `details["fields"]` has them one by one.
+    """
+    try:
+        return Protocol.model_validate(document)
+    except ValidationError as error:
+        problems = [(_field(problem), _complaint(problem), _given(problem)) for problem in error.errors()]
+        lines = [f"  {field}: {complaint}{given}" for field, complaint, given in problems]
+        raise BadInput(
+            "The protocol is not valid:\n" + "\n".join(lines),
+            fields={field: complaint for field, complaint, _ in problems},
+        ) from None
+
+
+def _field(problem: ErrorDetails) -> str:
+    return ".".join(map(str, problem["loc"])) or "protocol"
+
+
+def _complaint(problem: ErrorDetails) -> str:
+    match problem["type"]:
+        case "extra_forbidden":
+            return "there is no such field"
+        case "model_type":
+            return "must be a section"
+        case _:
+            return problem["msg"].removeprefix("Value error, ")
+
+
+def _given(problem: ErrorDetails) -> str:
+    given = problem["input"]
+    if not isinstance(given, str | int | float | bool):
+        return ""
+    shown = repr(given)
+    return f" (got {shown if len(shown) <= _LONGEST_QUOTE else shown[:_LONGEST_QUOTE] + '…'})"
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8-sig"))
+    except (FileNotFoundError, IsADirectoryError):
+        raise BadInput(
+            f"{path} is neither a protocol file nor a preset. Presets: {', '.join(preset_names())}."
+        ) from None
+    except (*_NOT_TOML, OSError) as error:
+        raise BadInput(f"{path} cannot be read as TOML: {error}") from None
+
+
+def _is_file_name(text: object) -> TypeGuard[str]:
+    return isinstance(text, str) and text.endswith(".md") and "\n" not in text
+
+
+def _read_beside(path: Path, name: str) -> str:
+    target = (path.parent / name).resolve()
+    if not target.is_relative_to(path.parent.resolve()):
+        raise BadInput(f"{path}: the text file {name!r} lies outside the protocol's folder.")
+    return _read_text(target, f"{path}: the text file {name!r}")
+
+
+def _read_text(path: Path, called: str) -> str:
+    try:
+        return path.read_text("utf-8-sig")
+    except UnicodeDecodeError:
+        raise BadInput(f"{called} cannot be read: it is not UTF-8 text.") from None
+    except OSError as error:
+        raise BadInput(f"{called} cannot be read: {error.strerror}.") from None
+
+
+def _override(document: dict[str, Any], dotted: str, value: str) -> None:
+    *parents, leaf = names = dotted.split(".")
+    if not all(names):
+        raise BadInput(f"--set takes KEY=VALUE, such as assignment.trials=20 (got {dotted + '=' + value!r}).")
+    section = document
+    for parent in parents:
+        section = section.setdefault(parent, {})
+        if not isinstance(section, dict):
+            raise BadInput(f"--set {dotted}: {parent} is not a section.")
+    section[leaf] = _value(value)
+
+
+def _value(text: str) -> Any:
+    """A TOML value, so that numbers are numbers; whatever is none is a string."""
+    try:
+        document = tomllib.loads(f"value = {text}")
+    except _NOT_TOML:
+        return text
+    return document["value"] if len(document) == 1 else text

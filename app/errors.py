@@ -1,0 +1,88 @@
+"""The error tree.
+
+LookalikeError                 a sentence for a human and an HTTP status
+├── BadInput            422    a file, a form or an argument is wrong; nothing was changed
+├── NotFound            404
+├── Forbidden           403    screened out, or not yours
+├── Conflict            409    the state of things does not allow it now
+│   ├── AnswerConflict  409    a different second answer to the same question
+│   ├── Unanswered      409    completion asked for too early
+│   └── NothingNow      409    nothing to judge at this moment; carries Retry-After
+├── Gone                410    closed or finished
+│   └── Withdrawn       410    the person has left the study
+├── TooLarge            413
+└── Unavailable         503    database, storage or disk
+"""
+
+from typing import Any
+
+
+class LookalikeError(Exception):
+    """An error whose message is meant to be read by the person who caused or can mend it."""
+
+    status = 500
+    title = "Something went wrong"
+
+    def __init__(self, message: str, **details: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+        self.headers: dict[str, str] = {}
+
+
+class BadInput(LookalikeError):
+    status = 422
+    title = "That does not look right"
+
+
+class NotFound(LookalikeError):
+    status = 404
+    title = "Not found"
+
+
+class Forbidden(LookalikeError):
+    status = 403
+    title = "Not available to you"
+
+
+class Conflict(LookalikeError):
+    status = 409
+    title = "Not now"
+
+
+class AnswerConflict(Conflict):
+    title = "Already answered differently"
+
+
+class Unanswered(Conflict):
+    title = "Some trials are still open"
+
+
+class NothingNow(Conflict):
+    title = "Nothing to judge right now"
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.headers = {"Retry-After": str(retry_after)}
+
+
+class Gone(LookalikeError):
+    status = 410
+    title = "This study has ended"
+
+
+class Withdrawn(Gone):
+    title = "You have left this study"
+
+    def __init__(self) -> None:
+        super().__init__("Your answers are not used. Thank you for your time.")
+
+
+class TooLarge(LookalikeError):
+    status = 413
+    title = "Too large"
+
+
+class Unavailable(LookalikeError):
+    status = 503
+    title = "Temporarily unavailable"

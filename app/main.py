@@ -1,0 +1,56 @@
+"""The web application."""
+
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+
+from anyio import to_thread
+from fastapi import FastAPI, Request, Response
+
+from app.db import POOL_SIZE, open_sessions
+from app.keys import load_keys
+from app.paths import STATIC
+from app.settings import Settings
+from app.storage import LocalStorage
+from app.web import participant
+from app.web.assets import Assets
+from app.web.deps import Resources
+from app.web.limits import MAX_BODY, DefaultHeaders, Places
+from app.web.pages import MessagePage, render
+from app.web.problems import add_error_handlers
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application; creating it opens nothing, its lifespan does.
+
+    Raises (when it starts):
+        Unavailable: the database schema is not current.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        to_thread.current_default_thread_limiter().total_tokens = 2 * POOL_SIZE
+        with ExitStack() as stack:
+            sessions = stack.enter_context(open_sessions(settings))
+            app.state.resources = Resources(sessions, LocalStorage(settings.images), load_keys(settings))
+            yield
+
+    app = FastAPI(
+        title="Lookalike",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+        max_body_size=MAX_BODY,
+    )
+    app.add_middleware(Places, count=POOL_SIZE)
+    app.add_middleware(DefaultHeaders)
+
+    @app.get("/", include_in_schema=False)
+    def index(request: Request) -> Response:
+        message = "This server runs visual similarity studies. To take part in one, use the link you were given."
+        return render(request, MessagePage(title="Lookalike", message=message))
+
+    add_error_handlers(app)
+    app.include_router(participant.router)
+    app.mount("/static", Assets(directory=STATIC), name="static")
+    return app

@@ -1,0 +1,89 @@
+"""Studies, the versions of their protocol, their rounds, imports and exports."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, UniqueConstraint
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.models.base import Base, Id, Now
+
+STUDY_STATES = ("draft", "open", "paused", "closed")
+
+
+class Study(Base):
+    """`state` is what the researcher decided; `finished_at` is the fact that every needed vote is in.
+
+    `round` is the number of the current round, 0 while a draft; it never decreases.
+    """
+
+    __tablename__ = "studies"
+    __table_args__ = (
+        UniqueConstraint("slug", name="slug"),
+        CheckConstraint("slug ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'", name="slug_form"),
+        CheckConstraint(f"state IN {STUDY_STATES}", name="state"),
+        CheckConstraint("round >= 0", name="round"),
+    )
+
+    id: Mapped[Id]
+    slug: Mapped[str]
+    seed: Mapped[int] = mapped_column(BigInteger)
+    state: Mapped[str] = mapped_column(server_default="draft")
+    round: Mapped[int] = mapped_column(server_default="0")
+    created_at: Mapped[Now]
+    opened_at: Mapped[datetime | None]
+    closed_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+class ProtocolVersion(Base):
+    """A protocol as it stood from one moment on; every assignment names the version it was dealt under."""
+
+    __tablename__ = "protocol_versions"
+    __table_args__ = (CheckConstraint("version >= 1", name="version"),)
+
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    document: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    created_at: Mapped[Now]
+
+
+class Round(Base):
+    """One pass of the unanimity filter."""
+
+    __tablename__ = "rounds"
+    __table_args__ = (CheckConstraint("number >= 1", name="number"),)
+
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    opened_at: Mapped[Now]
+    closed_at: Mapped[datetime | None]
+
+
+class Export(Base):
+    """An immutable, versioned snapshot of a study as files."""
+
+    __tablename__ = "exports"
+    __table_args__ = (UniqueConstraint("study_id", "version", name="study_id_version"),)
+
+    id: Mapped[Id]
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"))
+    version: Mapped[int]
+    manifest_sha256: Mapped[str]
+    counts: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    created_at: Mapped[Now]
+
+
+class Import(Base):
+    """How far the rows of one file have come into a study: an interrupted import goes on from here."""
+
+    __tablename__ = "imports"
+    __table_args__ = (CheckConstraint("done BETWEEN 0 AND total", name="done"),)
+
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), primary_key=True)
+    file_sha256: Mapped[str] = mapped_column(primary_key=True)
+    first_number: Mapped[int]
+    total: Mapped[int]
+    done: Mapped[int] = mapped_column(server_default="0")
+    created_at: Mapped[Now]

@@ -1,0 +1,159 @@
+"""Assignments under way: resuming, completing, leaving, expiring."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
+
+from app.errors import Conflict, NotFound, Unanswered, Withdrawn
+from app.keys import token_sha256
+from app.models.assignments import Abort, Assignment, Trial
+from app.queue import defer_round_check
+from app.services.exclusions import exclude
+from app.services.rounds import is_round_complete, release_leases_of, release_slot
+
+ATTEMPTS = 3
+"""After this many aborted attempts a trial is skipped and its slot opens again."""
+
+
+def by_token(session: Session, token: str, *, lock: bool = False) -> Assignment:
+    """Raises NotFound for a token that never existed."""
+    wanted = select(Assignment).where(Assignment.token_sha256 == token_sha256(token))
+    assignment = session.scalar(wanted.with_for_update(key_share=True) if lock else wanted)
+    if assignment is None:
+        raise NotFound("This link does not belong to any assignment.")
+    return assignment
+
+
+@dataclass(frozen=True)
+class OpenTrial:
+    """A trial still to be answered."""
+
+    id: int
+    attempt: int
+    is_practice: bool
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`position` counts the answered and skipped trials of `total`; `open` are the rest, in order."""
+
+    position: int
+    total: int
+    open: list[OpenTrial]
+
+
+def progress(session: Session, assignment: Assignment) -> Progress:
+    rows = session.execute(
+        text("""
+            SELECT t.id, t.attempt, i.role,
+                   t.skipped_at IS NOT NULL OR EXISTS (SELECT FROM judgments j WHERE j.trial_id = t.id) AS is_done
+            FROM trials t JOIN items i ON i.id = t.item_id
+            WHERE t.assignment_id = :assignment ORDER BY t.position
+        """),
+        {"assignment": assignment.id},
+    ).all()
+    still_open = [OpenTrial(row.id, row.attempt, row.role == "practice") for row in rows if not row.is_done]
+    return Progress(position=len(rows) - len(still_open), total=len(rows), open=still_open)
+
+
+def complete(session: Session, *, token: str) -> Assignment:
+    """Complete the assignment once every trial is answered or skipped; the same on every call, also after the deadline.
+
+    Raises:
+        Unanswered: trials are missing; `details["missing"]` lists them.
+        Withdrawn: the person has left.
+    """
+    assignment = by_token(session, token, lock=True)
+    if assignment.state == "withdrawn":
+        raise Withdrawn
+    if assignment.state == "completed":
+        return assignment
+    missing = [trial.id for trial in progress(session, assignment).open]
+    if missing:
+        raise Unanswered(f"{len(missing)} of the trials are not answered yet.", missing=missing)
+    assignment.state = "completed"
+    assignment.completed_at = func.clock_timestamp()
+    session.flush()
+    session.refresh(assignment)
+    if is_round_complete(session, study_id=assignment.study_id):
+        defer_round_check(session, study_id=assignment.study_id)
+    return assignment
+
+
+def withdraw(session: Session, *, token: str) -> None:
+    """Leave the study: the answers are not used, and what was still to be judged goes to others. Twice changes nothing.
+
+    Raises:
+        Conflict: the assignment is already completed.
+    """
+    assignment = by_token(session, token, lock=True)
+    if assignment.state == "withdrawn":
+        return
+    if assignment.state == "completed":
+        raise Conflict("This assignment is already completed. Please contact the researchers to withdraw your answers.")
+    assignment.state = "withdrawn"
+    session.flush()
+    release_leases_of(session, study_id=assignment.study_id, assignment_id=assignment.id)
+    exclude(session, assignment=assignment, reason="withdrawn by the participant", actor="participant")
+
+
+def expire(session: Session, assignment: Assignment) -> None:
+    """End an unfinished assignment: its votes count, its open slots go to others."""
+    assignment.state = "expired"
+    session.flush()
+    release_leases_of(session, study_id=assignment.study_id, assignment_id=assignment.id)
+
+
+def expire_overdue(session: Session) -> None:
+    """Expire every assignment whose deadline has passed. Rows somebody is just using wait for the next time."""
+    overdue = session.scalars(
+        select(Assignment)
+        .where(Assignment.state == "active", Assignment.deadline < func.clock_timestamp())
+        .order_by(Assignment.id)
+        .with_for_update(key_share=True, skip_locked=True)
+    ).all()
+    for assignment in overdue:
+        expire(session, assignment)
+
+
+def abort(
+    session: Session, *, token: str, trial_id: int, attempt: int, reason: str, timing: Mapping[str, Any] | None
+) -> Progress:
+    """Store an attempt that came to no answer and move the trial to the end; a repeat changes nothing.
+
+    Raises:
+        NotFound: the trial is not this assignment's.
+        Conflict: the trial is answered already.
+    """
+    assignment = by_token(session, token, lock=True)
+    trial = session.get(Trial, trial_id)
+    if trial is None or trial.assignment_id != assignment.id:
+        raise NotFound("This trial does not belong to this assignment.")
+    is_repeat = session.get(Abort, (trial_id, attempt)) is not None
+    if not is_repeat and trial.skipped_at is None:
+        answered = session.scalar(text("SELECT EXISTS (SELECT FROM judgments WHERE trial_id = :t)"), {"t": trial_id})
+        if answered:
+            raise Conflict("This trial is answered already.")
+        session.add(Abort(trial_id=trial_id, attempt=attempt, reason=reason, timing=timing))
+        trial.attempt += 1
+        last = select(func.max(Trial.position)).where(Trial.assignment_id == assignment.id)
+        trial.position = session.scalars(last).one() + 1
+        session.flush()
+        if trial.attempt >= ATTEMPTS:
+            _skip(session, assignment, trial)
+    return progress(session, assignment)
+
+
+def _skip(session: Session, assignment: Assignment, trial: Trial) -> None:
+    trial.skipped_at = func.clock_timestamp()
+    session.flush()
+    if trial.slot_id is not None:
+        release_slot(session, study_id=assignment.study_id, item_id=trial.item_id, slot_id=trial.slot_id)
+
+
+def store_environment(session: Session, *, token: str, environment: Mapping[str, Any]) -> None:
+    """What the page measured: refresh rate, viewport and the like; the latest report counts."""
+    by_token(session, token, lock=True).environment = dict(environment)

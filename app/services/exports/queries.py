@@ -1,0 +1,132 @@
+"""What an export reads, streamed in a fixed order from one snapshot of the database."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from typing import Any, Self
+
+from sqlalchemy import Row, text
+from sqlalchemy.orm import Session
+
+from app.domain.consensus import Rule
+from app.services.filter import IN_FORCE
+
+BATCH = 5000
+
+# `domain/consensus.outcome` in SQL.
+_STATUS = """CASE
+    WHEN i.dropped_round IS NOT NULL THEN 'dropped'
+    WHEN (:drop = 'none' OR i.first_dissent IS NULL) AND i.votes_0 + i.votes_1 >= :min_votes THEN 'kept'
+    ELSE 'short'
+END"""
+
+_POOL = f"""
+    SELECT i.number, i.votes_0, i.votes_1, i.dropped_round, i.split, i.is_imagenet, i.prompt, i.source,
+           i.recorded_0, i.recorded_1, i.distance_0, i.distance_1, {_STATUS} AS status,
+           i.reference, i.candidate_0, i.candidate_1,
+           r.extension AS reference_extension,
+           a.extension AS candidate_0_extension, b.extension AS candidate_1_extension
+    FROM items i
+    JOIN images r ON r.sha256 = i.reference
+    JOIN images a ON a.sha256 = i.candidate_0
+    JOIN images b ON b.sha256 = i.candidate_1
+    WHERE i.study_id = :study AND i.role = 'pool'
+    ORDER BY i.number
+"""
+
+_JUDGMENTS = """
+    SELECT j.id, p.pseudonym AS participant, t.assignment_id AS assignment, t.position, i.role, i.number AS item,
+           i.reference, i.candidate_0, i.candidate_1, i.answer, j.question, j.choice, t.left_candidate,
+           CASE WHEN j.choice = t.left_candidate THEN 'left' ELSE 'right' END AS side,
+           s.round, s.ordinal, s.make_up, j.late, e.id IS NOT NULL AS excluded, e.reason AS exclusion_reason,
+           e.excluded_by, e.excluded_at, j.input, j.rt_ms, j.suspect, CAST(j.timing AS text) AS timing, t.scale,
+           t.attempt, j.received_at
+    FROM judgments j
+    JOIN trials t ON t.id = j.trial_id
+    JOIN assignments a ON a.id = t.assignment_id
+    JOIN participants p ON p.id = t.participant_id
+    JOIN items i ON i.id = t.item_id
+    LEFT JOIN slots s ON s.id = j.slot_id
+    LEFT JOIN exclusions e ON e.assignment_id = a.id AND e.reinstated_at IS NULL
+    WHERE a.study_id = :study
+    ORDER BY j.id
+"""
+
+_ASSIGNMENTS = f"""
+    SELECT a.id AS assignment, p.pseudonym AS participant, a.recruiter, a.protocol_version, a.state,
+           a.created_at, a.completed_at, a.deadline, {IN_FORCE.format(assignment="a.id")} AS excluded,
+           (SELECT count(*) FROM trials t WHERE t.assignment_id = a.id) AS trials,
+           (SELECT count(*) FROM trials t JOIN judgments j ON j.trial_id = t.id
+            WHERE t.assignment_id = a.id AND j.question = 0) AS answered,
+           (SELECT count(*) FROM trials t JOIN items i ON i.id = t.item_id AND i.role = 'sentinel'
+            JOIN judgments j ON j.trial_id = t.id WHERE t.assignment_id = a.id) AS sentinels,
+           (SELECT count(*) FROM trials t JOIN items i ON i.id = t.item_id AND i.role = 'sentinel'
+            JOIN judgments j ON j.trial_id = t.id
+            WHERE t.assignment_id = a.id AND j.choice <> i.answer) AS sentinels_missed,
+           CAST(a.environment AS text) AS environment
+    FROM assignments a JOIN participants p ON p.id = a.participant_id
+    WHERE a.study_id = :study
+    ORDER BY a.id
+"""
+
+_COUNTS = f"""
+    SELECT status, count(*) AS items, sum(votes) AS votes
+    FROM (SELECT {_STATUS} AS status, i.votes_0 + i.votes_1 AS votes
+          FROM items i WHERE i.study_id = :study AND i.role = 'pool') fates
+    GROUP BY status
+"""
+
+_SHARED_CANDIDATES = f"""
+    SELECT count(*) FROM (
+        SELECT image
+        FROM items i CROSS JOIN LATERAL (VALUES (i.candidate_0), (i.candidate_1)) AS shown (image)
+        WHERE i.study_id = :study AND i.role = 'pool' AND {_STATUS} = 'kept'
+        GROUP BY image HAVING count(DISTINCT i.split) > 1
+    ) shared
+"""
+
+
+class Snapshot:
+    """One consistent view of a study; every query of an export sees the same state.
+
+    Used as a context, at whose end the streams that were not read to their end are closed on the server.
+    """
+
+    def __init__(self, session: Session, *, study_id: int, rule: Rule) -> None:
+        self._session = session
+        self._open = ExitStack()
+        self._values = {"study": study_id, "drop": rule.drop, "min_votes": rule.min_votes}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._open.close()
+
+    def pool(self) -> Iterator[Row[Any]]:
+        return self._stream(_POOL)
+
+    def judgments(self) -> Iterator[Row[Any]]:
+        return self._stream(_JUDGMENTS)
+
+    def assignments(self) -> Iterator[Row[Any]]:
+        return self._stream(_ASSIGNMENTS)
+
+    def counts(self) -> dict[str, int]:
+        """Items by status, their valid votes, and candidate images that occur in more than one split."""
+        rows = self._session.execute(text(_COUNTS), self._values).all()
+        found = {row.status: int(row.items) for row in rows}
+        shared = self._session.scalars(text(_SHARED_CANDIDATES), self._values).one()
+        return {
+            "items": sum(found.values()),
+            "kept": found.get("kept", 0),
+            "dropped": found.get("dropped", 0),
+            "short": found.get("short", 0),
+            "valid_votes": sum(int(row.votes) for row in rows),
+            "candidate_images_in_several_splits": int(shared),
+        }
+
+    def _stream(self, query: str) -> Iterator[Row[Any]]:
+        statement = text(query)
+        known = {name: self._values[name] for name in statement.compile().params}
+        rows = self._session.execute(statement, known, execution_options={"yield_per": BATCH})
+        yield from self._open.enter_context(closing(rows))

@@ -1,0 +1,141 @@
+"""Studies: made, opened, paused, closed."""
+
+import re
+import secrets
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from app.domain.protocol import Protocol
+from app.errors import BadInput, Conflict, NotFound
+from app.models.items import Item
+from app.models.studies import ProtocolVersion, Study
+from app.services.checks import make_checks
+from app.services.protocols import current_protocol
+from app.services.rounds import open_round
+
+_SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+def create(session: Session, *, slug: str, protocol: Protocol, seed: int | None = None) -> Study:
+    """A draft study.
+
+    Raises:
+        BadInput: the name is not lower-case letters, digits and inner hyphens, or is taken.
+    """
+    if not _SLUG.fullmatch(slug):
+        raise BadInput(f"{slug!r} cannot name a study: use 1–63 lower-case letters, digits and inner hyphens.")
+    study = Study(slug=slug, seed=secrets.randbits(31) if seed is None else seed)
+    session.add(study)
+    try:
+        session.flush()
+    except IntegrityError:
+        raise BadInput(f"There is already a study {slug!r}. Choose another name.") from None
+    session.add(ProtocolVersion(study_id=study.id, version=1, document=protocol.model_dump(mode="json")))
+    session.flush()
+    return study
+
+
+def by_slug(session: Session, slug: str, *, lock: bool = False) -> Study:
+    """Raises NotFound, also for what could name no study."""
+    wanted = select(Study).where(Study.slug == slug)
+    study = None
+    if _SLUG.fullmatch(slug):
+        study = session.scalar(wanted.with_for_update(key_share=True) if lock else wanted)
+    if study is None:
+        raise NotFound(f"There is no study {slug!r}.")
+    return study
+
+
+def open_study(session: Session, *, slug: str) -> Study:
+    """Open a draft (makes its practice and sentinel items and the first round) or a paused study.
+
+    Raises:
+        Conflict: it is closed, or has no items. BadInput: too few references for the sentinels.
+    """
+    study = by_slug(session, slug, lock=True)
+    if study.state == "closed":
+        raise Conflict(f"The study {slug!r} is closed. Duplicate it to collect more.")
+    if study.state == "draft":
+        if session.scalar(select(Item.id).where(Item.study_id == study.id).limit(1)) is None:
+            raise Conflict(f"The study {slug!r} has no items yet. Import some first: lookalike import --help")
+        make_checks(session, study=study, protocol=current_protocol(session, study.id))
+        study.opened_at = func.clock_timestamp()
+        open_round(session, study)
+    study.state = "open"
+    session.flush()
+    return study
+
+
+def pause(session: Session, *, slug: str) -> Study:
+    """Stop new assignments; those under way go on.
+
+    Raises:
+        Conflict: the study is not open.
+    """
+    study = by_slug(session, slug, lock=True)
+    if study.state not in ("open", "paused"):
+        raise Conflict(f"The study {slug!r} is {study.state}, so there is nothing to pause.")
+    study.state = "paused"
+    return study
+
+
+def close(session: Session, *, slug: str) -> Study:
+    """Stop new assignments for good; what was collected decides. Twice changes nothing."""
+    study = by_slug(session, slug, lock=True)
+    if study.state != "closed":
+        study.state = "closed"
+        study.closed_at = func.clock_timestamp()
+    return study
+
+
+def collecting_ids(session: Session) -> list[int]:
+    """The studies whose rounds may still close."""
+    return list(
+        session.scalars(select(Study.id).where(Study.state.in_(["open", "paused"]), Study.finished_at.is_(None)))
+    )
+
+
+@dataclass(frozen=True)
+class StudyLine:
+    """One line of the list of studies. `status` is the state, or `finished` once every vote is in."""
+
+    slug: str
+    kind: str
+    status: str
+    round: int
+    rounds: int
+    items: int
+    created_at: str
+
+
+def list_studies(session: Session) -> list[StudyLine]:
+    counts = dict(
+        session.execute(select(Item.study_id, func.count()).where(Item.role == "pool").group_by(Item.study_id)).all()
+    )
+    lines = []
+    for study in session.scalars(select(Study).order_by(Study.id)):
+        protocol = current_protocol(session, study.id)
+        lines.append(
+            StudyLine(
+                slug=study.slug,
+                kind=protocol.kind,
+                status=status_word(study),
+                round=study.round,
+                rounds=protocol.rounds,
+                items=counts.get(study.id, 0),
+                created_at=study.created_at.isoformat(timespec="seconds"),
+            )
+        )
+    return lines
+
+
+def status_word(study: Study) -> str:
+    """What a researcher calls it: draft, collecting, paused, finished or closed."""
+    if study.state == "closed":
+        return "closed"
+    if study.finished_at is not None:
+        return "finished"
+    return "collecting" if study.state == "open" else study.state

@@ -1,0 +1,212 @@
+"""A crowd that takes part over the real HTTP API, many people at a time."""
+
+import math
+import random
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import httpx
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
+from app.db import Sessions
+from app.domain.dealing import Side
+from app.errors import Unavailable
+from app.simulation import answer_key
+from app.simulation.observers import Key, Kind, Observer, Probit, Recorded, answer
+
+PATIENCE_S = 120
+"""How long a simulated person keeps trying while the server is away."""
+_MEDIAN_RT_MS = 1100.0
+
+
+@dataclass(frozen=True)
+class CrowdPlan:
+    """Who comes. Shares are of all participants; noise is in units of the latent distance.
+
+    `think_s` is the mean time an answer takes; 0 answers as fast as the server can.
+    """
+
+    slug: str
+    participants: int
+    concurrency: int = 8
+    answers: Literal["latent", "recorded"] = "latent"
+    seed: int = 1
+    noise: float = 1.0
+    lapse: float = 0.02
+    left_pressers: float = 0.0
+    random_clickers: float = 0.0
+    think_s: float = 0.0
+
+
+@dataclass
+class CrowdReport:
+    """What the crowd did. `turned_away` people were told that there is nothing left."""
+
+    sittings: int = 0
+    judgments: int = 0
+    waits: int = 0
+    retries: int = 0
+    turned_away: int = 0
+    seconds: float = 0.0
+    acknowledged: dict[int, Side] = field(default_factory=dict)
+
+
+class _ServerAwayError(Exception):
+    """No answer, or a 5xx: worth another try, since every call may be repeated."""
+
+
+def run_crowd(
+    url: str, sessions: Sessions, plan: CrowdPlan, *, on_judgment: Callable[[CrowdReport], None] = lambda _: None
+) -> CrowdReport:
+    """Let the crowd loose on a server; returns when everybody is done or turned away.
+
+    Raises:
+        BadInput: the study's items cannot be answered that way.
+        Unavailable: the server stayed away, or answered what no participant should see.
+    """
+    answer_key.require_answers(sessions, slug=plan.slug, answers=plan.answers)
+    crowd = _Crowd(url, sessions, plan, on_judgment)
+    started = time.monotonic()
+    chairs = min(plan.concurrency, plan.participants)
+    with ThreadPoolExecutor(chairs, thread_name_prefix="observer") as room:
+        for seated in [room.submit(crowd.take_turns) for _ in range(chairs)]:
+            seated.result()
+    crowd.report.seconds = time.monotonic() - started
+    return crowd.report
+
+
+class _Crowd:
+    def __init__(
+        self, url: str, sessions: Sessions, plan: CrowdPlan, on_judgment: Callable[[CrowdReport], None]
+    ) -> None:
+        self._url = url
+        self._sessions = sessions
+        self.plan = plan
+        self._on_judgment = on_judgment
+        self._people = iter(range(plan.participants))
+        self._lock = threading.Lock()
+        self.report = CrowdReport()
+
+    def take_turns(self) -> None:
+        """One chair in the room: the next person sits down when one has finished."""
+        with httpx.Client(base_url=self._url, timeout=60) as http:
+            try:
+                while (person := self._next_person()) is not None:
+                    sitting = _Sitting(http, random.Random(f"{self.plan.seed}:{person}"), self)  # noqa: S311
+                    if not sitting.attend(f"sim-{self.plan.seed}-{person}"):
+                        self.count(turned_away=1)
+                        return
+            except BaseException:
+                self._people = iter(())  # the others finish their sittings and nobody new comes
+                raise
+
+    def _next_person(self) -> int | None:
+        with self._lock:
+            return next(self._people, None)
+
+    def count(self, **increments: int) -> None:
+        with self._lock:
+            for name, increment in increments.items():
+                setattr(self.report, name, getattr(self.report, name) + increment)
+
+    def acknowledged(self, trial: int, side: Side) -> None:
+        with self._lock:
+            self.report.acknowledged[trial] = side
+            self.report.judgments += 1
+        self._on_judgment(self.report)
+
+    def keys(self, trials: list[int]) -> dict[int, Key]:
+        return answer_key.load_keys(self._sessions, trials)
+
+
+class _Sitting:
+    """One person, from the consent page to the completion code."""
+
+    def __init__(self, http: httpx.Client, rng: random.Random, crowd: _Crowd) -> None:
+        self._http = http
+        self._rng = rng
+        self._crowd = crowd
+        self._plan = crowd.plan
+        self._kind = self._draw_kind()
+        # Every call may be repeated, so a server that is away is simply asked again.
+        self._persistently = Retrying(
+            retry=retry_if_exception_type(_ServerAwayError),
+            wait=wait_random_exponential(multiplier=0.1, max=5),
+            stop=stop_after_delay(PATIENCE_S),
+            before_sleep=lambda _: crowd.count(retries=1),
+            reraise=True,
+        )
+
+    def attend(self, name: str) -> bool:
+        """Judge everything one is dealt; False if there is nothing for this person, now or ever."""
+        assignment = self._enrol(name)
+        if assignment is None:
+            return False
+        trials = self._call("GET", f"{assignment}/trials").json()["trials"]
+        keys = self._crowd.keys([trial["id"] for trial in trials])
+        observer = self._observer()
+        for trial in trials:
+            self._judge(assignment, trial["id"], answer(self._kind, observer, keys[trial["id"]], self._rng))
+        self._call("POST", f"{assignment}/complete")
+        self._crowd.count(sittings=1)
+        return True
+
+    def _draw_kind(self) -> Kind:
+        draw = self._rng.random()
+        if draw < self._plan.left_pressers:
+            return "left-presser"
+        return "random-clicker" if draw < self._plan.left_pressers + self._plan.random_clickers else "attentive"
+
+    def _observer(self) -> Observer:
+        if self._plan.answers == "recorded":
+            return Recorded(self._plan.seed)
+        return Probit(self._rng, self._plan.noise, self._plan.lapse)
+
+    def _enrol(self, name: str) -> str | None:
+        """The assignment's URL; waits while there is nothing to judge now, None when there never will be."""
+        body = {"participant": name, "consent": True}
+        while True:
+            response = self._call("POST", f"/studies/{self._plan.slug}/assignments", body, allow=(409, 410))
+            if response.status_code == 410:
+                return None
+            if response.status_code != 409:
+                return str(response.json()["url"])
+            self._crowd.count(waits=1)
+            time.sleep(float(response.headers["Retry-After"]))
+
+    def _judge(self, assignment: str, trial: int, side: Side) -> None:
+        rt_ms = self._rng.lognormvariate(math.log(_MEDIAN_RT_MS), 0.4)
+        if self._plan.think_s:
+            time.sleep(self._plan.think_s * rt_ms / _MEDIAN_RT_MS)
+        judgment = {
+            "trial": trial,
+            "answers": [side],
+            "input": "simulated",
+            "rt_ms": round(rt_ms, 1),
+            "timing": {"simulated": self._kind},
+        }
+        self._call("POST", f"{assignment}/judgments", {"judgments": [judgment]})
+        self._crowd.acknowledged(trial, side)
+
+    def _call(self, method: str, path: str, body: Any = None, *, allow: tuple[int, ...] = ()) -> httpx.Response:
+        try:
+            return self._persistently(self._once, method, path, body, allow)
+        except _ServerAwayError as error:
+            raise Unavailable(
+                f"The server at {self._http.base_url} did not answer for {PATIENCE_S} s. Is it running? (lookalike up)"
+            ) from error
+
+    def _once(self, method: str, path: str, body: Any, allow: tuple[int, ...]) -> httpx.Response:
+        try:
+            response = self._http.request(method, path, json=body)
+        except httpx.TransportError as error:
+            raise _ServerAwayError from error
+        if response.status_code >= 500:
+            raise _ServerAwayError(response.text)
+        if response.is_error and response.status_code not in allow:
+            raise Unavailable(f"The server answered {response.status_code} to {method} {path}: {response.text}")
+        return response

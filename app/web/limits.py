@@ -1,0 +1,55 @@
+"""What the server takes on at most, and the headers every answer carries."""
+
+import anyio
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_BODY = 256 * 1024
+"""Bytes of a request's body: far more than an honest page sends."""
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+
+
+class DefaultHeaders:
+    """Security headers on every answer that does not say otherwise."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
+
+
+class Places:
+    """At most `count` requests under way; the others wait their turn before they hold anything.
+
+    A synchronous route hops through several worker threads: dependencies, route, serialisation. If waiting requests
+    could take every thread, the one that holds the row they wait for would find none to finish on. As long as there
+    are no fewer threads than places, it always does.
+    """
+
+    def __init__(self, app: ASGIApp, *, count: int) -> None:
+        self._app = app
+        self._places = anyio.Semaphore(count)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        async with self._places:
+            await self._app(scope, receive, send)

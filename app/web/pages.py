@@ -1,0 +1,90 @@
+"""The participant's pages: one typed context each."""
+
+from dataclasses import dataclass, field
+from functools import cache
+from typing import ClassVar, Literal
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from fastapi.templating import Jinja2Templates
+from markupsafe import Markup
+
+from app.paths import STATIC, TEMPLATES
+
+templates = Jinja2Templates(directory=TEMPLATES)
+
+
+@dataclass(frozen=True)
+class Page:
+    template: ClassVar[str]
+    title: str
+    language: str = field(default="en", kw_only=True)
+
+
+@dataclass(frozen=True)
+class ConsentPage(Page):
+    """Consent and instructions. `fields` are the recruiter's, handed on by the form; `touch` says whether a touch
+    screen will do."""
+
+    template = "participant/consent.html"
+    slug: str
+    consent: Markup
+    instructions: Markup
+    ethics: str
+    minutes: int
+    trials: int
+    touch: bool
+    fields: dict[str, str]
+
+
+@dataclass(frozen=True)
+class TrialsPage(Page):
+    """Practice, trials and thank-you of one assignment; the script fetches the trials themselves."""
+
+    template = "participant/trials.html"
+    token: str
+    question: str
+    instructions: Markup
+    thanks: Markup
+
+    @property
+    def modules(self) -> list[str]:
+        """The scripts, so that the browser fetches them side by side and not one import after the other."""
+        return _trial_modules()
+
+
+@cache
+def _trial_modules() -> list[str]:
+    return sorted(path.relative_to(STATIC).as_posix() for path in (STATIC / "js" / "trials").glob("*.js"))
+
+
+@dataclass(frozen=True)
+class ThanksPage(Page):
+    """`ending` says where to go from here: nowhere (thanks), or back to the recruiter."""
+
+    template = "participant/thanks.html"
+    thanks: Markup
+    completion_code: str
+
+
+@dataclass(frozen=True)
+class Retry:
+    """The request that may succeed a little later, so that one click repeats it as it was."""
+
+    method: Literal["get", "post"]
+    action: str
+    fields: dict[str, str]
+
+
+@dataclass(frozen=True)
+class MessagePage(Page):
+    """One thing to say: an error, or that there is nothing to do. Written by us, so in our language."""
+
+    template = "participant/message.html"
+    message: str
+    retry: Retry | None = None
+
+
+def render(request: Request, page: Page, *, status: int = 200) -> HTMLResponse:
+    """The page; the context is exactly the dataclass, under its own name."""
+    return templates.TemplateResponse(request, page.template, {"page": page}, status_code=status)

@@ -1,0 +1,242 @@
+"""The participant's way over HTTP: consent, trials, judgments, completion (docs/http.md)."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import JSONResponse, RedirectResponse
+from markupsafe import Markup
+
+from app.errors import BadInput, TooLarge, Withdrawn
+from app.recruiters import direct
+from app.services import assignments, judgments, people, sign_ups, studies, trials
+from app.services.judgments import Answer
+from app.services.protocols import current_protocol, protocol_version
+from app.services.texts import to_html
+from app.web.deps import ResourcesDep, SessionDep
+from app.web.pages import ConsentPage, MessagePage, ThanksPage, TrialsPage, render
+from app.web.payloads import (
+    MAX_JUDGMENTS,
+    Accepted,
+    AssignmentProgress,
+    Completed,
+    Ending,
+    Enrolled,
+    FeedbackOut,
+    GivenAbort,
+    GivenEnvironment,
+    GivenJudgments,
+    PresentationOut,
+    ShownTrial,
+    Trials,
+)
+
+router = APIRouter(tags=["participant"])
+IMAGE_CACHE = "private, max-age=86400, immutable"
+
+
+async def read_fields(request: Request) -> dict[str, str]:
+    """The fields of a form or a flat JSON object, as strings."""
+    if request.headers.get("content-type", "").split(";")[0].strip() == "application/json":
+        try:
+            body = await request.json()
+        except ValueError:
+            raise BadInput("The body is not valid JSON.") from None
+        if not isinstance(body, dict):
+            raise BadInput("The body must be a JSON object.")
+        return {str(name): _as_text(value) for name, value in body.items() if value is not None}
+    fields = {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
+    # Kept for the page that offers to send the form again.
+    request.state.fields = fields
+    return fields
+
+
+def _as_text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def is_form(request: Request) -> bool:
+    return not request.headers.get("content-type", "").startswith("application/json")
+
+
+@router.get("/studies/{slug}", include_in_schema=False)
+def consent_page(request: Request, slug: str, session: SessionDep, resources: ResourcesDep) -> Response:
+    """Consent and instructions. Creates nothing."""
+    study = studies.by_slug(session, slug)
+    arrival = direct.identify(request.query_params)
+    if people.find_assignment(session, resources.keys, study_id=study.id, arrival=arrival) is None:
+        sign_ups.require_open(study)
+    protocol = current_protocol(session, study.id)
+    page = ConsentPage(
+        title=protocol.title,
+        language=protocol.language,
+        slug=slug,
+        consent=Markup(to_html(protocol.consent)),  # noqa: S704 - sanitised
+        instructions=Markup(to_html(protocol.instructions)),  # noqa: S704 - sanitised
+        ethics=protocol.ethics,
+        minutes=protocol.assignment.minutes,
+        trials=protocol.assignment.trials + protocol.assignment.practice + protocol.assignment.sentinels,
+        touch=protocol.screening.touch,
+        fields={"participant": arrival.participant},
+    )
+    return render(request, page)
+
+
+@router.post(
+    "/studies/{slug}/assignments",
+    status_code=201,
+    response_model=Enrolled,
+    responses={200: {"model": Enrolled, "description": "known before"}, 303: {"description": "to the page, for forms"}},
+)
+def sign_up(
+    request: Request,
+    slug: str,
+    session: SessionDep,
+    resources: ResourcesDep,
+    fields: Annotated[dict[str, str], Depends(read_fields)],
+) -> Response:
+    """Consent, and get an assignment: `consent=true` and the recruiter's fields, as a form or as JSON."""
+    study = studies.by_slug(session, slug)
+    if fields.get("consent") != "true":
+        raise BadInput("To take part you have to agree first: consent must be true.")
+    signed_up = sign_ups.sign_up(session, resources.keys, study=study, arrival=direct.identify(fields))
+    url = f"/assignments/{signed_up.token}"
+    if is_form(request):
+        return RedirectResponse(url, status_code=303)
+    return JSONResponse({"token": signed_up.token, "url": url}, status_code=201 if signed_up.is_new else 200)
+
+
+@router.post("/studies/{slug}/decline")
+def decline(request: Request, slug: str, session: SessionDep) -> Response:
+    """Say no. Nothing is stored."""
+    studies.by_slug(session, slug)
+    message = "You decided not to take part. Nothing was stored; you can close this page."
+    if is_form(request):
+        return render(request, MessagePage(title="Thank you", message=message))
+    return JSONResponse({"detail": message})
+
+
+@router.get("/assignments/{token}", include_in_schema=False)
+def assignment_page(request: Request, token: str, session: SessionDep) -> Response:
+    """The page for where this assignment stands."""
+    assignment = assignments.by_token(session, token)
+    if assignment.state == "withdrawn":
+        raise Withdrawn
+    protocol = protocol_version(session, assignment.study_id, assignment.protocol_version)
+    thanks = Markup(to_html(protocol.thanks))  # noqa: S704 - sanitised
+    if assignment.state == "completed":
+        return render(
+            request,
+            ThanksPage(
+                title=protocol.title,
+                language=protocol.language,
+                thanks=thanks,
+                completion_code=assignment.completion_code,
+            ),
+        )
+    return render(
+        request,
+        TrialsPage(
+            title=protocol.title,
+            language=protocol.language,
+            token=token,
+            question=protocol.question,
+            instructions=Markup(to_html(protocol.instructions)),  # noqa: S704 - sanitised
+            thanks=thanks,
+        ),
+    )
+
+
+@router.get("/assignments/{token}/trials", response_model_exclude_none=True)
+def list_trials(token: str, session: SessionDep, resources: ResourcesDep) -> Trials:
+    """The trials still unanswered, in order."""
+    assignment = assignments.by_token(session, token)
+    if assignment.state == "withdrawn":
+        raise Withdrawn
+    protocol = protocol_version(session, assignment.study_id, assignment.protocol_version)
+    progress = assignments.progress(session, assignment)
+    return Trials(
+        assignment=AssignmentProgress(position=progress.position, total=progress.total, state=assignment.state),
+        presentation=PresentationOut(scale=protocol.presentation.scale),
+        trials=[_shown(shown) for shown in trials.with_images(resources.keys, progress.open)],
+    )
+
+
+def _shown(shown: trials.TrialImages) -> ShownTrial:
+    return ShownTrial(
+        id=shown.trial.id,
+        kind="2afc",
+        images={name: f"/images/{sealed}" for name, sealed in shown.images.items()},
+        attempt=shown.trial.attempt + 1,
+        practice=True if shown.trial.is_practice else None,
+    )
+
+
+@router.get("/images/{opaque}", response_class=Response, responses={200: {"content": {"image/webp": {}}}})
+def image(opaque: str, session: SessionDep, resources: ResourcesDep) -> Response:
+    """The pixels."""
+    data = trials.image_bytes(session, resources.storage, resources.keys, opaque)
+    return Response(data, media_type="image/webp", headers={"Cache-Control": IMAGE_CACHE})
+
+
+@router.post("/assignments/{token}/judgments")
+def judge(token: str, given: GivenJudgments, session: SessionDep) -> Accepted:
+    """Store answers, all or nothing. A repeat with the same answer is accepted again; a different one is a 409 that
+    lists `conflicts`."""
+    if len(given.judgments) > MAX_JUDGMENTS:
+        raise TooLarge(f"A request holds at most {MAX_JUDGMENTS} judgments.")
+    receipt = judgments.record(
+        session,
+        token=token,
+        answers=[
+            Answer(
+                trial=judgment.trial,
+                side=judgment.answers[0],
+                input=judgment.input,
+                rt_ms=judgment.rt_ms,
+                timing=judgment.timing,
+                suspect=judgment.rt_ms is None or judgment.timing is None,
+            )
+            for judgment in given.judgments
+        ],
+    )
+    return Accepted(
+        accepted=receipt.accepted,
+        position=receipt.position,
+        total=receipt.total,
+        feedback=[
+            FeedbackOut(trial=feedback.trial, correct=feedback.correct, expected=feedback.expected)
+            for feedback in receipt.feedback
+        ],
+    )
+
+
+@router.post("/assignments/{token}/aborts")
+def abort(token: str, given: GivenAbort, session: SessionDep, resources: ResourcesDep) -> Response:
+    """Tell that an attempt came to no answer: the trial comes again at the end, up to three times."""
+    progress = assignments.abort(
+        session, token=token, trial_id=given.trial, attempt=given.attempt, reason=given.reason, timing=given.timing
+    )
+    again = [trial for trial in progress.open if trial.id == given.trial]
+    shown = [_shown(trial).model_dump(exclude_none=True) for trial in trials.with_images(resources.keys, again)]
+    return JSONResponse({"position": progress.position, "total": progress.total, "trial": shown[0] if shown else None})
+
+
+@router.post("/assignments/{token}/environment", status_code=204)
+def environment(token: str, given: GivenEnvironment, session: SessionDep) -> None:
+    """Store what the page measured: refresh rate, viewport and the like."""
+    assignments.store_environment(session, token=token, environment=given.root)
+
+
+@router.post("/assignments/{token}/withdraw", status_code=204)
+def withdraw(token: str, session: SessionDep) -> None:
+    """Leave the study: the answers are not used."""
+    assignments.withdraw(session, token=token)
+
+
+@router.post("/assignments/{token}/complete")
+def complete(token: str, session: SessionDep) -> Completed:
+    """The completion code, once every trial is answered or skipped; else a 409 that lists the `missing` trials."""
+    assignment = assignments.complete(session, token=token)
+    return Completed(
+        completion_code=assignment.completion_code, redirect=None, ending=Ending(kind="thanks", url=None, fields={})
+    )

@@ -1,0 +1,3 @@
+import { offerCopy } from './completion_code.js';
+
+offerCopy();

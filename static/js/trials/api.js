@@ -1,0 +1,79 @@
+/**
+ * The participant's HTTP contract as functions.
+ *
+ * @typedef {{id: number, kind: string, images: Record<string, string>, attempt: number, practice?: true}} Trial
+ * @typedef {{answers: string[], input: string, rt_ms: number, timing: object}} Answer
+ * @typedef {Answer & {trial: number}} Judgment
+ * @typedef {{trial: number, correct: boolean, expected: string}} Feedback
+ * @typedef {{accepted: number[], position: number, total: number, feedback: Feedback[]}} Receipt
+ */
+import { Unreachable } from './connection.js';
+
+/** Longer than any healthy answer; a request that hangs is given up and repeated. */
+const TIMEOUT_MS = 20_000;
+const MAY_PASS = [408, 425, 429];
+
+/** The server has understood and says no; `problem` is its RFC 9457 document. */
+export class Refused extends Error {
+  constructor(status, problem) {
+    super(problem.detail ?? `The server answered ${status}.`);
+    this.status = status;
+    this.problem = problem;
+  }
+}
+
+/** The calls of one assignment. Each rejects with Unreachable or Refused. */
+export function assignmentApi(token) {
+  const at = (path) => `/assignments/${token}/${path}`;
+  return {
+    /** @returns {Promise<{assignment: {total: number}, trials: Trial[]}>} */
+    trials: () => json(at('trials')),
+    /** @returns {Promise<Receipt>} */
+    judge: (/** @type {Judgment[]} */ judgments) => json(at('judgments'), { judgments }),
+    /** @returns {Promise<{trial: Trial | null}>} */
+    abort: (/** @type {{trial: number, attempt: number, reason: string}} */ attempt) => json(at('aborts'), attempt),
+    environment: (/** @type {object} */ measured) => answer(at('environment'), post(measured)),
+    withdraw: () => answer(at('withdraw'), post({})),
+    /** @returns {Promise<{completion_code: string}>} */
+    complete: () => json(at('complete'), {}),
+  };
+}
+
+/** The bytes of an image. */
+export async function imageBytes(address) {
+  const response = await answer(address, {});
+  return body(response, 'blob');
+}
+
+async function json(address, given) {
+  return body(await answer(address, given ? post(given) : {}), 'json');
+}
+
+function post(given) {
+  return { method: 'POST', body: JSON.stringify(given), headers: { 'Content-Type': 'application/json' } };
+}
+
+async function answer(address, options) {
+  const headers = { Accept: 'application/json, image/*', ...options.headers };
+  let response;
+  try {
+    response = await fetch(address, { ...options, headers, signal: AbortSignal.timeout(TIMEOUT_MS) });
+  } catch {
+    throw new Unreachable('The request did not get through.');
+  }
+  if (response.ok) return response;
+  if (response.status >= 500 || MAY_PASS.includes(response.status)) {
+    const seconds = Number(response.headers.get('Retry-After')) || 0;
+    throw new Unreachable(`The server answered ${response.status}.`, { retryAfterMs: 1000 * seconds });
+  }
+  throw new Refused(response.status, await response.json().catch(() => ({})));
+}
+
+/** A body can break off on its way, and what answers in the place of our server may send anything. */
+async function body(response, kind) {
+  try {
+    return await response[kind]();
+  } catch {
+    throw new Unreachable('The answer broke off.');
+  }
+}

@@ -1,0 +1,69 @@
+/** The participant's page from the first trial to the completion code. */
+import { offerCopy } from '../completion_code.js';
+import { Refused, assignmentApi } from './api.js';
+import { untilAnswered } from './connection.js';
+import { wireDialogs } from './dialogs.js';
+import { measureEnvironment } from './environment.js';
+import { keptAnswers } from './kept_answers.js';
+import { keepNotice } from './notice.js';
+import { Outbox } from './outbox.js';
+import { sit } from './sitting.js';
+import { showMessage, showSaving, showThanks } from './views.js';
+
+const { token } = document.getElementById('stage').dataset;
+const api = assignmentApi(token);
+const ended = new AbortController();
+
+const updateNotice = keepNotice(() => outbox.size);
+const outbox = new Outbox({ kept: keptAnswers(token), judge: api.judge, onChange: onUnsentChange, onRefusal: end });
+
+function onUnsentChange() {
+  updateNotice();
+  // Only while something is unsent: a listener that is there for nothing keeps the browser from caching the page.
+  if (outbox.size) addEventListener('beforeunload', warn);
+  else removeEventListener('beforeunload', warn);
+}
+
+function warn(event) {
+  event.preventDefault();
+}
+
+/** Nothing more to be done here: say why. */
+function end(error) {
+  if (ended.signal.aborted) return;
+  ended.abort();
+  showMessage(explain(error));
+}
+
+function explain(error) {
+  if (error instanceof Refused && [403, 404, 410].includes(error.status)) {
+    return { title: error.problem.title, text: error.message, isWorthReloading: false };
+  }
+  console.error(error);
+  return {
+    title: 'Something went wrong',
+    text: 'Please reload the page: it goes on where you were.',
+    isWorthReloading: true,
+  };
+}
+
+async function leave() {
+  await api.withdraw();
+  ended.abort();
+  outbox.discard();
+  location.reload();
+}
+
+async function reportEnvironment() {
+  const measured = await measureEnvironment();
+  await untilAnswered(() => api.environment(measured), { tries: 3 });
+}
+
+onUnsentChange();
+wireDialogs(leave);
+reportEnvironment().catch(() => {}); // Nice to know; the answers count without it.
+sit({ api, outbox, signal: ended.signal, onAnswered: showSaving }).then((code) => {
+  if (ended.signal.aborted) return;
+  showThanks(code);
+  offerCopy();
+}, end);

@@ -1,0 +1,34 @@
+/** What the page shows once the trials are over. */
+import { fillProgress } from './progress.js';
+
+const stage = document.getElementById('stage');
+const thanks = document.getElementById('thanks');
+const message = document.getElementById('message');
+
+/** The last answer is given but not everything is saved yet. */
+export function showSaving() {
+  fillProgress();
+  stage.classList.add('is-saving');
+}
+
+/** @param {string} code the completion code */
+export function showThanks(code) {
+  document.getElementById('completion-code').textContent = code;
+  replaceStage(thanks);
+}
+
+/** @param {{title: string, text: string, isWorthReloading: boolean}} what */
+export function showMessage({ title, text, isWorthReloading }) {
+  message.querySelector('h1').textContent = title;
+  message.querySelector('p').textContent = text;
+  message.querySelector('form').hidden = !isWorthReloading;
+  replaceStage(message);
+}
+
+/** From here on the page follows the person's light or dark theme. */
+function replaceStage(view) {
+  stage.remove();
+  delete document.documentElement.dataset.theme;
+  view.hidden = false;
+  view.querySelector('h1').focus();
+}

@@ -1,0 +1,106 @@
+"""What tests share: a real Postgres (the embedded one), real studies, a real server."""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+import uvicorn
+from fastapi.testclient import TestClient
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.orm import sessionmaker
+
+from app.db import Sessions, make_engine, upgrade
+from app.keys import Keys, load_keys
+from app.main import create_app
+from app.postgres import embedded_postgres
+from app.settings import Settings
+from app.storage import LocalStorage
+
+# A busy machine is no failure: property tests are bounded by their number of examples, not by the clock.
+hypothesis.settings.register_profile("lookalike", deadline=None)
+hypothesis.settings.load_profile("lookalike")
+
+SHARED = Path(os.environ.get("LOOKALIKE_SHARED", Path(__file__).parents[2] / "shared"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The material beside the project; a user's machine does not have it."""
+    if not SHARED.is_dir():
+        pytest.skip(f"the real test material is not at {SHARED} (set LOOKALIKE_SHARED)")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def server_url(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[str]:
+    """One embedded server for the whole run: every xdist worker joins it."""
+    base = tmp_path_factory.getbasetemp()
+    with embedded_postgres((base if worker_id == "master" else base.parent) / "home") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def database_url(server_url: str, worker_id: str) -> str:
+    """A migrated database for this worker."""
+    return make_database(server_url, f"test_{worker_id}")
+
+
+def make_database(server_url: str, name: str) -> str:
+    admin = create_engine(server_url, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text(f'CREATE DATABASE "{name}"'))
+    admin.dispose()
+    url = make_url(server_url).set(database=name).render_as_string(hide_password=False)
+    engine = make_engine(url)
+    upgrade(engine)
+    engine.dispose()
+    return url
+
+
+@pytest.fixture(scope="session")
+def settings(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return Settings(LOOKALIKE_HOME=tmp_path_factory.mktemp("home"), DATABASE_URL=database_url)
+
+
+@pytest.fixture(scope="session")
+def sessions(settings: Settings) -> Iterator[Sessions]:
+    assert settings.database_url is not None
+    engine = make_engine(settings.database_url)
+    yield sessionmaker(engine)
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def storage(settings: Settings) -> LocalStorage:
+    return LocalStorage(settings.images)
+
+
+@pytest.fixture(scope="session")
+def keys(settings: Settings) -> Keys:
+    return load_keys(settings)
+
+
+@pytest.fixture(scope="session")
+def client(settings: Settings) -> Iterator[TestClient]:
+    with TestClient(create_app(settings), follow_redirects=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def live_server(settings: Settings) -> Iterator[str]:
+    """The application behind a real socket."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(create_app(settings), log_level="warning", access_log=False))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive(), "the server did not start"
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    thread.join(timeout=10)

@@ -1,0 +1,133 @@
+"""Many people at once: slots are never overfilled and nobody sees an item twice."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import func, select, text
+
+from app.db import Sessions
+from app.errors import Gone, NothingNow
+from app.keys import Keys
+from app.models.assignments import Assignment, Judgment, Trial
+from app.models.items import Item, Slot
+from app.recruiters.arrival import Arrival
+from app.services import assignments, judgments, rounds, sign_ups, studies
+from app.services.judgments import Answer
+from app.storage import LocalStorage
+from tests.factories import make_study
+
+NO_CHECKS = {"assignment__practice": 0, "assignment__sentinels": 0, "assignment__sentinel_misses_allowed": 0}
+
+
+def sit_down(sessions: Sessions, keys: Keys, slug: str, name: str) -> str | None:
+    """The token of a new assignment; None when there is nothing to judge."""
+    try:
+        with sessions.begin() as session:
+            study = studies.by_slug(session, slug)
+            return sign_ups.sign_up(session, keys, study=study, arrival=Arrival("direct", name, name)).token
+    except (Gone, NothingNow):
+        return None
+
+
+def press_left(sessions: Sessions, token: str | None) -> int:
+    """Answer every trial with the left image; returns how many there were."""
+    if token is None:
+        return 0
+    with sessions() as session:
+        trials = assignments.progress(session, assignments.by_token(session, token)).open
+    for start in range(0, len(trials), 10):
+        with sessions.begin() as session:
+            chunk = [Answer(trial.id, "left") for trial in trials[start : start + 10]]
+            judgments.record(session, token=token, answers=chunk)
+    return len(trials)
+
+
+def test_200_clients_race_for_the_last_slots_of_1000_items(
+    sessions: Sessions, storage: LocalStorage, keys: Keys
+) -> None:
+    slug = make_study(sessions, storage, items=1000, rounds=1, min_votes=1, assignment__trials=10, **NO_CHECKS)
+    with ThreadPoolExecutor(32) as pool:
+        tokens = pool.map(lambda n: sit_down(sessions, keys, slug, f"{slug}-{n}"), range(200))
+        answered = sum(pool.map(lambda token: press_left(sessions, token), tokens))
+    with sessions() as session:
+        study = studies.by_slug(session, slug)
+        per_item = session.scalars(
+            select(Item.votes_0 + Item.votes_1).where(Item.study_id == study.id, Item.role == "pool")
+        ).all()
+        assert max(per_item) == 1
+        assert sum(per_item) == answered
+        late = select(func.count()).select_from(Judgment).join(Slot, Slot.id == Judgment.slot_id)
+        assert session.scalar(late.where(Slot.study_id == study.id, Judgment.late)) == 0
+        # Whoever found nothing came while everything was leased; those who came in time had ten each.
+        assert answered == 1000
+        study_id = study.id
+    with sessions.begin() as session:
+        rounds.advance(session, study_id=study_id)
+    with sessions() as session:
+        assert studies.by_slug(session, slug).finished_at is not None
+
+
+def test_votes_on_the_same_items_at_once_are_all_counted(sessions: Sessions, storage: LocalStorage, keys: Keys) -> None:
+    slug = make_study(
+        sessions,
+        storage,
+        items=30,
+        preset="bapps-2afc",
+        votes_per_round=8,
+        min_votes=8,
+        assignment__trials=30,
+        **NO_CHECKS,
+    )
+    tokens = [sit_down(sessions, keys, slug, f"{slug}-{n}") for n in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        answered = list(pool.map(lambda token: press_left(sessions, token), tokens))
+    assert answered == [30] * 8
+    with sessions() as session:
+        study = studies.by_slug(session, slug)
+        items = session.scalars(select(Item).where(Item.study_id == study.id)).all()
+        assert [item.votes_0 + item.votes_1 for item in items] == [8] * 30
+        # Always left, and sides in mirrored pairs: each candidate was chosen four times.
+        assert {(item.votes_0, item.votes_1) for item in items} == {(4, 4)}
+
+
+def test_nobody_sees_an_item_twice_however_often_they_come(
+    sessions: Sessions, storage: LocalStorage, keys: Keys
+) -> None:
+    slug = make_study(sessions, storage, items=40, rounds=3, min_votes=1, assignment__trials=15, **NO_CHECKS)
+    for visit in range(6):
+        arrival = Arrival("prolific", participant=f"{slug}-regular", submission=f"visit {visit}")
+        try:
+            with sessions.begin() as session:
+                sign_ups.sign_up(session, keys, study=studies.by_slug(session, slug), arrival=arrival)
+        except Gone:
+            break
+    else:
+        pytest.fail("40 items last for three visits of 15 at most")
+    with sessions() as session:
+        study = studies.by_slug(session, slug)
+        shown = session.execute(
+            select(Trial.item_id, func.count())
+            .join(Assignment, Assignment.id == Trial.assignment_id)
+            .where(Assignment.study_id == study.id)
+            .group_by(Trial.item_id)
+        ).all()
+        assert len(shown) == 40
+        assert {count for _, count in shown} == {1}
+        states = session.scalars(select(Assignment.state).where(Assignment.study_id == study.id)).all()
+        assert sorted(states) == ["active", "expired", "expired"]
+
+
+def test_dealing_does_not_wait_for_rows_that_others_are_dealt(
+    sessions: Sessions, storage: LocalStorage, keys: Keys
+) -> None:
+    slug = make_study(sessions, storage, items=40, assignment__trials=10, **NO_CHECKS)
+    with sessions.begin() as holding:
+        study = studies.by_slug(holding, slug)
+        sign_ups.sign_up(holding, keys, study=study, arrival=Arrival("direct", f"{slug}-a", f"{slug}-a"))
+        with sessions.begin() as session:
+            session.execute(text("SET LOCAL lock_timeout = '100ms'"))
+            study = studies.by_slug(session, slug)
+            token = sign_ups.sign_up(
+                session, keys, study=study, arrival=Arrival("direct", f"{slug}-b", f"{slug}-b")
+            ).token
+            assert len(assignments.progress(session, assignments.by_token(session, token)).open) == 10

@@ -1,0 +1,95 @@
+"""Studies: named once, opened, paused and closed."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.db import Sessions
+from app.domain import protocol
+from app.errors import BadInput, Conflict, NotFound
+from app.services import studies
+from app.storage import LocalStorage
+from tests.factories import make_slug, make_study
+from tests.triplet_folder import contents, make_draft
+
+NIGHTS = protocol.load("nights-2afc")
+
+
+@pytest.mark.parametrize(
+    "name", ["", "-", "a-", "-a", "Shoes", "two words", "ä", "a_b", "a/b", "a\n", "a\0", "x" * 64, "../a", "[/red]"]
+)
+def test_names_that_no_study_can_have(sessions: Sessions, name: str) -> None:
+    with sessions.begin() as session, pytest.raises(BadInput, match="cannot name a study"):
+        studies.create(session, slug=name, protocol=NIGHTS)
+    with sessions() as session, pytest.raises(NotFound):
+        studies.by_slug(session, name)
+
+
+@pytest.mark.parametrize("name", ["a", "7", "a-b", "x" * 63, "null", "con"])
+def test_names_that_a_study_can_have(sessions: Sessions, name: str) -> None:
+    with sessions() as session:
+        assert studies.create(session, slug=name, protocol=NIGHTS).slug == name
+        assert studies.by_slug(session, name).state == "draft"
+
+
+@given(st.text())
+def test_no_text_is_too_odd_to_ask_for(sessions: Sessions, name: str) -> None:
+    with sessions() as session, pytest.raises(NotFound):
+        studies.by_slug(session, name + "_")
+
+
+def test_one_name_for_one_study_also_at_once(sessions: Sessions) -> None:
+    name = make_slug()
+
+    def create(seed: int) -> str:
+        try:
+            with sessions.begin() as session:
+                return studies.create(session, slug=name, protocol=NIGHTS, seed=seed).slug
+        except BadInput as error:
+            return error.message
+
+    with ThreadPoolExecutor(6) as threads:
+        said = list(threads.map(create, range(6)))
+    assert sorted(said) == sorted([name] + 5 * [f"There is already a study '{name}'. Choose another name."])
+
+
+def state(sessions: Sessions, slug: str) -> str:
+    with sessions() as session:
+        return studies.by_slug(session, slug).state
+
+
+def test_states_follow_the_researcher(sessions: Sessions, storage: LocalStorage) -> None:
+    slug = make_study(sessions, storage, is_open=False)
+    for step, expected in (
+        (studies.open_study, "open"), (studies.open_study, "open"),
+        (studies.pause, "paused"), (studies.pause, "paused"),
+        (studies.open_study, "open"), (studies.close, "closed"), (studies.close, "closed"),
+    ):  # fmt: skip
+        with sessions.begin() as session:
+            step(session, slug=slug)
+        assert state(sessions, slug) == expected
+    for step, complaint in ((studies.open_study, "is closed"), (studies.pause, "is closed")):
+        with sessions.begin() as session, pytest.raises(Conflict, match=complaint):
+            step(session, slug=slug)
+
+
+def test_opening_again_after_a_pause_opens_no_second_round(sessions: Sessions, storage: LocalStorage) -> None:
+    slug = make_study(sessions, storage)
+    before = contents(sessions, slug)
+    with sessions.begin() as session:
+        studies.pause(session, slug=slug)
+        studies.open_study(session, slug=slug)
+    assert contents(sessions, slug) == before
+    assert len(before["slots"]) == 40
+
+
+def test_a_study_without_items_does_not_open(sessions: Sessions) -> None:
+    slug = make_draft(sessions)
+    before = contents(sessions, slug)
+    with pytest.raises(Conflict, match="has no items yet"), sessions.begin() as session:
+        studies.open_study(session, slug=slug)
+    with pytest.raises(Conflict, match="is draft"), sessions.begin() as session:
+        studies.pause(session, slug=slug)
+    assert contents(sessions, slug) == before

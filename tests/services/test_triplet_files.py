@@ -1,0 +1,321 @@
+"""Reading triplet files: what is refused, in which words, and what comes through unharmed."""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given, reject
+from hypothesis import strategies as st
+
+from app.errors import BadInput
+from app.services.triplet_files import NIGHTS_COLUMNS, read_csv, read_nights
+from tests.triplet_folder import Row, TripletFolder, table
+
+
+@pytest.fixture(scope="module")
+def nights(tmp_path_factory: pytest.TempPathFactory) -> tuple[TripletFolder, list[Row]]:
+    folder = TripletFolder(tmp_path_factory.mktemp("nights"))
+    return folder, folder.nights_rows(3)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[TripletFolder, list[Row]]:
+    folder = TripletFolder(tmp_path_factory.mktemp("plain"))
+    return folder, folder.csv_rows(3)
+
+
+def unquoted(columns: Iterable[str], rows: Sequence[Row]) -> str:
+    """CSV as a careless program writes it."""
+    columns = list(columns)
+    return "\n".join(",".join(cells) for cells in [columns, *([row[name] for name in columns] for row in rows)])
+
+
+def without(columns: tuple[str, ...], *names: str) -> list[str]:
+    return [column for column in columns if column not in names]
+
+
+def test_columns_of_nights_are_exactly_those_of_nights(nights: tuple[TripletFolder, list[Row]]) -> None:
+    folder, rows = nights
+    full = [row | {"colour": "red", "Id": "1"} for row in rows]
+    for columns, complaint in (
+        (without(NIGHTS_COLUMNS, "votes"), "is missing the column 'votes'"),
+        (without(NIGHTS_COLUMNS, "id", "prompt"), "is missing the columns 'id', 'prompt'"),
+        ((*NIGHTS_COLUMNS, "colour"), "does not know the column 'colour'"),
+        ((*without(NIGHTS_COLUMNS, "id"), "Id"), "is missing the column 'id'"),
+        ((*NIGHTS_COLUMNS, "split"), "has twice the column 'split'"),
+    ):
+        folder.csv(unquoted(columns, full), "data.csv")
+        with pytest.raises(BadInput, match=re.escape(complaint)) as refused:
+            read_nights(folder.path)
+        assert "data.csv" in refused.value.message
+
+
+def test_columns_of_a_csv(plain: tuple[TripletFolder, list[Row]]) -> None:
+    folder, rows = plain
+    full = [row | {"votes_0": "1", "votes_1": "2", "weight": "3"} for row in rows]
+    for columns, complaint in (
+        (("reference", "candidate_0"), "is missing the column 'candidate_1'"),
+        (("reference", "candidate_0", "candidate_1", "weight"), "does not know the column 'weight'"),
+        (("reference", "candidate_0", "candidate_1", "votes_0"), "votes_0 and votes_1 come together or not at all"),
+        (("reference", "reference", "candidate_0", "candidate_1"), "has twice the column 'reference'"),
+    ):
+        file = folder.csv(unquoted(columns, full))
+        with pytest.raises(BadInput, match=re.escape(complaint)) as refused:
+            read_csv(file)
+        assert str(file) in refused.value.message
+
+
+BAD_NIGHTS_CELLS = [
+    ("id", "", "id must be a whole number"),
+    ("id", "-1", "id must be a whole number"),
+    ("id", "1.0", "id must be a whole number"),
+    ("id", "²", "id must be a whole number"),
+    ("id", "2147483648", "id must be a whole number from 0 to 999,999,999"),
+    ("id", "1000000000", "id must be a whole number"),
+    ("id", "9" * 5000, "id must be a whole number"),
+    ("votes", "nan", "votes must be a whole number"),
+    ("votes", "-3", "votes must be a whole number"),
+    ("votes", "6.5", "votes must be a whole number"),
+    ("left_vote", "nan", "left_vote must be between 0 and 1"),
+    ("left_vote", "-0.5", "left_vote must be between 0 and 1"),
+    ("right_vote", "inf", "right_vote must be between 0 and 1"),
+    ("right_vote", "6", "right_vote must be between 0 and 1"),
+    ("right_vote", "", "right_vote must be between 0 and 1"),
+    ("left_vote", "1", "left_vote and right_vote must add up to 1"),
+    ("right_vote", "0", "left_vote and right_vote must add up to 1"),
+    ("split", "dev", "split must be train, val, test or empty"),
+    ("split", "Train", "split must be train, val, test or empty"),
+    ("is_imagenet", "maybe", "is_imagenet must be True or False"),
+    ("is_imagenet", "", "is_imagenet must be True or False"),
+    ("prompt", "x" * 1001, "prompt is longer than 1000 characters"),
+    ("prompt", "nul\0nul", "prompt .* holds a null character"),
+    ("ref_path", "", "ref_path names no file"),
+    ("ref_path", "ref\0.png", "ref_path names no file"),
+    ("ref_path", "ref/none.png", "ref_path 'ref/none.png' does not exist"),
+    ("left_path", "../outside.png", "left_path '../outside.png' leads out"),
+    ("left_path", "ref/../../outside.png", "left_path 'ref/../../outside.png' leads out"),
+    ("left_path", "/etc/hostname", "left_path '/etc/hostname' leads out"),
+    ("right_path", "link-out.png", "right_path 'link-out.png' leads out"),
+    ("right_path", "folder-out/outside.png", "right_path 'folder-out/outside.png' leads out"),
+    ("right_path", "loop.png", "right_path 'loop.png'"),
+    ("right_path", "ref", "right_path 'ref' is no file"),
+    ("right_path", "y" * 300 + ".png", "right_path 'y+…' cannot be opened"),
+    ("right_path", "ref/000/000.png/more", "right_path 'ref/000/000.png/more'"),
+]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "complaint"), BAD_NIGHTS_CELLS, ids=[f"{c}={v[:12]!r}" for c, v, _ in BAD_NIGHTS_CELLS]
+)
+def test_a_bad_cell_is_named_by_file_row_and_column(tmp_path: Path, column: str, value: str, complaint: str) -> None:
+    folder = TripletFolder(tmp_path / "inside")
+    rows = folder.nights_rows(2)
+    outside = tmp_path / "outside.png"
+    outside.write_bytes(b"somebody else's")
+    (folder.path / "link-out.png").symlink_to(outside)
+    (folder.path / "folder-out").symlink_to(tmp_path)
+    (folder.path / "loop.png").symlink_to("loop.png")
+    rows[1][column] = value
+    with pytest.raises(BadInput, match=complaint) as refused:
+        read_nights(folder.nights(rows))
+    assert refused.value.message.startswith("data.csv, line 3: ")
+    assert len(refused.value.message) < 2000, "a message is for reading"
+
+
+def test_votes_that_are_no_whole_number_are_refused(nights: tuple[TripletFolder, list[Row]]) -> None:
+    folder, rows = nights
+    uneven = [*rows[:2], rows[2] | {"left_vote": "0.4", "right_vote": "0.6", "votes": "6"}]
+    with pytest.raises(BadInput, match=r"line 4: left_vote 0\.4 of 6 votes is not a whole number"):
+        read_nights(folder.nights(uneven))
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "votes", "recorded"),
+    [
+        ("1", "0", "8", (8, 0)),
+        ("0", "1", "7", (0, 7)),
+        ("0.0", "1.0", "6", (0, 6)),
+        ("0.3333333333333333", "0.6666666666666666", "3", (1, 2)),
+        ("0.333333", "0.666667", "3", (1, 2)),
+        ("0", "0", "0", (0, 0)),
+    ],
+)
+def test_recorded_votes(
+    nights: tuple[TripletFolder, list[Row]], left: str, right: str, votes: str, recorded: tuple[int, int]
+) -> None:
+    folder, rows = nights
+    file = read_nights(folder.nights([rows[0] | {"left_vote": left, "right_vote": right, "votes": votes}]))
+    assert file.rows[0].recorded == recorded
+
+
+def test_an_id_taken_twice_names_both_rows(nights: tuple[TripletFolder, list[Row]]) -> None:
+    folder, rows = nights
+    with pytest.raises(BadInput, match=r"data\.csv, line 4: the id 7 is taken by data\.csv, line 2"):
+        read_nights(folder.nights([rows[0] | {"id": "7"}, rows[1], rows[2] | {"id": "007"}]))
+
+
+@pytest.mark.parametrize(
+    ("votes_0", "votes_1"), [("3", ""), ("", "3"), ("-1", "3"), ("nan", "3"), ("1.5", "3"), ("x", "1")]
+)
+def test_bad_vote_counts_of_a_csv(plain: tuple[TripletFolder, list[Row]], votes_0: str, votes_1: str) -> None:
+    folder, rows = plain
+    bad = [rows[0] | {"votes_0": "1", "votes_1": "2"}, rows[1] | {"votes_0": votes_0, "votes_1": votes_1}]
+    with pytest.raises(BadInput, match=r"triplets\.csv, line 3: votes_[01] must be a whole number"):
+        read_csv(folder.csv(bad))
+
+
+def test_rows_without_votes_among_rows_with_votes(plain: tuple[TripletFolder, list[Row]]) -> None:
+    folder, rows = plain
+    mixed = [rows[0] | {"votes_0": "1", "votes_1": "2"}, rows[1] | {"votes_0": "", "votes_1": ""}]
+    assert [row.recorded for row in read_csv(folder.csv(mixed)).rows] == [(1, 2), None]
+
+
+BAD_FILES: list[tuple[str, Callable[[str], str | bytes], str]] = [
+    ("empty", lambda _: "", "is empty"),
+    ("only white space", lambda _: "\n\n", "is empty"),
+    ("header alone", lambda good: good.splitlines()[0], "holds no triplets"),
+    ("Latin-1", lambda good: good.replace("r.png", "é.png").encode("latin-1"), "is not UTF-8 text"),
+    ("UTF-16", lambda good: good.encode("utf-16"), "is not UTF-8 text"),
+    ("an image", lambda _: b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "is not UTF-8 text"),
+    ("an open quote", lambda good: good + '"a,b,c\n', "is not CSV"),
+    ("a cell of 200 kB", lambda good: good + "a" * 200_000 + ",b,c\n", "is not CSV"),
+    ("too few cells", lambda good: good + "a,b\n", r"line 5: 2 values for 3 columns"),
+    ("too many cells", lambda good: good + "a,b,c,d\n", r"line 5: 4 values for 3 columns"),
+    (
+        "semicolons",
+        lambda good: good.replace(",", ";"),
+        "is missing the columns 'reference'",
+    ),
+    (
+        "null characters",
+        lambda good: good.replace("_0,", "_0\0,"),
+        "is missing the column 'candidate_0'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("spoil", "complaint"), [case[1:] for case in BAD_FILES], ids=[case[0] for case in BAD_FILES])
+def test_what_is_no_table_of_triplets(
+    plain: tuple[TripletFolder, list[Row]], spoil: Callable[[str], str | bytes], complaint: str
+) -> None:
+    folder, rows = plain
+    with pytest.raises(BadInput, match=complaint) as refused:
+        read_csv(folder.csv(spoil(table(rows))))
+    assert "triplets.csv" in refused.value.message
+
+
+def test_no_such_file_and_a_folder_for_a_file(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").mkdir()
+    (tmp_path / "file").write_text("")
+    for read, path, complaint in (
+        (read_csv, tmp_path / "none.csv", "There is no file .*none.csv"),
+        (read_csv, tmp_path, "is a folder"),
+        (read_nights, tmp_path, "data.csv is a folder"),
+        (read_nights, tmp_path / "none", "There is no file .*data.csv"),
+        (read_nights, tmp_path / "file", "There is no file .*data.csv"),
+    ):
+        with pytest.raises(BadInput, match=complaint):
+            read(path)
+
+
+@pytest.mark.parametrize(
+    "dress",
+    [
+        lambda good: b"\xef\xbb\xbf" + good.encode(),
+        lambda good: good.replace("\n", "\r\n").encode(),
+        lambda good: good.replace("\n", "\r").encode(),
+        lambda good: good.replace("\n", "\n\n").encode(),
+        lambda good: good.rstrip("\n").encode(),
+        lambda good: re.sub("[^,\n]+", r'"\g<0>"', good).encode(),
+    ],
+    ids=["byte order mark", "CRLF", "CR", "blank lines", "no last line end", "all quoted"],
+)
+def test_every_common_way_to_write_csv(plain: tuple[TripletFolder, list[Row]], dress: Callable[[str], bytes]) -> None:
+    folder, rows = plain
+    found = read_csv(folder.csv(dress(table(rows)))).rows
+    assert [row.reference.name for row in found] == [Path(row["reference"]).name for row in rows]
+    assert [row.candidate_1.name for row in found] == [Path(row["candidate_1"]).name for row in rows]
+
+
+def test_columns_may_stand_in_any_order(nights: tuple[TripletFolder, list[Row]]) -> None:
+    folder, rows = nights
+    in_order = read_nights(folder.nights(rows)).rows
+    folder.csv(table(rows, reversed(NIGHTS_COLUMNS)), "data.csv")
+    assert read_nights(folder.path).rows == in_order
+
+
+def test_candidate_0_is_left_paths_image_whatever_it_is_called(nights: tuple[TripletFolder, list[Row]]) -> None:
+    folder, rows = nights
+    first = read_nights(folder.nights(rows)).rows[0]
+    assert (first.candidate_0.name, first.candidate_1.name) == ("000_1.png", "000_0.png")
+    assert first.recorded == (0, 6)
+
+
+def test_a_line_is_named_where_its_row_ends_also_after_quoted_line_ends(plain: tuple[TripletFolder, list[Row]]) -> None:
+    folder, rows = plain
+    prompts = ["one\ntwo", "plain", "three"]
+    bad = [row | {"prompt": prompt, "split": ""} for row, prompt in zip(rows, prompts, strict=True)]
+    bad[2]["split"] = "dev"
+    with pytest.raises(BadInput, match=r"triplets\.csv, line 5: split"):
+        read_csv(folder.csv(bad))
+
+
+NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=20).filter(
+    lambda name: name not in (".", "..")
+)
+PROMPTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
+
+
+SPLITS = st.sampled_from(["", "train", "val", "test"])
+VOTES = st.integers(0, 999)
+
+
+@given(st.lists(st.tuples(PROMPTS, PROMPTS, SPLITS, VOTES, VOTES), min_size=1, max_size=5))
+def test_whatever_a_csv_writer_writes_is_read_back(
+    plain: tuple[TripletFolder, list[Row]], written: list[tuple[str, str, str, int, int]]
+) -> None:
+    folder, rows = plain
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, quoting=csv.QUOTE_ALL)
+    writer.writerow(["prompt", "source", "split", "votes_0", "votes_1", "reference", "candidate_0", "candidate_1"])
+    for cells in written:
+        writer.writerow([*cells, *rows[0].values()])
+    found = read_csv(folder.csv(out.getvalue())).rows
+
+    def kept(value: str) -> str | None:
+        return re.sub("\r\n?", "\n", value.strip()) or None
+
+    expected = [
+        (kept(prompt), kept(source), split or None, (votes_0, votes_1))
+        for prompt, source, split, votes_0, votes_1 in written
+    ]
+    assert [(row.prompt, row.source, row.split, row.recorded) for row in found] == expected
+
+
+@pytest.mark.parametrize("odd", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029"])
+def test_a_cell_without_quotes_may_hold_what_unicode_calls_a_line_end(
+    plain: tuple[TripletFolder, list[Row]], odd: str
+) -> None:
+    folder, rows = plain
+    prompts = [f"one{odd}two", "plain"]
+    written = [row | {"prompt": prompt} for row, prompt in zip(rows, prompts, strict=False)]
+    found = read_csv(folder.csv(unquoted(written[0], written)))
+    assert [(row.prompt, row.where) for row in found.rows] == [
+        (prompts[0], "triplets.csv, line 2"), ("plain", "triplets.csv, line 3")
+    ]  # fmt: skip
+
+
+@given(NAMES)
+def test_a_picture_may_be_called_anything(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
+    folder = TripletFolder(tmp_path_factory.mktemp("names"))
+    (folder.path / "odd").mkdir()
+    try:
+        (folder.path / "odd" / name).write_bytes(b"")
+    except OSError:
+        reject()  # not a name to this file system
+    cell = '"' + f"odd/{name}".replace('"', '""') + '"'
+    found = read_csv(folder.csv(f"reference,candidate_0,candidate_1\n{cell},{cell},{cell}\n"))
+    assert found.rows[0].reference == (folder.path / "odd" / name).resolve()

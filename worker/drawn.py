@@ -1,0 +1,86 @@
+"""Procedural triplets into a draft study: drawn, stored, added, with the latent distances as ground truth."""
+
+import io
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import islice, product
+
+from app.db import Sessions
+from app.services import images, studies
+from app.services.images import CheckedImage
+from app.services.items import NewItem, add_items, next_number, require_draft
+from app.storage import Storage
+from worker.procedural.catalogue import CATEGORIES
+from worker.procedural.draw import draw
+from worker.procedural.sampling import triplet
+from worker.procedural.scene import Scene, prompt
+
+SOURCE = "procedural"
+_SEEDS_PER_STUDY = 1_000_000
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    prompt: str
+    images: tuple[CheckedImage, CheckedImage, CheckedImage]
+    distances: tuple[float, float]
+
+
+def add_drawn(
+    sessions: Sessions, storage: Storage, *, slug: str, count: int, report: Callable[[str, int, int], None]
+) -> None:
+    """Draw `count` triplets, the categories in turn, and add them to a draft study, each in its own transaction.
+
+    Raises:
+        NotFound: no such study. Conflict: it has started.
+    """
+    with sessions.begin() as session:
+        study = studies.by_slug(session, slug)
+        require_draft(study)
+        first = next_number(session, study)
+        base = study.seed * _SEEDS_PER_STUDY
+    jobs = ((category, base + index) for index, category in _in_turn(first, count))
+    # Spawned, not forked: this process may hold database connections and threads.
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+        for done, drawn in enumerate(pool.map(_draw, *zip(*jobs, strict=True), chunksize=4)):
+            report("drawing triplets", done, count)
+            with sessions.begin() as session:
+                images.store(session, storage, list(drawn.images))
+                item = _new_item(first + done, drawn)
+                add_items(session, study=studies.by_slug(session, slug, lock=True), items=[item])
+    report("drawing triplets", count, count)
+
+
+def _in_turn(first: int, count: int) -> list[tuple[int, str]]:
+    categories = (category for _, category in product(range(first + count), CATEGORIES))
+    return list(islice(enumerate(categories), first, first + count))
+
+
+def _draw(category: str, seed: int) -> _Drawn:
+    drawn = triplet(category, seed)
+    reference, candidate_0, candidate_1 = (
+        _checked(scene) for scene in (drawn.reference, drawn.candidate_0, drawn.candidate_1)
+    )
+    return _Drawn(prompt(category), (reference, candidate_0, candidate_1), (drawn.distance_0, drawn.distance_1))
+
+
+def _checked(scene: Scene) -> CheckedImage:
+    buffer = io.BytesIO()
+    draw(scene).save(buffer, "PNG")
+    return images.check(buffer.getvalue(), name=scene.category)
+
+
+def _new_item(number: int, drawn: _Drawn) -> NewItem:
+    reference, candidate_0, candidate_1 = (image.sha256 for image in drawn.images)
+    return NewItem(
+        number=number,
+        reference=reference,
+        candidate_0=candidate_0,
+        candidate_1=candidate_1,
+        prompt=drawn.prompt,
+        source=SOURCE,
+        distance_0=drawn.distances[0],
+        distance_1=drawn.distances[1],
+    )
