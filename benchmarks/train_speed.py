@@ -91,9 +91,7 @@ class Stopwatch:
 def ours(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     precision = arguments.loop.removeprefix("ours-")
     settings = experiment(arguments.tower, arguments.seed, precision)
-    session = open_session(
-        settings, arguments.data, folder / "run", arguments.device, cache_folder=folder.parent
-    )
+    session = open_session(settings, arguments.data, folder / "run", arguments.device, cache_folder=folder.parent)
     watch = Stopwatch(arguments.steps)
     try:
         train(session, watch)
@@ -108,9 +106,7 @@ def straightforward(arguments: argparse.Namespace, folder: Path) -> dict[str, An
     device = choose_device(arguments.device)
     triplets = read_experiment_data(settings, arguments.data)
     part = triplets.split("train")
-    network = AutoModel.from_pretrained(arguments.tower, dtype=torch.float32, attn_implementation="eager").to(
-        device
-    )
+    network = AutoModel.from_pretrained(arguments.tower, dtype=torch.float32, attn_implementation="eager").to(device)
     network.requires_grad_(False)
     lora = LoraConfig(r=16, lora_alpha=16, lora_dropout=0.0, target_modules=["q_proj", "k_proj", "v_proj"])
     inject_adapter_in_model(lora, network)
@@ -151,8 +147,7 @@ def straightforward(arguments: argparse.Namespace, folder: Path) -> dict[str, An
         optimizer.zero_grad()
         times.append(clock.lap())
     trained = {
-        name: named[name.removeprefix("towers.0.backbone.").replace(".weight", ".default.weight")]
-        for name in start
+        name: named[name.removeprefix("towers.0.backbone.").replace(".weight", ".default.weight")] for name in start
     }
     return {"times": times, "loss": final_loss(arguments, trained, folder)}
 
@@ -171,11 +166,7 @@ def embedding(arguments: argparse.Namespace, _folder: Path) -> dict[str, Any]:
     """Seconds for one batch through `metric.embed`, and through the bare tower, in turn."""
     device = choose_device(arguments.device)
     metric = Metric(build_model(experiment(arguments.tower, 0, "float32").model), device)
-    bare = (
-        AutoModel.from_pretrained(arguments.tower, dtype=torch.float32, attn_implementation="sdpa")
-        .eval()
-        .to(device)
-    )
+    bare = AutoModel.from_pretrained(arguments.tower, dtype=torch.float32, attn_implementation="sdpa").eval().to(device)
     images = torch.rand(32, 3, 224, 224, device=device)
     times: dict[str, list[tuple[float, float]]] = {"bare": [], "embed": []}
     with torch.inference_mode():
@@ -223,9 +214,7 @@ def speeds(results: list[dict[str, Any]]) -> tuple[float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tower", default=str(SHARED / "models/dinov2-small"))
     parser.add_argument("--data", type=Path, default=SHARED / "data/nights60")
     parser.add_argument("--steps", type=int, default=10)
@@ -277,18 +266,14 @@ def report(arguments: argparse.Namespace, cache: Path) -> None:
     base = results["straightforward"]
     base_loss = statistics.mean(result["loss"] for result in base)
     for loop in loops[1:]:
-        wall, computing = (
-            own / other for own, other in zip(speeds(results[loop]), speeds(base), strict=True)
-        )
+        wall, computing = (own / other for own, other in zip(speeds(results[loop]), speeds(base), strict=True))
         change = 100 * (statistics.mean(result["loss"] for result in results[loop]) / base_loss - 1)
         ratio = f"{wall:.2f} times the straightforward loop ({computing:.2f} by CPU time)"
         print(f"{loop}: {ratio}, loss {change:+.2f} %")
     times = measure("embedding", 0, arguments, cache)
     bare, own = ([min(column) for column in zip(*times[name], strict=True)] for name in ("bare", "embed"))
     shares = [100 * b / o for b, o in zip(bare, own, strict=True)]
-    print(
-        f"embed: {32 / own[0]:.1f} images/s, {shares[0]:.1f} % of the bare tower ({shares[1]:.1f} % by CPU)"
-    )
+    print(f"embed: {32 / own[0]:.1f} images/s, {shares[0]:.1f} % of the bare tower ({shares[1]:.1f} % by CPU)")
 
 
 if __name__ == "__main__":

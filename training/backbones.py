@@ -157,9 +157,7 @@ class Tower(nn.Module):
 
     def save(self, folder: Path) -> None:
         """Writes the pretrained weights, without adapters, so that `open_tower` reads them back."""
-        weights = {
-            name.replace(".base_layer.", "."): tensor for name, tensor in self.backbone.state_dict().items()
-        }
+        weights = {name.replace(".base_layer.", "."): tensor for name, tensor in self.backbone.state_dict().items()}
         kept = {name: tensor for name, tensor in weights.items() if ".lora_" not in name}
         self.backbone.save_pretrained(folder, state_dict=kept)
 
@@ -199,9 +197,7 @@ def open_tower(config: TowerConfig) -> Tower:
         first = sorted(report["missing_keys"])[0]
         raise WeightsError(f"{source} is no whole {architecture.model.__name__}: tensor {first} is missing")
     if report["mismatched_keys"]:
-        raise WeightsError(
-            f"{source}: tensor {sorted(report['mismatched_keys'])[0]} does not fit its own config.json"
-        )
+        raise WeightsError(f"{source}: tensor {sorted(report['mismatched_keys'])[0]} does not fit its own config.json")
     return Tower(backbone, config)
 
 
@@ -215,9 +211,7 @@ def _backbone_config(source: str) -> tuple[Architecture, Any]:
     return _architecture(config.model_type, source), config
 
 
-def _from_pretrained(
-    architecture: Architecture, source: str, config: Any
-) -> tuple[PreTrainedModel, dict[str, Any]]:
+def _from_pretrained(architecture: Architecture, source: str, config: Any) -> tuple[PreTrainedModel, dict[str, Any]]:
     try:
         loaded = architecture.model.from_pretrained(
             source,

@@ -36,9 +36,7 @@ def batches_of_epoch(triplets: Triplets, train: TrainConfig, seed: int, epoch: i
     return [_pack(triplets, rows) for rows in chunks]
 
 
-def _triplets_among_images(
-    triplets: Triplets, size: int, generator: np.random.Generator
-) -> Iterator[NDArray[np.intp]]:
+def _triplets_among_images(triplets: Triplets, size: int, generator: np.random.Generator) -> Iterator[NDArray[np.intp]]:
     count = len(triplets.images)
     order = generator.permutation(count)
     for start in range(0, max(count - size, 0) + 1, size):
@@ -58,8 +56,6 @@ def share_of_process(batch: Batch, process: int, processes: int) -> Batch:
     """The part of a batch that one of several processes computes (data parallel training)."""
     if processes == 1:
         return batch
-    rows = (
-        np.arange(process, len(batch.targets), processes) if process < len(batch.targets) else np.array([0])
-    )
+    rows = np.arange(process, len(batch.targets), processes) if process < len(batch.targets) else np.array([0])
     images, positions = np.unique(batch.triplets[rows], return_inverse=True)
     return Batch(batch.images[images], positions.reshape(-1, 3), batch.targets[rows])

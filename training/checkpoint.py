@@ -107,8 +107,6 @@ def load_adapter(folder: Path) -> dict[str, Tensor]:
     try:
         return load_file(file)
     except FileNotFoundError:
-        raise CheckpointError(
-            f"{folder} has no {ADAPTER_FILE}: it is no run, or has not finished an epoch"
-        ) from None
+        raise CheckpointError(f"{folder} has no {ADAPTER_FILE}: it is no run, or has not finished an epoch") from None
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{file} cannot be read as safetensors ({error})") from None

@@ -24,9 +24,7 @@ console = Console()
 
 MetricName = Annotated[
     str,
-    typer.Argument(
-        metavar="METRIC", help="A run's folder, a DreamSim folder, or a tower: preset, folder, hub id."
-    ),
+    typer.Argument(metavar="METRIC", help="A run's folder, a DreamSim folder, or a tower: preset, folder, hub id."),
 ]
 Data = Annotated[
     Path,
@@ -35,13 +33,9 @@ Data = Annotated[
         "reference, candidate_0, candidate_1, votes_0, votes_1).",
     ),
 ]
-Device = Annotated[
-    str, typer.Option(help="auto, cpu, cuda, mps; auto takes the accelerator where there is one.")
-]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps; auto takes the accelerator where there is one.")]
 Out = Annotated[Path, typer.Option(help="Folder for the report and its pictures.")]
-Cache = Annotated[
-    Path | None, typer.Option(help="Where decoded images are kept. Default: .lookalike/training-cache")
-]
+Cache = Annotated[Path | None, typer.Option(help="Where decoded images are kept. Default: .lookalike/training-cache")]
 Split = Annotated[
     str | None,
     typer.Option(help="One split: train, val, test, test_imagenet, test_no_imagenet. Default: all rows."),
@@ -63,9 +57,7 @@ def train(
     experiment: Annotated[Path, typer.Argument(help="A TOML file; see training/experiments/.")],
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder of the run, new or empty.")],
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")] = False,
     device: Device = "auto",
     cache: Cache = None,
 ) -> None:
@@ -103,9 +95,7 @@ def evaluate(
         Path | None, typer.Option(help="Same-or-different pairs: an export, a BAPPS JND folder, a CSV.")
     ] = None,
     things: Annotated[Path | None, typer.Option(help="THINGS: a text file of odd-one-out choices.")] = None,
-    images: Annotated[
-        Path | None, typer.Option(help="The folder of the images that --things numbers.")
-    ] = None,
+    images: Annotated[Path | None, typer.Option(help="The folder of the images that --things numbers.")] = None,
     out: Out = Path("evaluation"),
     split: Split = None,
     min_votes: MinVotes = 0,
@@ -131,9 +121,7 @@ def evaluate(
         texts = []
         if data:
             texts.append(
-                evaluations.on_triplets(
-                    measure, data, split, min_votes, out / "2afc", chosen, cache, progress
-                )
+                evaluations.on_triplets(measure, data, split, min_votes, out / "2afc", chosen, cache, progress)
             )
         if jnd:
             texts.append(evaluations.on_jnd(measure, jnd, out / "jnd", chosen, cache, progress))
@@ -146,9 +134,7 @@ def evaluate(
 @app.command()
 def compare(
     data: Data,
-    metric: Annotated[
-        list[str] | None, typer.Option(help="A run, DreamSim folder or tower; may be repeated.")
-    ] = None,
+    metric: Annotated[list[str] | None, typer.Option(help="A run, DreamSim folder or tower; may be repeated.")] = None,
     weights: Annotated[list[Path] | None, typer.Option(help="Folders with AlexNet and VGG weights.")] = None,
     out: Out = Path("comparison"),
     split: Split = None,
@@ -171,9 +157,7 @@ def compare(
     triplets = select_triplets(data, split, min_votes)
     openers = baselines(weights or [], metric or [])
     with console.status("comparing") as status:
-        result = run_comparison(
-            openers, triplets, choose_device(device), cache, lambda name: status.update(name)
-        )
+        result = run_comparison(openers, triplets, choose_device(device), cache, lambda name: status.update(name))
     out.mkdir(parents=True, exist_ok=True)
     text = comparison_markdown(result)
     (out / "comparison.md").write_text(text)
@@ -208,9 +192,7 @@ def attention(
 def sensitivity(
     metric: MetricName,
     folder: Annotated[Path, typer.Argument(help="A folder with at least two images; thirty say more.")],
-    masks: Annotated[
-        Path | None, typer.Option(help="Foreground masks, NAME.png, white on the thing.")
-    ] = None,
+    masks: Annotated[Path | None, typer.Option(help="Foreground masks, NAME.png, white on the thing.")] = None,
     limit: Annotated[int, typer.Option(min=2, help="Use at most so many images.")] = 60,
     out: Annotated[Path, typer.Option(help="The chart to write.")] = Path("sensitivity.png"),
     device: Device = "auto",
@@ -233,9 +215,7 @@ def sensitivity(
         raise typer.BadParameter(f"{folder} holds one image; swaps and the scale of the chart need two")
     pixels = torch.stack([opened.preprocess(file) for file in files])
     size = opened.model.image_size
-    foreground = (
-        analysis.read_masks(masks, files, size) if masks else analysis.salient_foreground(opened, pixels)
-    )
+    foreground = analysis.read_masks(masks, files, size) if masks else analysis.salient_foreground(opened, pixels)
     measured = analysis.sensitivities(opened, pixels, foreground)
     analysis.draw_sensitivities(out, measured, f"{Path(metric).name}, {len(files)} images")
     for one in measured:
@@ -269,9 +249,7 @@ def retrieve(
 
     opened = Metric(open_model(metric), choose_device(device))
     with counting(console, "embedding") as progress:
-        built = retrieval.update_index(
-            opened, folder, index or folder / "lookalike-index.safetensors", progress
-        )
+        built = retrieval.update_index(opened, folder, index or folder / "lookalike-index.safetensors", progress)
     with torch.inference_mode():
         found = built.nearest(opened.embed(query)[0], count)
     retrieval.draw_neighbours(out, query, folder, found)

@@ -51,16 +51,12 @@ class HoldoutConfig(Section):
 
     by: Literal["triplets", "references", "images"] = "references"
     fraction: Fraction = 0.2
-    seed: Annotated[int, Field(ge=0)] = (
-        0  # apart from the experiment's, so that several seeds share one holdout
-    )
+    seed: Annotated[int, Field(ge=0)] = 0  # apart from the experiment's, so that several seeds share one holdout
 
 
 class DataConfig(Section):
     min_votes: Annotated[int, Field(ge=0)] = 0
-    statuses: tuple[
-        Literal["kept", "dropped", "short"], ...
-    ] = ()  # non-empty: read unfiltered.csv of an export
+    statuses: tuple[Literal["kept", "dropped", "short"], ...] = ()  # non-empty: read unfiltered.csv of an export
     targets: Literal["shares", "majority"] = "shares"
     holdout: HoldoutConfig = HoldoutConfig()
 
@@ -68,9 +64,7 @@ class DataConfig(Section):
 class TrainConfig(Section):
     epochs: Annotated[int, Field(ge=1)] = 8
     batch_size: Annotated[int, Field(ge=1)] = 32  # triplets
-    images_per_batch: Annotated[int, Field(ge=3)] | None = (
-        None  # instead: all triplets among this many images
-    )
+    images_per_batch: Annotated[int, Field(ge=3)] | None = None  # instead: all triplets among this many images
     learning_rate: Annotated[float, Field(gt=0)] = 3e-4
     betas: tuple[Fraction, Fraction] = (0.9, 0.999)
     margin: Annotated[float, Field(gt=0)] = 0.05
@@ -90,9 +84,7 @@ class Experiment(Section):
     @model_validator(mode="after")
     def options_have_an_effect(self) -> Self:
         if self.model.head == "mlp" and (self.train.gradient_checkpointing or self.train.compile):
-            raise ValueError(
-                "gradient_checkpointing and compile need head = 'lora': an MLP trains on cached features"
-            )
+            raise ValueError("gradient_checkpointing and compile need head = 'lora': an MLP trains on cached features")
         return self
 
 
@@ -112,8 +104,7 @@ def parse_experiment(table: dict[str, Any], path: Path) -> Experiment:
         problems = "; ".join(_describe(problem) for problem in error.errors())
         raise ConfigError(f"{path}: {problems}") from None
     towers = tuple(
-        tower.model_copy(update={"source": _locate(tower.source, path.parent)})
-        for tower in experiment.model.towers
+        tower.model_copy(update={"source": _locate(tower.source, path.parent)}) for tower in experiment.model.towers
     )
     return experiment.model_copy(update={"model": experiment.model.model_copy(update={"towers": towers})})
 
@@ -123,9 +114,7 @@ def _read_table(path: Path) -> dict[str, Any]:
         text = path.read_text()
         table = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"{path}: cannot be read as {path.suffix.lstrip('.') or 'TOML'} ({error})"
-        ) from None
+        raise ConfigError(f"{path}: cannot be read as {path.suffix.lstrip('.') or 'TOML'} ({error})") from None
     if not isinstance(table, dict):
         raise ConfigError(f"{path}: must be a table of settings")
     return table

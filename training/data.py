@@ -71,9 +71,7 @@ def _read_csv(table: Path) -> Triplets:
         targets, votes = [0.0] * len(rows), [0] * len(rows)
     else:
         require_columns(table, rows[0], ["candidate_0", "candidate_1", "votes_0", "votes_1"])
-        counted = [
-            (row, parse_count(table, row, "votes_0"), parse_count(table, row, "votes_1")) for row in rows
-        ]
+        counted = [(row, parse_count(table, row, "votes_0"), parse_count(table, row, "votes_1")) for row in rows]
         counted = [(row, zero, one) for row, zero, one in counted if zero + one > 0]
         rows = [row for row, _, _ in counted]
         paths = [(row["reference"], row["candidate_0"], row["candidate_1"]) for row in rows]
@@ -99,9 +97,7 @@ def _bapps_parts(folder: Path) -> list[Path]:
 
 def _read_bapps(folder: Path) -> Triplets:
     """`judge/*.npy` holds the share of votes for p1 (BAPPS README); the category is the distortion."""
-    judged = [
-        (part, file) for part in _bapps_parts(folder) for file in sorted((part / "judge").glob("*.npy"))
-    ]
+    judged = [(part, file) for part in _bapps_parts(folder) for file in sorted((part / "judge").glob("*.npy"))]
     if not judged:
         raise DataError(f"{folder}: judge/ holds no .npy file")
     names = [f"{part.relative_to(folder)}/{{}}/{file.stem}.png" for part, file in judged]
@@ -150,8 +146,6 @@ def _shares(table: Path, rows: Sequence[dict[str, str]], left: str, right: str) 
     for row in rows:
         zero, one = parse_share(table, row[left], left), parse_share(table, row[right], right)
         if abs(zero + one - 1) > 1e-3:
-            raise DataError(
-                f"{table}, id {row['id']}: {left} and {right} must add up to 1, not {zero + one:g}"
-            )
+            raise DataError(f"{table}, id {row['id']}: {left} and {right} must add up to 1, not {zero + one:g}")
         targets.append(one)
     return targets

@@ -90,9 +90,7 @@ def _load_tower(file: Path, kind: str, activation: str) -> Tower:
     weights = read_plain_state_dict(file)
     backbone = backbone_from_timm(weights, kind, activation, file)
     feature: Any = "cls_before_norm" if kind == "vit" else "projection"
-    return Tower(
-        backbone, TowerConfig(source=str(file), feature=feature, image_size=backbone.config.image_size)
-    )
+    return Tower(backbone, TowerConfig(source=str(file), feature=feature, image_size=backbone.config.image_size))
 
 
 def _lora_settings(file: Path) -> LoraSettings:
@@ -100,9 +98,7 @@ def _lora_settings(file: Path) -> LoraSettings:
         table = json.loads(file.read_text())
         if table["target_modules"] != ["qkv"] or table.get("bias", "none") != "none":
             raise WeightsError(f"{file}: must adapt ['qkv'] without biases, not {table['target_modules']}")
-        return LoraSettings(
-            rank=table["r"], alpha=table["lora_alpha"], dropout=table.get("lora_dropout", 0.0)
-        )
+        return LoraSettings(rank=table["r"], alpha=table["lora_alpha"], dropout=table.get("lora_dropout", 0.0))
     except (OSError, ValueError, KeyError) as error:
         raise WeightsError(f"{file}: is no LoRA configuration ({error!r})") from None
 
@@ -139,9 +135,7 @@ def _separate(model: PerceptualModel, fused: dict[str, Tensor], file: Path) -> d
     used = {name for a, b, _ in _adapter_names(model) for name in (a, b)}
     unknown = sorted(set(fused) - used)
     if unknown:
-        raise CheckpointError(
-            f"{file} is of another architecture: tensor {unknown[0]} has no place in the model"
-        )
+        raise CheckpointError(f"{file} is of another architecture: tensor {unknown[0]} has no place in the model")
     return state
 
 

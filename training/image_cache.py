@@ -83,9 +83,7 @@ def _build(folder: Path, images: Sequence[Path], size: int, progress: Progress) 
             draft.rename(folder)
     except OSError as error:
         needed = len(images) * size * size * 3 / 2**20
-        raise DataError(
-            f"{folder.parent}: the image cache ({needed:.0f} MB) failed: {error.strerror}"
-        ) from None
+        raise DataError(f"{folder.parent}: the image cache ({needed:.0f} MB) failed: {error.strerror}") from None
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
@@ -96,9 +94,7 @@ def _fill(draft: Path, images: Sequence[Path], size: int, progress: Progress) ->
     with (draft / "pixels.npy").open("wb") as file, ThreadPoolExecutor(os.cpu_count()) as pool:
         header = {"descr": "|u1", "fortran_order": False, "shape": (len(images), size, size, 3)}
         np.lib.format.write_array_header_1_0(file, header)
-        for start in range(
-            0, len(images), 256
-        ):  # map() submits all at once; this bounds what waits in memory
+        for start in range(0, len(images), 256):  # map() submits all at once; this bounds what waits in memory
             for pixels, digest in pool.map(lambda path: decode(path, size), images[start : start + 256]):
                 file.write(pixels.tobytes())
                 hashes.append(digest)

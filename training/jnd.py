@@ -41,9 +41,7 @@ def read_jnd(path: Path) -> JndPairs:
     first = rows[0] if rows else {}
     columns = next((pair for pair in PAIR_COLUMNS if set(pair) <= first.keys()), None)
     if columns is None:
-        raise DataError(
-            f"{table}: needs at least one row and {JND_COLUMNS}; found {', '.join(first) or 'nothing'}"
-        )
+        raise DataError(f"{table}: needs at least one row and {JND_COLUMNS}; found {', '.join(first) or 'nothing'}")
     pairs = [(row[columns[0]], row[columns[1]]) for row in rows]
     same = [_same_share(table, row) for row in rows]
     return _assemble_pairs(table.parent, str(table), pairs, same, [row.get("method") or "" for row in rows])
@@ -53,9 +51,7 @@ def _read_bapps_jnd(folder: Path) -> JndPairs:
     parts = [part for part in (folder, *sorted(folder.iterdir())) if (part / "same").is_dir()]
     judged = [(part, file) for part in parts for file in sorted((part / "same").glob("*.npy"))]
     if not judged:
-        raise DataError(
-            f"{folder} holds no JND judgments: wanted jnd.csv, pairs.csv, or p0/, p1/ and same/*.npy"
-        )
+        raise DataError(f"{folder} holds no JND judgments: wanted jnd.csv, pairs.csv, or p0/, p1/ and same/*.npy")
     names = [f"{part.relative_to(folder)}/{{}}/{file.stem}.png" for part, file in judged]
     pairs = [(name.format("p0"), name.format("p1")) for name in names]
     return _assemble_pairs(

@@ -13,9 +13,7 @@ from torch import Tensor, nn
 def vit_cls(layer: Any, tokens: Tensor) -> Tensor:
     """The CLS token (n, 1, d) after a transformers ViTLayer, from all tokens (n, t, d) before it."""
     attention = layer.attention
-    attended = _attend(
-        attention, attention.o_proj, layer.layernorm_before(tokens), attention.attention_dropout
-    )
+    attended = _attend(attention, attention.o_proj, layer.layernorm_before(tokens), attention.attention_dropout)
     cls: Tensor = tokens[:, :1] + layer.dropout(attended)
     update: Tensor = layer.dropout(layer.mlp(layer.layernorm_after(cls)))
     return cls + update
@@ -34,7 +32,7 @@ def clip_cls(layer: Any, tokens: Tensor) -> Tensor:
     """The CLS token (n, 1, d) after a transformers CLIPEncoderLayer, from all tokens (n, t, d) before it."""
     attention = layer.self_attn
     attended = _attend(attention, attention.out_proj, layer.layer_norm1(tokens), attention.dropout)
-    cls = tokens[:, :1] + attended
+    cls: Tensor = tokens[:, :1] + attended
     update: Tensor = layer.mlp(layer.layer_norm2(cls))
     return cls + update
 

@@ -25,9 +25,7 @@ def read_manifest(folder: Path) -> dict[Path, str] | None:
         raise DataError(f"{file}: must be JSON with `files`, a sha256 for each path") from None
     missing = [path for path in hashes if not path.is_file()]
     if missing:
-        raise DataError(
-            f"{folder} is incomplete: {len(missing)} of its files are missing, the first is {missing[0]}"
-        )
+        raise DataError(f"{folder} is incomplete: {len(missing)} of its files are missing, the first is {missing[0]}")
     for path, digest in hashes.items():
         if path.suffix == ".csv":
             check_hash(path, path.read_bytes(), digest)
@@ -41,6 +39,4 @@ def _digest(entry: Any) -> str:
 def check_hash(path: Path, content: bytes, expected: str) -> None:
     found = hashlib.sha256(content).hexdigest()
     if found != expected:
-        raise DataError(
-            f"{path} is not the file that was exported: its sha256 is {found[:12]}…, not {expected[:12]}…"
-        )
+        raise DataError(f"{path} is not the file that was exported: its sha256 is {found[:12]}…, not {expected[:12]}…")

@@ -49,9 +49,7 @@ class EmbeddingMeasure:
         self.module.to(device)
         embeddings = embed_all(self.embed, self.module, images, used, device, progress).double()
         chunks = np.array_split(packed.reshape(-1, 2), 1 + len(pairs) // PAIR_CHUNK)
-        return np.concatenate(
-            [distance(embeddings[a], embeddings[b]).numpy() for a, b in (c.T for c in chunks)]
-        )
+        return np.concatenate([distance(embeddings[a], embeddings[b]).numpy() for a, b in (c.T for c in chunks)])
 
 
 @dataclass(frozen=True)
@@ -68,9 +66,7 @@ class PairMeasure:
         parts = []
         with torch.inference_mode():
             for start in range(0, len(pairs), PAIR_BATCH):
-                left, right = (
-                    images[rows].to(device).float() / 255 for rows in pairs[start : start + PAIR_BATCH].T
-                )
+                left, right = (images[rows].to(device).float() / 255 for rows in pairs[start : start + PAIR_BATCH].T)
                 parts.append(self.compare(left, right).double().cpu())
                 progress(min(start + PAIR_BATCH, len(pairs)), len(pairs))
         return torch.cat(parts).numpy()

@@ -62,15 +62,11 @@ def _is_single(images: Images) -> bool:
 
 def _resize_tensor(image: Tensor, size: int) -> Tensor:
     if image.ndim not in (3, 4) or image.shape[-3] != 3 or not image.is_floating_point():
-        raise DataError(
-            f"a tensor of images must be floats of (3, h, w) or (n, 3, h, w), not {tuple(image.shape)}"
-        )
+        raise DataError(f"a tensor of images must be floats of (3, h, w) or (n, 3, h, w), not {tuple(image.shape)}")
     if image.shape[-2:] == (size, size):
         return image
     batch = image if image.ndim == 4 else image.unsqueeze(0)
-    batch = torch.nn.functional.interpolate(batch, size=(size, size), mode="bicubic", antialias=True).clamp(
-        0, 1
-    )
+    batch = torch.nn.functional.interpolate(batch, size=(size, size), mode="bicubic", antialias=True).clamp(0, 1)
     return batch if image.ndim == 4 else batch.squeeze(0)
 
 
@@ -87,6 +83,4 @@ def load_model(folder: Path) -> PerceptualModel:
         return load_run(folder)
     if is_dreamsim_folder(folder):
         return load_dreamsim(folder)
-    raise CheckpointError(
-        f"{folder} is neither a run (experiment.json) nor a DreamSim folder ({LORA_FOLDER})"
-    )
+    raise CheckpointError(f"{folder} is neither a run (experiment.json) nor a DreamSim folder ({LORA_FOLDER})")

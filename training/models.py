@@ -50,7 +50,7 @@ class PerceptualModel(nn.Module):
 
     def iter_towers(self) -> Iterator[Tower]:
         for tower in self.towers:
-            assert isinstance(tower, Tower)  # noqa: S101  (ModuleList forgets the type)
+            assert isinstance(tower, Tower)
             yield tower
 
     def features(self, images: Tensor) -> Tensor:
@@ -114,9 +114,7 @@ def lora_settings(model: PerceptualModel) -> LoraSettings:
     """What `add_lora` was given. Raises CheckpointError for a model without adapters."""
     layer = next((module for module in model.modules() if isinstance(module, LoraLayer)), None)
     if layer is None:
-        raise CheckpointError(
-            "this model has no LoRA adapters, and only such a model can be written in this layout"
-        )
+        raise CheckpointError("this model has no LoRA adapters, and only such a model can be written in this layout")
     dropout = getattr(layer.lora_dropout["default"], "p", 0.0)  # no dropout is an Identity
     return LoraSettings(rank=layer.r["default"], alpha=layer.lora_alpha["default"], dropout=dropout)
 
@@ -161,9 +159,7 @@ def check_same_tensors(wanted: dict[str, Tensor], found: dict[str, Tensor], orig
             raise CheckpointError(f"{origin} is of another architecture: tensor {name} is {shapes}")
     unknown = [name for name in found if name not in wanted]
     if unknown:
-        raise CheckpointError(
-            f"{origin} is of another architecture: tensor {unknown[0]} has no place in the model"
-        )
+        raise CheckpointError(f"{origin} is of another architecture: tensor {unknown[0]} has no place in the model")
 
 
 def use_attention(model: PerceptualModel, implementation: str) -> None:

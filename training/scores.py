@@ -53,9 +53,7 @@ def oracle_ceiling(share_1: Floats) -> Floats:
     return np.maximum(share_1, 1 - share_1)
 
 
-def estimate(
-    scores: Floats, clusters: NDArray[np.int64] | None = None, draws: int = 2000, seed: int = 0
-) -> Estimate:
+def estimate(scores: Floats, clusters: NDArray[np.int64] | None = None, draws: int = 2000, seed: int = 0) -> Estimate:
     """Mean of `scores` (n,) with a percentile bootstrap that resamples whole clusters.
 
     `clusters` (n,) names what is not independent, such as triplets of one reference; None resamples scores.
@@ -116,7 +114,5 @@ def odd_one_out(distances: Floats) -> Floats:
     return points
 
 
-def by_group(
-    scores: Floats, groups: NDArray[np.str_], summarise: Callable[[Floats], Estimate]
-) -> dict[str, Estimate]:
+def by_group(scores: Floats, groups: NDArray[np.str_], summarise: Callable[[Floats], Estimate]) -> dict[str, Estimate]:
     return {str(group): summarise(scores[groups == group]) for group in np.unique(groups)}

@@ -94,9 +94,7 @@ def open_session(
     progress = _restore(folder, module, optimizer) if resume else Progress()
     embed, prepared = accelerator.prepare(_wrapped(experiment, module, model), optimizer)
     train, val = (_locate(part, triplets) for part in parts)
-    return Session(
-        experiment, folder, train, val, inputs, accelerator, module, embed, prepared, progress, precision
-    )
+    return Session(experiment, folder, train, val, inputs, accelerator, module, embed, prepared, progress, precision)
 
 
 def read_experiment_data(experiment: Experiment, data: Path) -> Triplets:

@@ -26,9 +26,7 @@ def read_rows(table: Path, required: Sequence[str]) -> list[dict[str, str]]:
 def require_columns(table: Path, found: Iterable[str], required: Sequence[str]) -> None:
     missing = [column for column in required if column not in set(found)]
     if missing:
-        raise DataError(
-            f"{table}: column {', '.join(missing)} is missing; it has {', '.join(found) or 'none'}"
-        )
+        raise DataError(f"{table}: column {', '.join(missing)} is missing; it has {', '.join(found) or 'none'}")
 
 
 def parse_share(table: Path, text: str, column: str) -> float:
@@ -65,14 +63,10 @@ def find_images(root: Path, names: Sequence[str]) -> tuple[Path, ...]:
     """
     root = root.resolve()
     images = tuple(root / name for name in names)
-    outside = [
-        name for name, image in zip(names, images, strict=True) if not image.resolve().is_relative_to(root)
-    ]
+    outside = [name for name, image in zip(names, images, strict=True) if not image.resolve().is_relative_to(root)]
     if outside:
         raise DataError(f"{root}: {outside[0]} points outside the dataset's folder")
     missing = [name for name, image in zip(names, images, strict=True) if not image.is_file()]
     if missing:
-        raise DataError(
-            f"{root}: {len(missing)} of {len(names)} images are missing, the first is {missing[0]}"
-        )
+        raise DataError(f"{root}: {len(missing)} of {len(names)} images are missing, the first is {missing[0]}")
     return images

@@ -59,9 +59,7 @@ LAYOUTS = {
 }
 
 
-def backbone_from_timm(
-    weights: dict[str, Tensor], kind: str, activation: str, origin: Path
-) -> PreTrainedModel:
+def backbone_from_timm(weights: dict[str, Tensor], kind: str, activation: str, origin: Path) -> PreTrainedModel:
     """A transformers model with these weights; its sizes are read from their shapes.
 
     `kind` is "vit" or "clip_vision_model". Raises CheckpointError naming the first tensor that does not fit.
@@ -70,9 +68,7 @@ def backbone_from_timm(
     if kind == "clip_vision_model":
         bias = weights.pop("patch_embed.proj.bias", torch.zeros(1))
         if bias.any():
-            raise CheckpointError(
-                f"{origin}: tensor patch_embed.proj.bias must be zero: CLIP's patches have no bias"
-            )
+            raise CheckpointError(f"{origin}: tensor patch_embed.proj.bias must be zero: CLIP's patches have no bias")
     model = _empty_model(weights, kind, activation, origin)
     wanted = timm_from_backbone(model)
     wanted.pop("patch_embed.proj.bias") if kind == "clip_vision_model" else None
@@ -92,9 +88,7 @@ def _empty_model(weights: dict[str, Tensor], kind: str, activation: str, origin:
         hidden = weights["blocks.0.mlp.fc1.weight"].shape[0]
         projection = weights["proj"].shape[1] if kind == "clip_vision_model" else 0
     except (KeyError, ValueError) as error:
-        raise CheckpointError(
-            f"{origin} is no {kind}: tensor {error} is missing or has other dimensions"
-        ) from None
+        raise CheckpointError(f"{origin} is no {kind}: tensor {error} is missing or has other dimensions") from None
     sizes = {
         "hidden_size": width,
         "intermediate_size": hidden,

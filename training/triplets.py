@@ -53,9 +53,7 @@ class Triplets:
             return self
         if not self.votes.any():
             raise DataError(f"{self.name} does not say how many votes a triplet has, so min_votes must be 0")
-        return _non_empty(
-            self.rows(self.votes >= minimum), f"{self.name} has no triplet with {minimum} votes or more"
-        )
+        return _non_empty(self.rows(self.votes >= minimum), f"{self.name} has no triplet with {minimum} votes or more")
 
     def split(self, name: str) -> "Triplets":
         """One split; NIGHTS knows `train`, `val`, `test`, and `test_imagenet`, `test_no_imagenet` within
@@ -70,9 +68,7 @@ class Triplets:
         elif part:
             keep = self.splits == name
         known = ", ".join(sorted(set(self.splits.tolist()) - {""})) or "none"
-        return _non_empty(
-            self.rows(keep), f"{self.name} has no triplet in split {name!r}; its splits are: {known}"
-        )
+        return _non_empty(self.rows(keep), f"{self.name} has no triplet in split {name!r}; its splits are: {known}")
 
     def with_majority(self) -> "Triplets":
         """Targets rounded to the majority; ties, which have none, are left out."""
@@ -110,9 +106,7 @@ def hold_out(triplets: Triplets, by: str, fraction: float, seed: int) -> tuple[T
     )
 
 
-def training_and_validation(
-    triplets: Triplets, by: str, fraction: float, seed: int
-) -> tuple[Triplets, Triplets]:
+def training_and_validation(triplets: Triplets, by: str, fraction: float, seed: int) -> tuple[Triplets, Triplets]:
     """The source's own `train` and `val` splits, or a held-out part where it has none."""
     if (triplets.splits != "").any():
         return triplets.split("train"), triplets.split("val")

@@ -25,9 +25,7 @@ SMOOTHING = 0.9
 class RunWatcher:
     """Shows loss, agreement, images/s and time left; writes the same to TensorBoard in the run's folder."""
 
-    def __init__(
-        self, folder: Path, epochs: int, standing: Standing, console: Console, enabled: bool
-    ) -> None:
+    def __init__(self, folder: Path, epochs: int, standing: Standing, console: Console, enabled: bool) -> None:
         """Of several processes only the first is `enabled`; the others see nothing."""
         self.epochs = epochs
         self.console = console
@@ -99,13 +97,9 @@ def draw_curves(folder: Path, history: list[dict[str, float]]) -> None:
     ):
         for part, colour in (("train", "#8c959f"), ("val", "#0969da")):
             points = [
-                (record["epoch"], scale * record[f"{part}_{name}"])
-                for record in history
-                if f"{part}_{name}" in record
+                (record["epoch"], scale * record[f"{part}_{name}"]) for record in history if f"{part}_{name}" in record
             ]
-            axis.plot(
-                *zip(*points, strict=True), "o-", markersize=3, color=colour, label=part
-            ) if points else None
+            axis.plot(*zip(*points, strict=True), "o-", markersize=3, color=colour, label=part) if points else None
         axis.set_xlabel("epoch")
         axis.set_ylabel(label)
         axis.legend()

@@ -66,9 +66,7 @@ def draw_images(seed: int, count: int, size: int = 32) -> np.ndarray:
     generator = np.random.default_rng(seed)
     coarse = generator.random((count, 4, 4, 3))
     zoomed = [
-        np.asarray(
-            Image.fromarray((image * 255).astype(np.uint8)).resize((size, size), Image.Resampling.BICUBIC)
-        )
+        np.asarray(Image.fromarray((image * 255).astype(np.uint8)).resize((size, size), Image.Resampling.BICUBIC))
         for image in coarse
     ]
     return np.stack(zoomed)

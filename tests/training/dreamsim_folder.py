@@ -87,9 +87,7 @@ def official_distances(folder: Path, a: Tensor, b: Tensor) -> Tensor:
             for name, tensor in adapter.items()
             if name.startswith(prefix)
         }
-        mean, std = (
-            torch.tensor(values).view(1, 3, 1, 1) for values in MEAN_STD["dino" if kind == "dino" else "clip"]
-        )
+        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in MEAN_STD["dino" if kind == "dino" else "clip"])
         scaling = settings["lora_alpha"] / settings["r"]
         heads = weights["cls_token"].shape[-1] // 64
         features.append(cls_feature((torch.cat([a, b]) - mean) / std, weights, own, scaling, heads, kind))

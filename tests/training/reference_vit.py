@@ -30,18 +30,14 @@ def attention(x: Tensor, qkv_weight: Tensor, qkv_bias: Tensor, heads: int) -> Te
     return (weights @ v).transpose(1, 2).reshape(n, tokens, width)
 
 
-def cls_feature(
-    images: Tensor, weights: Weights, adapter: Adapter, scaling: float, heads: int, kind: str
-) -> Tensor:
+def cls_feature(images: Tensor, weights: Weights, adapter: Adapter, scaling: float, heads: int, kind: str) -> Tensor:
     """`kind` "dino": CLS before the final norm; "clip" and "open_clip": the final-normalised CLS times
     `proj`.
     """
     clip_like = kind != "dino"
     eps, activate = (1e-5 if clip_like else 1e-6), (quick_gelu if kind == "clip" else gelu)
     kernel = weights["patch_embed.proj.weight"]
-    patches = torch.nn.functional.conv2d(
-        images, kernel, weights["patch_embed.proj.bias"], stride=kernel.shape[-1]
-    )
+    patches = torch.nn.functional.conv2d(images, kernel, weights["patch_embed.proj.bias"], stride=kernel.shape[-1])
     patches = patches.flatten(2).transpose(1, 2)
     x = torch.cat([weights["cls_token"].expand(len(images), -1, -1), patches], 1) + weights["pos_embed"]
     if clip_like:
@@ -49,9 +45,7 @@ def cls_feature(
     for i in range(sum(name.endswith("norm1.weight") for name in weights)):
         block = f"blocks.{i}."
         fused = weights[block + "attn.qkv.weight"] + scaling * adapter[block + "B"] @ adapter[block + "A"]
-        y = attention(
-            layer_norm(x, weights, block + "norm1", eps), fused, weights[block + "attn.qkv.bias"], heads
-        )
+        y = attention(layer_norm(x, weights, block + "norm1", eps), fused, weights[block + "attn.qkv.bias"], heads)
         x = x + y @ weights[block + "attn.proj.weight"].T + weights[block + "attn.proj.bias"]
         y = layer_norm(x, weights, block + "norm2", eps)
         y = activate(y @ weights[block + "mlp.fc1.weight"].T + weights[block + "mlp.fc1.bias"])

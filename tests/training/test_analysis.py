@@ -35,10 +35,7 @@ IMAGES = torch.from_numpy(draw_images(0, 6)).permute(0, 3, 1, 2).float() / 255
 
 @pytest.fixture
 def metric(towers: Path) -> Metric:
-    opened = [
-        open_tower(TowerConfig(source=str(towers / name), image_size=32))
-        for name in ("vit", "dinov2", "clip")
-    ]
+    opened = [open_tower(TowerConfig(source=str(towers / name), image_size=32)) for name in ("vit", "dinov2", "clip")]
     return Metric(PerceptualModel(opened), torch.device("cpu"))
 
 
@@ -63,15 +60,10 @@ def test_attention_is_what_the_last_block_computes(metric: Metric) -> None:
     assert [one.shape for one in maps] == [(6, 32, 32)] * 3
     block = tower.layers[-1]
     inputs: list[torch.Tensor] = []
-    hook = block.layernorm_before.register_forward_hook(
-        lambda _module, _inputs, output: inputs.append(output)
-    )
+    hook = block.layernorm_before.register_forward_hook(lambda _module, _inputs, output: inputs.append(output))
     with torch.inference_mode():
         tower(IMAGES)
-        q, k = (
-            getattr(block.attention, f"{name}_proj")(inputs[0]).view(6, 17, 2, 16).transpose(1, 2)
-            for name in "qk"
-        )
+        q, k = (getattr(block.attention, f"{name}_proj")(inputs[0]).view(6, 17, 2, 16).transpose(1, 2) for name in "qk")
         weights = (q @ k.transpose(-1, -2) / 4).softmax(-1).mean(1)[:, 0, 1:].view(6, 4, 4)
     hook.remove()
     wanted = weights / weights.amax((1, 2), keepdim=True)
@@ -102,9 +94,7 @@ def test_swaps_take_the_other_image_where_the_mask_says(metric: Metric) -> None:
     assert none["another foreground"] == pytest.approx(0, abs=1e-4)
     assert whole["another foreground"] == pytest.approx(none["another background"])
     embedded = metric.embed(IMAGES)
-    unit = torch.stack(
-        [distance(embedded[i], embedded[j]) for i in range(6) for j in range(6) if i != j]
-    ).median()
+    unit = torch.stack([distance(embedded[i], embedded[j]) for i in range(6) for j in range(6) if i != j]).median()
     wanted = (distance(embedded, embedded.roll(1, 0)) / unit).mean()
     assert whole["another foreground"] == pytest.approx(float(wanted), rel=1e-3)
 
@@ -125,9 +115,7 @@ def test_foreground_by_saliency_or_by_mask(metric: Metric, tmp_path: Path) -> No
     mask = salient_foreground(metric, IMAGES)
     assert set(mask.unique().tolist()) == {0.0, 1.0}
     assert 0.3 < float(mask.mean()) < 0.45
-    Image.fromarray(np.repeat([[0, 255]], 2, axis=0).astype(np.uint8)).resize((32, 32), 0).save(
-        tmp_path / "a.png"
-    )
+    Image.fromarray(np.repeat([[0, 255]], 2, axis=0).astype(np.uint8)).resize((32, 32), 0).save(tmp_path / "a.png")
     read = read_masks(tmp_path, [Path("photos/a.jpg")], 32)
     assert read[0, 0, :16].sum() == 0
     assert read[0, 0, 16:].sum() == 16
@@ -137,9 +125,7 @@ def test_foreground_by_saliency_or_by_mask(metric: Metric, tmp_path: Path) -> No
 
 def test_sensitivity_chart(metric: Metric, tmp_path: Path) -> None:
     measured = sensitivities(metric, IMAGES, salient_foreground(metric, IMAGES))
-    assert [one.effect.value for one in measured] == sorted(
-        (one.effect.value for one in measured), reverse=True
-    )
+    assert [one.effect.value for one in measured] == sorted((one.effect.value for one in measured), reverse=True)
     draw_sensitivities(tmp_path / "chart.png", measured, "small")
     assert size_of(tmp_path / "chart.png")[1] > 400
 
@@ -178,9 +164,7 @@ def test_only_new_images_are_embedded(
     assert read_index(file).files == second.files
 
 
-def test_an_index_of_another_metric_is_made_anew(
-    metric: Metric, photos: Path, tmp_path: Path, towers: Path
-) -> None:
+def test_an_index_of_another_metric_is_made_anew(metric: Metric, photos: Path, tmp_path: Path, towers: Path) -> None:
     file = tmp_path / "index.safetensors"
     update_index(metric, photos, file)
     other = Metric(

@@ -73,9 +73,7 @@ def test_the_real_tower_reads_every_weight(shared: Path) -> None:
 
 
 def test_a_feature_the_backbone_lacks_is_refused(towers: Path) -> None:
-    with pytest.raises(
-        ConfigError, match=r"\(vit\) has no feature 'projection'; it has: cls, cls_before_norm"
-    ):
+    with pytest.raises(ConfigError, match=r"\(vit\) has no feature 'projection'; it has: cls, cls_before_norm"):
         tower(towers, "vit", feature="projection")
 
 

@@ -29,9 +29,7 @@ def test_without_space_the_previous_files_survive(tmp_path: Path) -> None:
     save_state(tmp_path, tensors, optimizer, Progress(step=1))
     save_adapter(tmp_path, tensors)
     with disk_of(8192):
-        with pytest.raises(
-            CheckpointError, match=r"state\.pt could not be saved .* the previous one is kept"
-        ):
+        with pytest.raises(CheckpointError, match=r"state\.pt could not be saved .* the previous one is kept"):
             save_state(tmp_path, {"weight": torch.zeros(100, 100)}, optimizer, Progress(step=2))
         with pytest.raises(CheckpointError, match=r"adapter\.safetensors could not be saved"):
             save_adapter(tmp_path, {"weight": torch.zeros(100, 100)})

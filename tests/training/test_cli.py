@@ -92,9 +92,7 @@ def test_dreamsim_there_and_back(model: Path, photos: Path, tmp_path: Path) -> N
             "--out",
             tmp_path / "n.png",
         )
-        distances.append(
-            [line.split()[0] for line in text.splitlines() if line.endswith(".png") and line[0].isdigit()]
-        )
+        distances.append([line.split()[0] for line in text.splitlines() if line.endswith(".png") and line[0].isdigit()])
     assert len(distances[0]) == 4
     assert distances[0] == distances[1] == distances[2]
 

@@ -40,9 +40,7 @@ def test_parity_with_the_official_numbers(shared: Path, tmp_path: Path) -> None:
         ours = distance(embedded, metric.embed(b))
     torch.testing.assert_close(ours, torch.tensor(expected["distances"][:4]), atol=2e-6, rtol=0)
     assert embedded.shape[1] == expected["embed_shape"][1]
-    torch.testing.assert_close(
-        embedded[0, :5], torch.tensor(expected["embed_first_values"]), atol=1e-5, rtol=0
-    )
+    torch.testing.assert_close(embedded[0, :5], torch.tensor(expected["embed_first_values"]), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -59,8 +57,7 @@ def trained_separately(folder: Path) -> PerceptualModel:
     model = load_dreamsim(folder)
     generator = torch.Generator().manual_seed(5)
     state = {
-        name: torch.randn(tensor.shape, generator=generator) * 0.1
-        for name, tensor in trainable_state(model).items()
+        name: torch.randn(tensor.shape, generator=generator) * 0.1 for name, tensor in trainable_state(model).items()
     }
     load_trainable_state(model, state, folder)
     return model
@@ -118,9 +115,7 @@ def test_import_makes_a_run_with_the_same_distances(tmp_path: Path) -> None:
     model = load_dreamsim(write_small_folder(tmp_path / "models", 2))
     a, b = draw(2, 3, 32)
     save_as_run(model, tmp_path / "run")
-    torch.testing.assert_close(
-        distances(load_run(tmp_path / "run"), a, b), distances(model, a, b), atol=1e-6, rtol=0
-    )
+    torch.testing.assert_close(distances(load_run(tmp_path / "run"), a, b), distances(model, a, b), atol=1e-6, rtol=0)
     moved = (tmp_path / "run").rename(tmp_path / "moved")
     torch.testing.assert_close(distances(load_run(moved), a, b), distances(model, a, b), atol=1e-6, rtol=0)
     with pytest.raises(CheckpointError, match="is not empty"):

@@ -124,7 +124,5 @@ def test_things_choices(tmp_path: Path) -> None:
     for number, pixels in enumerate((near, near // 2 + 60, far)):
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
     (tmp_path / "choices.txt").write_text("0 1 2\n0 2 1\n")
-    score = evaluate_odd_one_out(
-        PSNR, read_things(tmp_path, tmp_path / "choices.txt"), CPU, tmp_path / "cache"
-    )
+    score = evaluate_odd_one_out(PSNR, read_things(tmp_path, tmp_path / "choices.txt"), CPU, tmp_path / "cache")
     assert score.value == 0.5

@@ -38,9 +38,7 @@ def test_resizes_as_pil_does(images: list[Path], tmp_path: Path) -> None:
     assert np.array_equal(cache.pixels[0], np.asarray(wanted))
 
 
-def test_later_runs_decode_nothing(
-    images: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_later_runs_decode_nothing(images: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = open_cache(images, 32, tmp_path / "cache")
     monkeypatch.setattr(image_cache, "decode", lambda *_: pytest.fail("decoded again"))
     assert np.array_equal(open_cache(images, 32, tmp_path / "cache").pixels, first.pixels)

@@ -17,9 +17,7 @@ def test_unanimous_votes_give_the_paper_s_hinge(
     """Equation 3: max(0, m − Δd·ȳ) with Δd = d₀ − d₁ and ȳ = 1 where people chose candidate 1, else −1."""
     one = [random.random() * 2 for _ in zero]
     votes = [random.choice([0.0, 1.0]) for _ in zero]
-    wanted = np.mean(
-        [max(0.0, margin - (a - b) * (1 if v else -1)) for a, b, v in zip(zero, one, votes, strict=True)]
-    )
+    wanted = np.mean([max(0.0, margin - (a - b) * (1 if v else -1)) for a, b, v in zip(zero, one, votes, strict=True)])
     loss = hinge_loss(*(torch.tensor(x, dtype=torch.float64) for x in (zero, one, votes)), margin)
     assert abs(float(loss) - wanted) < 1e-9
 

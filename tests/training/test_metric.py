@@ -65,9 +65,7 @@ def test_a_metric_is_a_loss(metric: Metric) -> None:
 
 
 def test_what_is_no_image_is_refused(metric: Metric, tmp_path: Path) -> None:
-    with pytest.raises(
-        DataError, match=r"must be floats of \(3, h, w\) or \(n, 3, h, w\), not \(32, 32, 3\)"
-    ):
+    with pytest.raises(DataError, match=r"must be floats of \(3, h, w\) or \(n, 3, h, w\), not \(32, 32, 3\)"):
         metric.embed(torch.rand(32, 32, 3))
     with pytest.raises(DataError, match="must be floats"):
         metric.embed(torch.zeros(3, 32, 32, dtype=torch.uint8))

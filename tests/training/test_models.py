@@ -37,9 +37,7 @@ def test_distance_is_one_minus_correlation(features: "torch.Tensor") -> None:
     embedded = embedding(torch.stack([a, b, 3 * a + 7]))
     wanted = 1 - torch.corrcoef(torch.stack([a, b]))[0, 1]
     torch.testing.assert_close(distance(embedded[0], embedded[1]), wanted, atol=1e-6, rtol=0)
-    torch.testing.assert_close(
-        distance(embedded[0], embedded[2]), torch.zeros(()).double(), atol=1e-6, rtol=0
-    )
+    torch.testing.assert_close(distance(embedded[0], embedded[2]), torch.zeros(()).double(), atol=1e-6, rtol=0)
 
 
 def test_an_ensemble_lays_features_side_by_side(towers: Path) -> None:

@@ -45,9 +45,7 @@ def run(experiment: Path, data: Path, folder: Path, **options: object) -> tuple[
     return session, watcher
 
 
-@pytest.mark.parametrize(
-    ("tower", "feature"), [("vit", "cls_before_norm"), ("dinov2", "cls"), ("clip", "projection")]
-)
+@pytest.mark.parametrize(("tower", "feature"), [("vit", "cls_before_norm"), ("dinov2", "cls"), ("clip", "projection")])
 def test_lora_learns_what_people_chose(
     experiment_file: Write, steady_export: Path, tmp_path: Path, tower: str, feature: str
 ) -> None:
@@ -56,9 +54,7 @@ def test_lora_learns_what_people_chose(
     first, last = watcher.records[0], watcher.records[-1]
     assert last["val_loss"] < 0.9 * first["val_loss"]
     assert min(record["val_loss"] for record in watcher.records) == session.progress.best_loss
-    frozen = [
-        parameter.requires_grad for name, parameter in session.model.named_parameters() if "lora" not in name
-    ]
+    frozen = [parameter.requires_grad for name, parameter in session.model.named_parameters() if "lora" not in name]
     assert not any(frozen)
 
 
@@ -73,14 +69,10 @@ def test_mlp_learns_on_features_computed_once(
     from training import features
 
     monkeypatch.setattr(features, "embed_all", lambda *_: pytest.fail("computed again"))
-    open_session(
-        load_experiment(file), steady_export, tmp_path / "again", "cpu", cache_folder=tmp_path / "cache"
-    )
+    open_session(load_experiment(file), steady_export, tmp_path / "again", "cpu", cache_folder=tmp_path / "cache")
 
 
-def test_the_best_epoch_is_what_a_run_loads(
-    experiment_file: Write, steady_export: Path, tmp_path: Path
-) -> None:
+def test_the_best_epoch_is_what_a_run_loads(experiment_file: Write, steady_export: Path, tmp_path: Path) -> None:
     session, watcher = run(experiment_file(epochs=6, learning_rate=0.05), steady_export, tmp_path / "run")
     model = load_run(tmp_path / "run")
     session.model.load_state_dict(model.state_dict(), strict=False)
@@ -103,9 +95,7 @@ def test_a_run_folder_tells_everything(experiment_file: Write, steady_export: Pa
     assert sorted(load_file(tmp_path / "run/adapter.safetensors"))[0].startswith("towers.0.backbone.layers.0")
 
 
-def test_one_forward_pass_embeds_each_image_once(
-    experiment_file: Write, steady_export: Path, tmp_path: Path
-) -> None:
+def test_one_forward_pass_embeds_each_image_once(experiment_file: Write, steady_export: Path, tmp_path: Path) -> None:
     session = open_session(
         load_experiment(experiment_file(images_per_batch=9)),
         steady_export,
@@ -128,9 +118,7 @@ def test_bfloat16_learns_the_same(experiment_file: Write, steady_export: Path, t
     assert losses[1] == pytest.approx(losses[0], rel=0.1)
 
 
-def test_gradient_checkpointing_changes_nothing(
-    experiment_file: Write, steady_export: Path, tmp_path: Path
-) -> None:
+def test_gradient_checkpointing_changes_nothing(experiment_file: Write, steady_export: Path, tmp_path: Path) -> None:
     losses = []
     for on in (False, True):
         file = experiment_file(gradient_checkpointing=on)
@@ -149,9 +137,7 @@ def test_divergence_stops_at_the_batch_and_keeps_the_last_good_state(
     experiment_file: Write, steady_export: Path, tmp_path: Path
 ) -> None:
     file = experiment_file(checkpoint_every=1, epochs=3)
-    session = open_session(
-        load_experiment(file), steady_export, tmp_path / "run", "cpu", cache_folder=tmp_path
-    )
+    session = open_session(load_experiment(file), steady_export, tmp_path / "run", "cpu", cache_folder=tmp_path)
 
     class Poison(Silent):
         def batch(self, progress: Progress, *_: object) -> None:
@@ -165,9 +151,7 @@ def test_divergence_stops_at_the_batch_and_keeps_the_last_good_state(
     state = torch.load(tmp_path / "run/state.pt", weights_only=True)
     assert state["progress"]["step"] == 5
     assert all(torch.isfinite(tensor).all() for tensor in state["trainable"].values())
-    assert all(
-        torch.isfinite(tensor).all() for tensor in load_file(tmp_path / "run/adapter.safetensors").values()
-    )
+    assert all(torch.isfinite(tensor).all() for tensor in load_file(tmp_path / "run/adapter.safetensors").values())
 
 
 KILLED = """
@@ -245,9 +229,7 @@ def test_killed_at_any_step_and_resumed_ends_with_the_same_weights(
         for name, tensor in load_file(folder / "adapter.safetensors").items():
             assert torch.equal(tensor, whole[name]), f"{folder.name}: {name}"
         again = torch.load(folder / "state.pt", weights_only=True)
-        assert all(
-            torch.equal(again["trainable"][name], tensor) for name, tensor in state["trainable"].items()
-        )
+        assert all(torch.equal(again["trainable"][name], tensor) for name, tensor in state["trainable"].items())
         assert (folder / "metrics.jsonl").read_text() == (tmp_path / "whole/metrics.jsonl").read_text()
 
 
@@ -285,9 +267,7 @@ def test_every_triplet_once_an_epoch(steady_export: Path) -> None:
     triplets = read_triplets(steady_export)
     batches = batches_of_epoch(triplets, TrainConfig(batch_size=5), 0, 1)
     assert sum(len(batch.targets) for batch in batches) == len(triplets)
-    rows = sorted(
-        tuple(batch.images[batch.triplets[i]]) for batch in batches for i in range(len(batch.targets))
-    )
+    rows = sorted(tuple(batch.images[batch.triplets[i]]) for batch in batches for i in range(len(batch.targets)))
     assert rows == sorted(map(tuple, triplets.indices))
     again, other = (batches_of_epoch(triplets, TrainConfig(batch_size=5), 0, epoch) for epoch in (1, 2))
     assert np.array_equal(batches[0].images, again[0].images)

@@ -75,9 +75,7 @@ def update_index(metric: Metric, folder: Path, file: Path, progress: Progress = 
             embeddings = metric.embed([paths[i] for i in batch]).half().cpu()
         known |= {(names[i], stamps[i]): embedding for i, embedding in zip(batch, embeddings, strict=True)}
         progress(min(start + BATCH, len(todo)), len(todo))
-    index = Index(
-        torch.stack([known[key] for key in zip(names, stamps, strict=True)]), names, stamps, identity
-    )
+    index = Index(torch.stack([known[key] for key in zip(names, stamps, strict=True)]), names, stamps, identity)
     write_index(index, file)
     return index
 

@@ -55,9 +55,9 @@ def _blur(images: Tensor, share: float) -> Tensor:
 CHANGES: dict[str, Change] = {
     "grey-scale": _grey,
     "colours rotated (RGB → GBR)": lambda images: images[:, [1, 2, 0]],
-    "warmer (red +20 %, blue −20 %)": lambda images: (
-        images * torch.tensor([1.2, 1.0, 0.8]).view(1, 3, 1, 1)
-    ).clamp(0, 1),
+    "warmer (red +20 %, blue −20 %)": lambda images: (images * torch.tensor([1.2, 1.0, 0.8]).view(1, 3, 1, 1)).clamp(
+        0, 1
+    ),
     "darker (−40 %)": lambda images: images * 0.6,
     "half the contrast": lambda images: images.mean(dim=(1, 2, 3), keepdim=True) * 0.5 + images * 0.5,
     "flip left–right": lambda images: images.flip(-1),
@@ -90,9 +90,7 @@ def sensitivities(metric: Metric, images: Tensor, foreground: Tensor) -> list[Se
         unit = others[~torch.eye(len(images), dtype=torch.bool, device=others.device)].median()
         changed = {name: change(images) for name, change in CHANGES.items()} | _swaps(images, foreground)
         effects = {name: distance(before, metric.embed(new)) / unit for name, new in changed.items()}
-    measured = [
-        Sensitivity(name, scores.estimate(effect.double().cpu().numpy())) for name, effect in effects.items()
-    ]
+    measured = [Sensitivity(name, scores.estimate(effect.double().cpu().numpy())) for name, effect in effects.items()]
     return sorted(measured, key=lambda one: -one.effect.value)
 
 
@@ -131,9 +129,7 @@ def draw_sensitivities(path: Path, measured: Sequence[Sensitivity], title: str) 
         np.array([100 * one.effect.high for one in shown]) - values,
     ]
     figure, axis = plt.subplots(figsize=(7.5, 0.38 * len(shown) + 1.4))
-    axis.barh(
-        [one.change for one in shown], values, xerr=errors, color="#54aeff", ecolor="#57606a", capsize=2
-    )
+    axis.barh([one.change for one in shown], values, xerr=errors, color="#54aeff", ecolor="#57606a", capsize=2)
     axis.axvline(100, color="#8c959f", linestyle=":")
     axis.set_xlabel("distance from the original (100 %: median of different images)")
     axis.set_title(title, fontsize=9)
