@@ -203,7 +203,7 @@ def open_tower(config: TowerConfig) -> Tower:
 
 def _backbone_config(source: str) -> tuple[Architecture, Any]:
     try:
-        config = AutoConfig.from_pretrained(source, local_files_only=not _hub_answers())
+        config = AutoConfig.from_pretrained(source, local_files_only=_only_local(source))
     except (OSError, ValueError) as error:
         raise _unreachable(source, error) from None
     if config.model_type == "clip":  # a whole CLIP: its vision half is the tower
@@ -216,7 +216,7 @@ def _from_pretrained(architecture: Architecture, source: str, config: Any) -> tu
         loaded = architecture.model.from_pretrained(
             source,
             config=config,
-            local_files_only=not _hub_answers(),
+            local_files_only=_only_local(source),
             dtype=torch.float32,
             attn_implementation="sdpa",
             output_loading_info=True,
@@ -235,6 +235,10 @@ def _unreachable(source: str, error: Exception) -> WeightsError:
         f"{source} is not on this machine, and the hub does not serve it ({reason}). Put config.json and "
         f"model.safetensors of {constants.ENDPOINT}/{source} into a folder, and name that folder instead"
     )
+
+
+def _only_local(source: str) -> bool:
+    return Path(source).is_dir() or not _hub_answers()
 
 
 @cache

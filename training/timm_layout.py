@@ -13,6 +13,7 @@ from transformers import (
     ViTConfig,
     ViTModel,
 )
+from transformers.initialization import no_init_weights
 
 from training.errors import CheckpointError
 from training.models import check_same_tensors
@@ -69,7 +70,8 @@ def backbone_from_timm(weights: dict[str, Tensor], kind: str, activation: str, o
         bias = weights.pop("patch_embed.proj.bias", torch.zeros(1))
         if bias.any():
             raise CheckpointError(f"{origin}: tensor patch_embed.proj.bias must be zero: CLIP's patches have no bias")
-    model = _empty_model(weights, kind, activation, origin)
+    with no_init_weights():  # every tensor is loaded below; drawing them first takes longer than all the rest
+        model = _empty_model(weights, kind, activation, origin)
     wanted = timm_from_backbone(model)
     wanted.pop("patch_embed.proj.bias") if kind == "clip_vision_model" else None
     check_same_tensors(wanted, weights, origin)

@@ -4,8 +4,12 @@ import csv
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+
+# One thread each: tests run side by side, and small networks only wait for their threads. Set before torch
+# loads, and inherited by the interpreters that tests start.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 import pytest
@@ -20,6 +24,8 @@ from transformers import (
     ViTModel,
 )
 
+torch.set_num_threads(1)
+
 COLUMNS = "id,left_vote,right_vote,votes,ref_path,left_path,right_path,split,is_imagenet,prompt"
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = {
@@ -30,22 +36,6 @@ SIZES = {
     "image_size": 32,
     "patch_size": 8,
 }
-
-
-@pytest.fixture(scope="session")
-def shared() -> Path:
-    folder = Path(os.environ.get("LOOKALIKE_SHARED", ROOT.parent / "shared"))
-    if not folder.is_dir():
-        pytest.skip(f"the test material in {folder} is not on this machine (LOOKALIKE_SHARED)")
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def _two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

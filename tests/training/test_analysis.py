@@ -33,7 +33,7 @@ from training.models import PerceptualModel, distance
 IMAGES = torch.from_numpy(draw_images(0, 6)).permute(0, 3, 1, 2).float() / 255
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def metric(towers: Path) -> Metric:
     opened = [open_tower(TowerConfig(source=str(towers / name), image_size=32)) for name in ("vit", "dinov2", "clip")]
     return Metric(PerceptualModel(opened), torch.device("cpu"))
@@ -187,13 +187,14 @@ def test_what_is_no_index_or_no_folder_of_images(metric: Metric, photos: Path, t
 def test_a_hundred_thousand_images_in_seconds(tmp_path: Path) -> None:
     """DreamSim's 1792 features in half precision: reading the index and one search."""
     n, width = 100_000, 1792
-    embeddings = torch.empty(n, width, dtype=torch.half).uniform_(-1, 1)
-    embeddings /= 25  # about unit length
+    drawn = torch.nn.functional.normalize(torch.randn(1000, width), dim=1).half()
+    embeddings = drawn.repeat(n // 1000, 1)
+    embeddings[4321] = torch.nn.functional.normalize(torch.randn(width), dim=0)
     names = tuple(f"folder/{i:06d}.jpg" for i in range(n))
     write_index(Index(embeddings, names, names, "drawn"), tmp_path / "index.safetensors")
-    start = time.perf_counter()
+    start = time.process_time()
     found = read_index(tmp_path / "index.safetensors").nearest(embeddings[4321].float(), 10)
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 5
     assert found[0][0] == "folder/004321.jpg"
 
 

@@ -1,4 +1,6 @@
+import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,12 +67,21 @@ def test_distances_are_those_of_each_row(steady_export: Path, tmp_path: Path) ->
 
 
 def test_the_real_tower_on_real_votes(shared: Path, tmp_path: Path) -> None:
-    """The agreement stated for this tower at 224 px with CLS tokens: 76.7 % of sixty triplets."""
+    """The first eight triplets; of all sixty this tower agrees with people on 76.7 %."""
+    with (shared / "data/nights60/data.csv").open(newline="") as file:
+        header, *rows = list(csv.reader(file))
+    columns = [header.index(name) for name in ("ref_path", "left_path", "right_path")]
+    for path in (row[column] for row in rows[:8] for column in columns):
+        (tmp_path / "eight" / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(shared / "data/nights60" / path, tmp_path / "eight" / path)
+    with (tmp_path / "eight/data.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows[:8]])
+
     measure = measure_of(open_model(str(shared / "models/dinov2-small")), "tower")
-    text = on_triplets(measure, shared / "data/nights60", None, 0, tmp_path / "out", CPU, tmp_path, silent)
-    assert "| with the vote shares | 76.7 % [" in text
-    assert "60 triplets cannot tell two methods apart by less than about 11 points" in text
-    assert json.loads((tmp_path / "out/report.json").read_text())["shares"]["n"] == 60
+    text = on_triplets(measure, tmp_path / "eight", None, 0, tmp_path / "out", CPU, tmp_path, silent)
+    assert "| with the vote shares | 75.0 % [" in text
+    assert "8 triplets cannot tell two methods apart by less than about 31 points" in text
+    assert json.loads((tmp_path / "out/report.json").read_text())["shares"]["n"] == 8
     assert size_of(tmp_path / "out/confusing.png")[0] > 500
 
 

@@ -7,19 +7,21 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from typer.testing import CliRunner
 
 from tests.training.conftest import ROOT, draw_images
 from tests.training.dreamsim_folder import write_small_folder
+from training.cli import app
 from training.errors import CheckpointError, ConfigError, DataError
 from training.metric import Metric, load_metric
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return write_small_folder(tmp_path / "models", 0)
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_small_folder(tmp_path_factory.mktemp("metric") / "models", 0)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def metric(folder: Path) -> Metric:
     return load_metric(folder, device="cpu")
 
@@ -90,11 +92,8 @@ def test_three_lines_in_a_fresh_interpreter(
         steady_export / "ref/000/005.png",
     ]
     command = ["train", str(experiment_file()), "--data", str(steady_export), "--out", str(tmp_path / "run")]
-    trained = subprocess.run(
-        [sys.executable, "-m", "training", *command, "--device", "cpu", "--cache", str(tmp_path / "cache")],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert "epoch   2   validation loss" in trained.stdout
+    trained = CliRunner().invoke(app, [*command, "--device", "cpu", "--cache", str(tmp_path / "cache")])
+    assert "epoch   2   validation loss" in trained.output
     readme = (tmp_path / "run/README.md").read_text()
     lines = readme.split("```python\n")[1].split("```")[0]
     lines = (

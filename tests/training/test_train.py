@@ -204,27 +204,16 @@ def test_killed_at_any_step_and_resumed_ends_with_the_same_weights(
 ) -> None:
     """SIGKILL after an update, before its state is saved, and amid a save; three epochs of four batches."""
     file = experiment_file(epochs=3, checkpoint_every=3)
-    steps = "1,2,3,4,5,8,12"
+    steps = "1,5,12"
     # the third and later renames: config and record come first, without which there is nothing to resume
-    saves = "3,4,5,6,9"
-    command = [
-        sys.executable,
-        "-W",
-        "ignore",
-        "-c",
-        KILLED,
-        str(file),
-        str(steady_export),
-        str(tmp_path),
-        steps,
-        saves,
-    ]
+    saves = "3,5"
+    command = [sys.executable, "-W", "ignore", "-c", KILLED, file, steady_export, tmp_path, steps, saves]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr[-2000:]
     whole = load_file(tmp_path / "whole/adapter.safetensors")
     state = torch.load(tmp_path / "whole/state.pt", weights_only=True)
     resumed = [*tmp_path.glob("step-*"), *tmp_path.glob("save-*")]
-    assert len(resumed) == 12
+    assert len(resumed) == 5
     for folder in resumed:
         for name, tensor in load_file(folder / "adapter.safetensors").items():
             assert torch.equal(tensor, whole[name]), f"{folder.name}: {name}"
