@@ -40,11 +40,6 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if name == "bfloat16" else torch.float32
 
 
-def fastest_attention(device: torch.device, precision: torch.dtype) -> str:
-    """On a CPU, bfloat16 attention is faster as plain matrix products than fused (measured)."""
-    return "eager" if device.type == "cpu" and precision == torch.bfloat16 else "sdpa"
-
-
 def keep_freed_memory() -> None:
     """Lets glibc keep the memory of freed tensors for the next ones, for the life of this process.
 

@@ -13,17 +13,17 @@ from torch import nn
 from training.checkpoint import Progress, load_state
 from training.config import Experiment
 from training.data import read_triplets
-from training.devices import choose_device, choose_precision, fastest_attention, keep_freed_memory
+from training.devices import choose_device, choose_precision, keep_freed_memory
 from training.errors import ConfigError
 from training.features import Inputs, open_features
 from training.image_cache import ImageCache, open_cache
+from training.low_precision import prepare_for_bfloat16
 from training.models import (
     MlpMetric,
     PerceptualModel,
     ResidualMlp,
     build_model,
     load_trainable_state,
-    use_attention,
 )
 from training.progress import Progress as Callback
 from training.progress import silent
@@ -82,7 +82,8 @@ def open_session(
     holdout = experiment.data.holdout
     parts = training_and_validation(triplets, holdout.by, holdout.fraction, holdout.seed)
     model = build_model(experiment.model, experiment.seed).to(accelerator.device)
-    use_attention(model, fastest_attention(accelerator.device, precision))
+    if precision == torch.bfloat16:
+        prepare_for_bfloat16(model, accelerator.device)
     with accelerator.main_process_first():  # other processes find the caches made
         cache = open_cache(triplets.images, model.image_size, cache_folder, triplets.sha256, on_decode)
         module, inputs = _what_trains(model, cache, accelerator.device, cache_folder)

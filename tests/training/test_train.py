@@ -110,10 +110,11 @@ def test_one_forward_pass_embeds_each_image_once(experiment_file: Write, steady_
     assert seen == [len(np.unique(session.train.triplets.indices))] == [42]
 
 
-def test_bfloat16_learns_the_same(experiment_file: Write, steady_export: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("tower", ["vit", "dinov2", "clip"])
+def test_bfloat16_learns_the_same(experiment_file: Write, steady_export: Path, tmp_path: Path, tower: str) -> None:
     losses = []
     for precision in ("float32", "bfloat16"):
-        file = experiment_file(epochs=4, precision=precision)
+        file = experiment_file(tower, epochs=2, precision=precision)
         losses.append(run(file, steady_export, tmp_path / precision)[1].records[-1]["val_loss"])
     assert losses[1] == pytest.approx(losses[0], rel=0.1)
 
