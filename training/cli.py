@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 from rich.console import Console
 from rich.markdown import Markdown
@@ -38,7 +37,10 @@ Out = Annotated[Path, typer.Option(help="Folder for the report and its pictures.
 Cache = Annotated[Path | None, typer.Option(help="Where decoded images are kept. Default: .lookalike/training-cache")]
 Split = Annotated[
     str | None,
-    typer.Option(help="One split: train, val, test, test_imagenet, test_no_imagenet. Default: all rows."),
+    typer.Option(
+        help="One split: train, val, test, test_imagenet, test_no_imagenet. Default: all rows. JND pairs without "
+        "splits are all taken."
+    ),
 ]
 MinVotes = Annotated[int, typer.Option(min=0, help="Only triplets with at least so many votes.")]
 
@@ -124,7 +126,7 @@ def evaluate(
                 evaluations.on_triplets(measure, data, split, min_votes, out / "2afc", chosen, cache, progress)
             )
         if jnd:
-            texts.append(evaluations.on_jnd(measure, jnd, out / "jnd", chosen, cache, progress))
+            texts.append(evaluations.on_jnd(measure, jnd, split, out / "jnd", chosen, cache, progress))
         if things and images:
             texts.append(evaluations.on_things(measure, images, things, chosen, cache, progress))
     console.print(Markdown("\n\n".join(texts)))
@@ -203,6 +205,8 @@ def sensitivity(
 
     Without --masks the foreground is where the towers attend most.
     """
+    import torch
+
     from training.analysis import sensitivity as analysis
     from training.analysis.retrieval import list_images
     from training.devices import choose_device
@@ -241,6 +245,8 @@ def retrieve(
 
     The first search embeds the folder; later ones read the index and embed what is new.
     """
+    import torch
+
     from training.analysis import retrieval
     from training.devices import choose_device
     from training.metric import Metric

@@ -125,7 +125,7 @@ def evaluate_jnd(
     progress: Progress = silent,
 ) -> JndResult:
     """Average precision of "people cannot tell them apart" by ascending distance."""
-    cache = open_cache(pairs.images, measure.image_size, cache_folder)
+    cache = open_cache(pairs.images, measure.image_size, cache_folder, pairs.sha256)
     distances = distinct_pair_distances(measure, cache, pairs.indices, device, progress)
     hashes = np.array(cache.sha256)
     altered = hashes[pairs.indices[:, 0]] != hashes[pairs.indices[:, 1]]

@@ -54,9 +54,16 @@ def on_triplets(
 
 
 def on_jnd(
-    measure: Measure, pairs: Path, out: Path, device: torch.device, cache: Path | None, progress: Progress
+    measure: Measure,
+    data: Path,
+    split: str | None,
+    out: Path,
+    device: torch.device,
+    cache: Path | None,
+    progress: Progress,
 ) -> str:
-    result = evaluate_jnd(measure, read_jnd(pairs), device, cache, progress)
+    pairs = read_jnd(data)
+    result = evaluate_jnd(measure, pairs.split(split) if split else pairs, device, cache, progress)
     text = jnd_markdown(result)
     write_report(out, text, result)
     return text
