@@ -85,7 +85,7 @@ def test_what_is_no_metric_is_refused(tmp_path: Path, folder: Path) -> None:
 def test_three_lines_in_a_fresh_interpreter(
     experiment_file: Callable[..., Path], steady_export: Path, tmp_path: Path
 ) -> None:
-    """A run trained by the command line, then used as its README says."""
+    """A run trained by the command line, then used as the project's README, and the run's own, say."""
     images = [
         steady_export / "ref/000/001.png",
         steady_export / "distort/000/001_1.png",
@@ -94,10 +94,13 @@ def test_three_lines_in_a_fresh_interpreter(
     command = ["train", str(experiment_file()), "--data", str(steady_export), "--out", str(tmp_path / "run")]
     trained = CliRunner().invoke(app, [*command, "--device", "cpu", "--cache", str(tmp_path / "cache")])
     assert "epoch   2   validation loss" in trained.output
-    readme = (tmp_path / "run/README.md").read_text()
-    lines = readme.split("```python\n")[1].split("```")[0]
+    lines, of_run = (
+        readme.read_text().split("```python\n")[1].split("```")[0]
+        for readme in (ROOT / "README.md", tmp_path / "run/README.md")
+    )
+    assert lines.replace("runs/first", "run") == of_run
     lines = (
-        lines.replace('"run"', repr(str(tmp_path / "run")))
+        lines.replace('"runs/first"', repr(str(tmp_path / "run")))
         .replace('"a.png"', repr(str(images[0])))
         .replace('"b.png"', repr(str(images[1])))
     )
