@@ -110,11 +110,11 @@ def test_jnd_pairs_of_an_export(tmp_path: Path) -> None:
     for name in ("0_ref", "0_a", "1_ref", "1_a"):
         save(tmp_path / f"jnd/{name}.png")
     (tmp_path / "jnd.csv").write_text(
-        "id,pair,image_a,image_b,same_votes,different_votes,votes,split,prompt,status\n"
-        "0,0,jnd/0_ref.png,jnd/0_a.png,2,1,3,train,a cup,kept\n"
-        "0,1,jnd/0_ref.png,jnd/0_ref.png,3,0,3,train,a cup,kept\n"
-        "1,0,jnd/1_ref.png,jnd/1_a.png,0,4,4,test,a dog,kept\n"
-        "2,0,jnd/1_ref.png,jnd/0_a.png,0,0,0,test,a dog,short\n"
+        "id,pair,image_a,image_b,same_votes,different_votes,votes,same,split,is_imagenet,prompt,status\n"
+        "0,0,jnd/0_ref.png,jnd/0_a.png,2,1,3,0.6666666666666666,train,True,a cup,kept\n"
+        "0,1,jnd/0_ref.png,jnd/0_ref.png,3,0,3,1.0,train,True,a cup,kept\n"
+        "1,0,jnd/1_ref.png,jnd/1_a.png,0,4,4,0.0,test,False,a dog,kept\n"
+        "2,0,jnd/1_ref.png,jnd/0_a.png,0,0,0,,test,False,a dog,short\n"
     )
     write_manifest(tmp_path)
     pairs = read_jnd(tmp_path)
@@ -122,7 +122,7 @@ def test_jnd_pairs_of_an_export(tmp_path: Path) -> None:
     assert [pairs.images[i].name for i in pairs.split("test").indices[0]] == ["1_ref.png", "1_a.png"]
     with pytest.raises(DataError, match="no pair in split 'val'; its splits are: test, train"):
         pairs.split("val")
-    (tmp_path / "jnd.csv").write_text((tmp_path / "jnd.csv").read_text().replace(",2,1,3,", ",3,0,3,"))
+    (tmp_path / "jnd.csv").write_text((tmp_path / "jnd.csv").read_text().replace(",2,1,3,0.66", ",2,1,3,0.76"))
     with pytest.raises(DataError, match=r"jnd\.csv is not the file that was exported"):
         read_jnd(tmp_path)
 
