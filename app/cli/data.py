@@ -11,7 +11,7 @@ from app.db import open_sessions
 from app.services.exports.run import export_study
 from app.services.imports import import_triplets
 from app.services.triplet_files import TripletFile, read_csv, read_nights
-from app.storage import LocalStorage
+from app.storage import open_storage
 
 imports = typer.Typer(help="Bring triplets into a draft study.", no_args_is_help=True)
 Study = Annotated[str, typer.Option("--study", help="The study's name.")]
@@ -56,7 +56,7 @@ def _import(file: TripletFile, study: str, normalise: bool, as_json: bool, home:
     settings = settings_for(home)
     with open_sessions(settings) as sessions, progress_bar() as report:
         result = import_triplets(
-            sessions, LocalStorage(settings.images), slug=study, file=file, normalise=normalise, report=report
+            sessions, open_storage(settings), slug=study, file=file, normalise=normalise, report=report
         )
     if as_json:
         print_json(result)
@@ -79,7 +79,7 @@ def export(
     with plain_errors():
         settings = settings_for(home)
         with open_sessions(settings) as sessions, progress_bar() as report:
-            result = export_study(sessions, LocalStorage(settings.images), slug=name, out=out_folder, report=report)
+            result = export_study(sessions, open_storage(settings), slug=name, out=out_folder, report=report)
     if as_json:
         print_json(result)
     else:
