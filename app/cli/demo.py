@@ -129,6 +129,4 @@ def _watch_crowd(sessions: Sessions, children: list[Child], url: str, slug: str)
 
 def _export(settings: Settings, sessions: Sessions, slug: str) -> ExportResult:
     with progress_bar() as report:
-        return export_study(
-            sessions, open_storage(settings), slug=slug, out=settings.exports / slug, report=report
-        )
+        return export_study(sessions, open_storage(settings), slug=slug, out=settings.exports / slug, report=report)

@@ -2,24 +2,22 @@
 
 import fcntl
 import os
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from typing import TextIO
 
 import structlog
 
 from app.errors import NotFound, Unavailable
 from app.storage.base import Storage, Stored
-from app.storage.local import DRAFT, LocalStorage, write_aside
+from app.storage.local import LocalStorage, write_aside
 
 log = structlog.get_logger()
 
 ROOM = 0.1
 """The share of the limit that is freed when the cache is full, so that this happens seldom."""
-ABANDONED_S = 3600
-"""The age at which a half-written file is taken for what a killed process left."""
 
 
 class CachedStorage:
@@ -64,39 +62,32 @@ class CachedStorage:
             return
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with self._budget() as budget:
-                used = int(budget.read_text() or 0) + len(data)
-                if used > self._limit:
-                    used = self._evict(down_to=int(self._limit * (1 - ROOM)) - len(data)) + len(data)
-                # Before the bytes are there: a process killed in between leaves a count that is too high.
-                budget.write_text(str(used))
-            write_aside(path, data)
+            with (self._folder / "bytes").open("a+") as count:
+                fcntl.flock(count, fcntl.LOCK_EX)  # ends with its holder, however that ends
+                used = self._with_room(len(data), said=_read(count))
+                count.truncate(0)
+                count.write(str(used + len(data)))
+                count.flush()  # first: who is killed now leaves a count that is too high, not too low
+                write_aside(path, data)
         except OSError as error:
             log.warning("an image could not be cached", folder=str(self._folder), error=str(error))
 
-    @contextmanager
-    def _budget(self) -> Iterator[Path]:
-        """The file that says how many bytes the cache has, locked. Without one, the cache is of unknown size."""
-        path = self._folder / "bytes"
-        with path.open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # ends with its holder, however that ends
-            if path.stat().st_size == 0:
-                path.write_text(str(sum(found.st_size for _, found in self._files())))
-            yield path
-
-    def _evict(self, *, down_to: int) -> int:
-        """Remove the copies that were not used for longest; returns the bytes that are left."""
-        files = sorted(self._files(), key=lambda file: file[1].st_mtime)
-        left = sum(found.st_size for _, found in files)
+    def _with_room(self, size: int, *, said: str) -> int:
+        """Remove what was not used for longest if there is no room for so many bytes; returns how many there are."""
+        used = int(said) if said.isdecimal() else None
+        if used is not None and used + size <= self._limit:
+            return used
+        files = sorted(((path, path.stat()) for path in self._folder.glob("??/*")), key=lambda file: file[1].st_mtime)
+        used = sum(found.st_size for _, found in files)
+        wanted = self._limit if used + size <= self._limit else int(self._limit * (1 - ROOM))
         for path, found in files:
-            if left <= down_to:
+            if used + size <= wanted:
                 break
-            if not path.name.startswith(DRAFT) or found.st_mtime < time.time() - ABANDONED_S:
-                path.unlink(missing_ok=True)
-                left -= found.st_size
-        return left
+            path.unlink(missing_ok=True)
+            used -= found.st_size
+        return used
 
-    def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
-        for path in self._folder.glob("??/*"):
-            with suppress(FileNotFoundError):  # a draft that has its name by now, or was given up
-                yield path, path.stat()
+
+def _read(file: TextIO) -> str:
+    file.seek(0)
+    return file.read()

@@ -5,7 +5,7 @@ import hashlib
 import io
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, BinaryIO
@@ -36,6 +36,7 @@ MULTIPART = 16 * 2**20
 CONNECTIONS = 40  # as many as a server works on requests at a time
 _IN_PARTS = TransferConfig(multipart_threshold=MULTIPART, multipart_chunksize=MULTIPART, max_concurrency=4)
 
+_SET_CREDENTIALS = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give this machine a role."
 _CREDENTIALS = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "InvalidClientTokenId")
 _CLOCK = ("RequestTimeTooSkewed", "RequestExpired")
 _REGION = ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301")
@@ -50,7 +51,7 @@ def open_bucket(settings: Settings, name: str, *, prefix: str = "") -> "Bucket":
     Credentials and region come from where boto3 finds them: the environment, a profile, the machine's role.
 
     Raises:
-        Unavailable: AWS_PROFILE names a profile that does not exist.
+        Unavailable: the environment's credentials are incomplete, or its profile does not exist.
     """
     config = Config(
         retries={"mode": "standard"},
@@ -66,6 +67,8 @@ def open_bucket(settings: Settings, name: str, *, prefix: str = "") -> "Bucket":
     encryption = {"ServerSideEncryption": settings.s3_sse, "SSEKMSKeyId": settings.s3_sse_kms_key_id}
     try:
         client = boto3.Session().client("s3", endpoint_url=settings.s3_endpoint_url, config=config)
+    except PartialCredentialsError:
+        raise Unavailable("Half of the S3 credentials is missing. " + _SET_CREDENTIALS) from None
     except ProfileNotFound as error:
         raise Unavailable(f"{error}. Correct AWS_PROFILE.") from None
     return Bucket(client, name, prefix, {key: value for key, value in encryption.items() if value})
@@ -152,7 +155,7 @@ class Bucket:
     def abandoned_uploads(self, *, before: datetime) -> Iterator[tuple[str, str]]:
         """Name and id of the uploads in parts that were begun before that moment and never ended."""
         pages = self.client.get_paginator("list_multipart_uploads")
-        with self._in_words():
+        with self._in_words(), suppress(self.client.exceptions.NoSuchUpload):  # what some servers say for none
             for page in pages.paginate(Bucket=self.name, Prefix=self.prefix):
                 for upload in page.get("Uploads", []):
                     if upload["Initiated"] < before:
@@ -174,10 +177,7 @@ class Bucket:
         if isinstance(error, ClientError):
             return self._refused(error, name, server)
         if isinstance(error, NoCredentialsError | PartialCredentialsError | CredentialRetrievalError):
-            return Unavailable(
-                f"There are no credentials for {server}. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
-                "or AWS_PROFILE, or give this machine a role."
-            )
+            return Unavailable(f"There are no credentials for {server}. {_SET_CREDENTIALS}")
         if isinstance(error, ConnectionError | HTTPClientError | IncompleteReadError):
             return Unavailable(f"{server} does not answer ({error}). Check S3_ENDPOINT_URL and the network.")
         return Unavailable(f"{server} cannot be used ({error}).")
@@ -209,7 +209,7 @@ class Bucket:
         if "Denied" in code or code in ("403", "AllAccessDisabled"):
             return Unavailable(
                 f"{server} refuses access to the bucket {self.name!r} ({code}). It must allow this account "
-                "s3:ListBucket, s3:GetObject, s3:PutObject and s3:DeleteObject, and the use of its KMS key if it has one."
+                "s3:ListBucket, s3:GetObject, s3:PutObject and s3:DeleteObject, and the use of its KMS key."
             )
         return Unavailable(f"{server} reports {code}: {message}")
 
