@@ -3,7 +3,8 @@
 LookalikeError                 a sentence for a human and an HTTP status
 ├── BadInput            422    a file, a form or an argument is wrong; nothing was changed
 ├── NotFound            404
-├── Forbidden           403    screened out, or not yours
+├── Forbidden           403    not yours
+│   └── Screened        403    the study does not suit this person or their device
 ├── Conflict            409    the state of things does not allow it now
 │   ├── AnswerConflict  409    a different second answer to the same question
 │   ├── Unanswered      409    completion asked for too early
@@ -43,6 +44,16 @@ class NotFound(LookalikeError):
 class Forbidden(LookalikeError):
     status = 403
     title = "Not available to you"
+
+
+class Screened(Forbidden):
+    title = "This study does not suit you"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The questions about the instructions were not answered rightly, so you cannot take part in this study. "
+            "Thank you for your interest."
+        )
 
 
 class Conflict(LookalikeError):

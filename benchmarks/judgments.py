@@ -103,7 +103,7 @@ def main() -> None:
                 def service(client: int) -> Iterator[None]:
                     for token, trial in seats[client]:
                         with sessions.begin() as session:
-                            judgments.record(session, token=token, answers=[Answer(trial, "left", timing={})])
+                            judgments.record(session, token=token, answers=[Answer(trial, ("left",), timing={})])
                         yield
 
                 by_service = rate(service)

@@ -32,7 +32,7 @@ from app.domain import protocol
 from app.main import create_app
 from app.postgres import embedded_postgres
 from app.services import imports, studies
-from app.services.triplet_files import read_csv
+from app.services.item_files import read_csv
 from app.settings import Settings
 from app.storage import LocalStorage
 
@@ -97,7 +97,7 @@ def make_study(sessions: Sessions, storage: LocalStorage, triplets: Path) -> Non
     }
     with sessions.begin() as session:
         studies.create(session, slug="latency", protocol=protocol.load("nights-2afc", overrides=overrides))
-    imports.import_triplets(
+    imports.import_items(
         sessions, storage, slug="latency", file=read_csv(triplets), normalise=False, report=lambda *_: None
     )
     with sessions.begin() as session:

@@ -22,8 +22,8 @@ from app.cli.supervisor import Child, running, wait_until_serving
 from app.db import open_sessions
 from app.domain import protocol
 from app.services import studies
-from app.services.imports import import_triplets
-from app.services.triplet_files import read_csv
+from app.services.imports import import_items
+from app.services.item_files import read_csv
 from app.settings import Settings
 from app.simulation.crowd import CrowdPlan, run_crowd
 from app.storage import LocalStorage
@@ -60,7 +60,7 @@ def main(limit: int | None) -> None:
             with sessions.begin() as session:
                 studies.create(session, slug="m", protocol=protocol.load("nights-2afc", overrides=overrides), seed=1)
             started = time.monotonic()
-            import_triplets(sessions, storage, slug="m", file=file, normalise=False, report=lambda *_: None)
+            import_items(sessions, storage, slug="m", file=file, normalise=False, report=lambda *_: None)
             imported = time.monotonic()
             with sessions.begin() as session:
                 studies.open_study(session, slug="m")

@@ -21,6 +21,10 @@ def encoded(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
     return buffer.getvalue()
 
 
+def decoded(data: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
+
+
 def noise(seed: int, *, size: tuple[int, int] = (24, 16), mode: str = "RGB") -> Image.Image:
     """A picture that no other seed has."""
     bands = len(Image.new(mode, (1, 1)).getbands())

@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy import text
 
 from app.db import Sessions
-from app.domain.dealing import Side
 from app.errors import Gone
 from app.keys import Keys
 from app.recruiters.arrival import Arrival
@@ -38,8 +37,8 @@ def answer(sessions: Sessions, token: str, choose: Choose, *, most: int = 1000) 
             judged += trial.role == "pool"
             if trial.role != "pool" or judged <= most:
                 choice = choose(trial) if trial.answer is None else trial.answer
-                side: Side = "left" if choice == trial.left_candidate else "right"
-                answers.append(Answer(trial.trial, side, input="mouse", rt_ms=812.5, timing={"shown": 3}))
+                side = "left" if choice == trial.left_candidate else "right"
+                answers.append(Answer(trial.trial, (side,), input="mouse", rt_ms=812.5, timing={"shown": 3}))
         judgments.record(session, token=token, answers=answers)
 
 

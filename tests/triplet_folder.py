@@ -12,8 +12,8 @@ from sqlalchemy import text
 from app.db import Sessions
 from app.domain import protocol
 from app.services import studies
-from app.services.imports import ImportResult, Report, import_triplets
-from app.services.triplet_files import NIGHTS_COLUMNS, read_csv, read_nights
+from app.services.imports import ImportResult, Report, import_items
+from app.services.item_files import NIGHTS_COLUMNS, read_csv, read_nights, read_pairs
 from app.storage import Storage
 from tests.factories import make_slug
 from tests.pictures import png
@@ -55,6 +55,14 @@ class TripletFolder:
             for number in range(rows)
         ]
 
+    def pairs(self, rows: int, **more: str) -> Path:
+        """Write pairs.csv, every pair of two pictures."""
+        made = [
+            {"image_a": self.picture(f"pairs/{number}-a.png"), "image_b": self.picture(f"pairs/{number}-b.png")} | more
+            for number in range(rows)
+        ]
+        return self.csv(made, "pairs.csv")
+
     def nights_rows(self, rows: int, *, first: int = 0) -> list[Row]:
         return [
             {
@@ -85,11 +93,11 @@ class TripletFolder:
         return self.path
 
 
-def make_draft(sessions: Sessions, **overrides: str) -> str:
+def make_draft(sessions: Sessions, preset: str = "nights-2afc", **overrides: str) -> str:
     """A draft study without items; returns its slug."""
     slug = make_slug()
     with sessions.begin() as session:
-        studies.create(session, slug=slug, protocol=protocol.load("nights-2afc", overrides=overrides), seed=1)
+        studies.create(session, slug=slug, protocol=protocol.load(preset, overrides=overrides), seed=1)
     return slug
 
 
@@ -100,9 +108,10 @@ def silent(what: str, done: int, total: int) -> None:
 def bring(
     sessions: Sessions, storage: Storage, slug: str, path: Path, *, normalise: bool = False, report: Report = silent
 ) -> ImportResult:
-    """What `lookalike import` does: a folder in the NIGHTS layout, or a CSV file."""
-    file = read_nights(path) if path.is_dir() else read_csv(path)
-    return import_triplets(sessions, storage, slug=slug, file=file, normalise=normalise, report=report)
+    """What `lookalike import` does: a folder in the NIGHTS layout, a CSV file of triplets, or one named pairs.csv."""
+    read = read_nights if path.is_dir() else read_pairs if path.name == "pairs.csv" else read_csv
+    file = read(path)
+    return import_items(sessions, storage, slug=slug, file=file, normalise=normalise, report=report)
 
 
 def contents(sessions: Sessions, slug: str) -> dict[str, list[tuple[Any, ...]]]:

@@ -9,11 +9,11 @@ from rich.markup import escape
 from app.cli.console import HOME, AsJson, Home, out, plain_errors, print_json, progress_bar, settings_for
 from app.db import open_sessions
 from app.services.exports.run import export_study
-from app.services.imports import import_triplets
-from app.services.triplet_files import TripletFile, read_csv, read_nights
+from app.services.imports import import_items
+from app.services.item_files import ItemFile, read_csv, read_nights, read_pairs
 from app.storage import open_storage
 
-imports = typer.Typer(help="Bring triplets into a draft study.", no_args_is_help=True)
+imports = typer.Typer(help="Bring triplets or pairs into a draft study.", no_args_is_help=True)
 Study = Annotated[str, typer.Option("--study", help="The study's name.")]
 Normalise = Annotated[
     bool, typer.Option("--normalise", help="Mend images that would be refused: upright 8-bit sRGB PNG.")
@@ -36,6 +36,23 @@ def import_nights(
         _import(read_nights(folder), study, normalise, as_json, home)
 
 
+@imports.command("pairs")
+def import_pairs(
+    file: Annotated[Path, typer.Argument(help="A CSV file; image paths are relative to it.")],
+    study: Study,
+    normalise: Normalise = False,
+    as_json: AsJson = False,
+    home: Home = HOME,
+) -> None:
+    """Import pairs into a JND study: image_a, image_b and optionally pair_id, prompt, method, split, different_votes,
+    votes.
+
+    Example: lookalike import pairs pairs.csv --study distortions
+    """
+    with plain_errors():
+        _import(read_pairs(file), study, normalise, as_json, home)
+
+
 @imports.command("csv")
 def import_csv(
     file: Annotated[Path, typer.Argument(help="A CSV file; image paths are relative to it.")],
@@ -52,18 +69,18 @@ def import_csv(
         _import(read_csv(file), study, normalise, as_json, home)
 
 
-def _import(file: TripletFile, study: str, normalise: bool, as_json: bool, home: Path) -> None:
+def _import(file: ItemFile, study: str, normalise: bool, as_json: bool, home: Path) -> None:
     settings = settings_for(home)
     with open_sessions(settings) as sessions, progress_bar() as report:
-        result = import_triplets(
+        result = import_items(
             sessions, open_storage(settings), slug=study, file=file, normalise=normalise, report=report
         )
     if as_json:
         print_json(result)
         return
     if result.already_there:
-        out.print(f"{result.already_there:,} triplets of {escape(file.path.name)} were there already.")
-    out.print(f"Imported {result.items:,} triplets with {result.images:,} different images into [bold]{study}[/].")
+        out.print(f"{result.already_there:,} items of {escape(file.path.name)} were there already.")
+    out.print(f"Imported {result.items:,} items with {result.images:,} different images into [bold]{study}[/].")
 
 
 def export(

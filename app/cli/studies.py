@@ -13,9 +13,11 @@ from app.db import open_sessions
 from app.domain import protocol as protocols
 from app.errors import BadInput
 from app.services import studies
+from app.services.derive import derive_study
 from app.services.status import StudyStatus, study_status
 from app.settings import Settings
 from app.simulation.crowd import CrowdPlan, CrowdReport, run_crowd
+from app.storage import open_storage
 
 study = typer.Typer(help="Make studies and steer them.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="The study's name.")]
@@ -50,6 +52,40 @@ def _overrides(pairs: list[str]) -> dict[str, str]:
             raise BadInput(f"--set takes KEY=VALUE (got {pair!r}).")
         overrides[key.strip()] = value.strip()
     return overrides
+
+
+@study.command("derive")
+def derive(
+    source: Annotated[str, typer.Argument(help="A study that was exported.")],
+    name: Annotated[str, typer.Argument(help="The new study's name.")],
+    protocol: Annotated[str, typer.Option(help="A preset's name or a TOML file.")],
+    override: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the protocol.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Fixes everything that is drawn.", min=0, max=2**31 - 1)] = None,
+    home: Home = HOME,
+) -> None:
+    """Make a draft study from the items that another study's last export kept; in JND each triplet becomes two pairs.
+
+    Example: lookalike study derive shoes shoes-jnd --protocol nights-jnd
+    """
+    with plain_errors():
+        loaded = protocols.load(protocol, overrides=_overrides(override or []))
+        settings = settings_for(home)
+        with open_sessions(settings) as sessions, progress_bar() as report:
+            derived = derive_study(
+                sessions,
+                open_storage(settings),
+                source=source,
+                slug=name,
+                protocol=loaded,
+                seed=seed,
+                report=report,
+            )
+    out.print(
+        f"Made the draft study [bold]{name}[/] with the {derived.items:,} items that version {derived.version} of "
+        f"{source} kept. Next: lookalike study open {name}"
+    )
 
 
 @study.command("open")

@@ -3,6 +3,7 @@
 Written as TOML (docs/protocol.md) or started from a preset, validated here, stored as a version with the study.
 """
 
+import math
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
@@ -18,8 +19,13 @@ from app.errors import BadInput
 _PRESETS = resources.files("app.domain") / "presets"
 _LONGEST_TEXT = 20_000
 _LONGEST_QUOTE = 80
+SHORTEST_MS = 34
+"""Two frames at 60 Hz: what is shorter cannot be shown for sure."""
+FLASHES_PER_SECOND = 3
+"""The most that anybody may be shown (WCAG 2.2, success criterion 2.3.1)."""
 _NOT_TOML = (ValueError, RecursionError)  # also numbers of thousands of digits, and brackets in brackets
 
+Kind = Literal["2afc", "jnd"]
 Text = Annotated[str, Field(max_length=_LONGEST_TEXT)]
 
 
@@ -35,12 +41,19 @@ class Section(BaseModel):
 
 
 class Assignment(Section):
-    """One participant's sitting. `trials` counts pool trials; practice and sentinels come on top."""
+    """One participant's sitting. `trials` counts pool trials; practice, sentinels and instruction trials come on top.
+
+    `same_sentinels`: JND with one pair per item: how many of the sentinels show an identical pair (half of them unless
+    said), the others being clearly different. With two pairs every sentinel has one of each.
+    """
 
     trials: int = Field(50, ge=1, le=1000)
     practice: int = Field(5, ge=0, le=100)
     sentinels: int = Field(10, ge=0, le=200)
+    same_sentinels: int | None = Field(None, ge=0, le=200)
     sentinel_misses_allowed: int = Field(1, ge=0, le=200)
+    instruction_trials: int = Field(0, ge=0, le=10)
+    break_every: int = Field(50, ge=10, le=100)
     minutes: int = Field(8, ge=1, le=240)
     deadline_minutes: int = Field(24, ge=1, le=24 * 60)
 
@@ -50,21 +63,60 @@ class Assignment(Section):
             raise ValueError("deadline_minutes must not be below minutes")
         if self.sentinels and self.sentinel_misses_allowed >= self.sentinels:
             raise ValueError("sentinel_misses_allowed must be below sentinels")
+        if self.identical_sentinels > self.sentinels:
+            raise ValueError("same_sentinels must not be above sentinels")
         return self
+
+    @property
+    def identical_sentinels(self) -> int:
+        return self.sentinels // 2 if self.same_sentinels is None else self.same_sentinels
 
 
 class Presentation(Section):
-    """`scale` is CSS pixels per image pixel at the size shown; it is stored with every trial."""
+    """`scale` is CSS pixels per image pixel at the size shown; it is stored with every trial.
+
+    The rest is about JND: each image is flashed for `stimulus_ms` with `gap_ms` of blank grey between two.
+    `interleave`: two pairs are shown reference, reference, candidate, candidate; otherwise one pair after the other.
+    """
 
     scale: float = Field(1.0, gt=0, le=4)
+    stimulus_ms: int = Field(500, ge=SHORTEST_MS, le=10_000)
+    gap_ms: int = Field(1000, ge=SHORTEST_MS, le=10_000)
+    interleave: bool = True
+
+    @model_validator(mode="after")
+    def _flashes_are_safe(self) -> Self:
+        if FLASHES_PER_SECOND * (self.stimulus_ms + self.gap_ms) < 1000:
+            raise ValueError(
+                f"stimulus_ms and gap_ms must add up to at least {math.ceil(1000 / FLASHES_PER_SECOND)}: more than "
+                f"{FLASHES_PER_SECOND} flashes a second can cause seizures (WCAG 2.3.1)"
+            )
+        return self
 
 
 class Screening(Section):
-    """The smallest window (CSS pixels) and whether touch screens may take part."""
+    """The smallest window (CSS pixels), whether touch screens may take part, and the slowest display (Hz)."""
 
     min_width: int = Field(360, ge=240, le=4000)
     min_height: int = Field(480, ge=240, le=4000)
     touch: bool = True
+    min_refresh_hz: int = Field(0, ge=0, le=240)
+
+
+class CheckQuestion(Section):
+    """A question of the comprehension check; `answer` is the right one of its choices."""
+
+    question: str = Field(min_length=1, max_length=500)
+    choices: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(min_length=2, max_length=6)
+    answer: str
+
+    @model_validator(mode="after")
+    def _answer_is_a_choice(self) -> Self:
+        if len(set(self.choices)) < len(self.choices):
+            raise ValueError("choices must differ")
+        if self.answer not in self.choices:
+            raise ValueError("answer must be one of the choices")
+        return self
 
 
 class Quality(Section):
@@ -85,11 +137,12 @@ class Pay(Section):
 class Protocol(Section):
     """Raises pydantic.ValidationError on construction; `parse` and `preset` raise BadInput with every field named."""
 
-    kind: Literal["2afc"] = "2afc"
+    kind: Kind = "2afc"
     title: str = Field("Which image is more similar?", min_length=1, max_length=200)
     question: str = Field("Which image is more similar to the middle one?", min_length=1, max_length=200)
     language: str = Field("en", pattern=r"^[a-zA-Z]{2,3}(-[a-zA-Z0-9]{2,8})*$")
     ethics: str = Field("", max_length=500)
+    contact: str = Field("", max_length=500)
     consent: Text = ""
     instructions: Text = ""
     thanks: Text = ""
@@ -102,6 +155,16 @@ class Protocol(Section):
     screening: Screening = Screening()
     quality: Quality = Quality()
     pay: Pay = Pay()
+    check: list[CheckQuestion] = Field([], max_length=10)
+
+    @model_validator(mode="after")
+    def _jnd_has_no_filter(self) -> Self:
+        if self.kind == "jnd":
+            if self.drop != "none" or self.rounds != 1:
+                raise ValueError('kind "jnd" needs drop = "none" and rounds = 1: every pair gets votes_per_round votes')
+            if self.assignment.instruction_trials:
+                raise ValueError('assignment.instruction_trials are for kind "2afc"')
+        return self
 
     @model_validator(mode="after")
     def _min_votes_can_be_reached(self) -> Self:

@@ -19,17 +19,21 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.models.base import Base, Id, Now
 
-ASSIGNMENT_STATES = ("active", "completed", "expired", "withdrawn", "returned")
+ASSIGNMENT_STATES = ("active", "completed", "expired", "withdrawn", "screened", "returned")
 
 
 class Assignment(Base):
-    """One participant's sitting. Its token, the participant's only credential, is stored as a hash."""
+    """One participant's sitting. Its token, the participant's only credential, is stored as a hash.
+
+    `check_tries` counts the failed tries at the comprehension check, `checked_at` is when it was passed.
+    """
 
     __tablename__ = "assignments"
     __table_args__ = (
         CheckConstraint(f"state IN {ASSIGNMENT_STATES}", name="state"),
         CheckConstraint("(state = 'completed') = (completed_at IS NOT NULL)", name="completed_at"),
         CheckConstraint("octet_length(token_sha256) = 32", name="token_sha256"),
+        CheckConstraint("check_tries >= 0", name="check_tries"),
         UniqueConstraint("token_sha256", name="token_sha256"),
         UniqueConstraint("id", "participant_id", name="id_participant_id"),
         ForeignKeyConstraint(
@@ -57,6 +61,8 @@ class Assignment(Base):
     completion_code: Mapped[str]
     state: Mapped[str] = mapped_column(server_default="active")
     environment: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    check_tries: Mapped[int] = mapped_column(server_default="0")
+    checked_at: Mapped[datetime | None]
     created_at: Mapped[Now]
     deadline: Mapped[datetime]
     completed_at: Mapped[datetime | None]
@@ -111,8 +117,10 @@ class Abort(Base):
 class Judgment(Base):
     """The answer to one question of one trial; append-only.
 
-    `choice` is the candidate's identity (0 or 1), whatever its side. `slot_id` is the slot the vote was dealt for; a
-    slot counts one vote at most, and a vote that did not fill its slot is `late` for ever.
+    `choice` is the candidate's identity (0 or 1), whatever its side; in JND 0 for "same" and 1 for "different", of the
+    pair with the candidate that `question` names. Time and timing belong to the trial and stand with question 0.
+    `slot_id` is the slot the vote was dealt for; a slot counts one vote at most, and a vote that did not fill its slot
+    is `late` for ever.
     """
 
     __tablename__ = "judgments"

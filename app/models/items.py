@@ -43,11 +43,13 @@ class Derivative(Base):
 
 
 class Item(Base):
-    """What one trial shows: a reference image and two candidates.
+    """What one trial shows: a reference image and two candidates; in JND also a reference and one candidate, one pair.
 
-    Votes and their consequences (`votes_0` … `dropped_round`) restate the item's valid judgments: they are kept up to
-    date with every vote and can be recomputed at any time. `recorded_0/1` are *reference answers* that came with the
-    data, `distance_0/1` the latent distances a generator knows; neither is ever mixed with judgments.
+    `answer` is the right answer of a check: the candidate in 2AFC; in JND 0 for "same" and 1 for "different" of the
+    pair with candidate 0, and `answer_1` of the pair with candidate 1. Votes and their consequences (`votes_0` …
+    `dropped_round`) restate the item's valid judgments (in JND of its first pair): they are kept up to date with every
+    vote and can be recomputed at any time. `recorded_0/1` are *reference answers* that came with the data,
+    `distance_0/1` the latent distances a generator knows; neither is ever mixed with judgments.
     """
 
     __tablename__ = "items"
@@ -57,10 +59,14 @@ class Item(Base):
         CheckConstraint("number >= 0", name="number"),
         CheckConstraint("candidate_0 <> candidate_1", name="candidates_differ"),
         CheckConstraint(
-            "role <> 'pool' OR (reference <> candidate_0 AND reference <> candidate_1)", name="reference_differs"
+            "role <> 'pool' OR candidate_1 IS NULL OR (reference <> candidate_0 AND reference <> candidate_1)",
+            name="reference_differs",
         ),
         CheckConstraint("(role = 'pool') = (answer IS NULL)", name="answer_known"),
         CheckConstraint("answer IN (0, 1)", name="answer"),
+        CheckConstraint(
+            "answer_1 IN (0, 1) AND answer IS NOT NULL AND candidate_1 IS NOT NULL OR answer_1 IS NULL", name="answer_1"
+        ),
         CheckConstraint("split IN ('train', 'val', 'test')", name="split"),
         CheckConstraint("votes_0 >= 0 AND votes_1 >= 0", name="votes"),
         CheckConstraint("recorded_0 >= 0 AND recorded_1 >= 0", name="recorded"),
@@ -83,8 +89,9 @@ class Item(Base):
     number: Mapped[int | None]
     reference: Mapped[str] = mapped_column(ForeignKey("images.sha256", name="fk_items_reference"))
     candidate_0: Mapped[str] = mapped_column(ForeignKey("images.sha256", name="fk_items_candidate_0"))
-    candidate_1: Mapped[str] = mapped_column(ForeignKey("images.sha256", name="fk_items_candidate_1"))
+    candidate_1: Mapped[str | None] = mapped_column(ForeignKey("images.sha256", name="fk_items_candidate_1"))
     answer: Mapped[int | None]
+    answer_1: Mapped[int | None]
     prompt: Mapped[str | None]
     source: Mapped[str | None]
     split: Mapped[str | None]

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, UniqueConstraint
+from sqlalchemy import ARRAY, BigInteger, CheckConstraint, ForeignKey, Integer, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -15,7 +15,8 @@ STUDY_STATES = ("draft", "open", "paused", "closed")
 class Study(Base):
     """`state` is what the researcher decided; `finished_at` is the fact that every needed vote is in.
 
-    `round` is the number of the current round, 0 while a draft; it never decreases.
+    `round` is the number of the current round, 0 while a draft; it never decreases. `derived_from` is the sha256 of the
+    manifest of the export whose kept items began this study's pool.
     """
 
     __tablename__ = "studies"
@@ -29,6 +30,7 @@ class Study(Base):
     id: Mapped[Id]
     slug: Mapped[str]
     seed: Mapped[int] = mapped_column(BigInteger)
+    derived_from: Mapped[str | None]
     state: Mapped[str] = mapped_column(server_default="draft")
     round: Mapped[int] = mapped_column(server_default="0")
     created_at: Mapped[Now]
@@ -62,7 +64,7 @@ class Round(Base):
 
 
 class Export(Base):
-    """An immutable, versioned snapshot of a study as files."""
+    """An immutable, versioned snapshot of a study as files; `kept` are the numbers of the items it keeps."""
 
     __tablename__ = "exports"
     __table_args__ = (UniqueConstraint("study_id", "version", name="study_id_version"),)
@@ -72,6 +74,7 @@ class Export(Base):
     version: Mapped[int]
     manifest_sha256: Mapped[str]
     counts: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    kept: Mapped[list[int]] = mapped_column(ARRAY(Integer))
     created_at: Mapped[Now]
 
 

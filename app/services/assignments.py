@@ -1,21 +1,24 @@
 """Assignments under way: resuming, completing, leaving, expiring."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from app.errors import Conflict, NotFound, Unanswered, Withdrawn
+from app.errors import BadInput, Conflict, NotFound, Screened, Unanswered, Withdrawn
 from app.keys import token_sha256
 from app.models.assignments import Abort, Assignment, Trial
 from app.queue import defer_round_check
 from app.services.exclusions import exclude
+from app.services.protocols import protocol_version
 from app.services.rounds import is_round_complete, release_leases_of, release_slot
 
 ATTEMPTS = 3
 """After this many aborted attempts a trial is skipped and its slot opens again."""
+CHECK_TRIES = 2
+"""So often somebody may try the comprehension check."""
 
 
 def by_token(session: Session, token: str, *, lock: bool = False) -> Assignment:
@@ -29,11 +32,14 @@ def by_token(session: Session, token: str, *, lock: bool = False) -> Assignment:
 
 @dataclass(frozen=True)
 class OpenTrial:
-    """A trial still to be answered."""
+    """A trial still to be answered. `pairs` counts those of a JND item; `answer` is known for checks only."""
 
     id: int
     attempt: int
-    is_practice: bool
+    role: str
+    left_candidate: int
+    pairs: int
+    answer: int | None
 
 
 @dataclass(frozen=True)
@@ -48,15 +54,61 @@ class Progress:
 def progress(session: Session, assignment: Assignment) -> Progress:
     rows = session.execute(
         text("""
-            SELECT t.id, t.attempt, i.role,
+            SELECT t.id, t.attempt, i.role, t.left_candidate, i.answer,
+                   num_nonnulls(i.candidate_0, i.candidate_1) AS pairs,
                    t.skipped_at IS NOT NULL OR EXISTS (SELECT FROM judgments j WHERE j.trial_id = t.id) AS is_done
             FROM trials t JOIN items i ON i.id = t.item_id
             WHERE t.assignment_id = :assignment ORDER BY t.position
         """),
         {"assignment": assignment.id},
     ).all()
-    still_open = [OpenTrial(row.id, row.attempt, row.role == "practice") for row in rows if not row.is_done]
+    still_open = [
+        OpenTrial(row.id, row.attempt, row.role, row.left_candidate, row.pairs, row.answer)
+        for row in rows
+        if not row.is_done
+    ]
     return Progress(position=len(rows) - len(still_open), total=len(rows), open=still_open)
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """Of a try at the comprehension check; `wrong` are the places of the questions to think about again, from 0."""
+
+    passed: bool
+    tries_left: int
+    wrong: list[int]
+
+
+def check(session: Session, *, token: str, answers: Sequence[str]) -> CheckResult:
+    """Take a try at the comprehension check. Whoever has passed it has passed; after the last failed try the
+    assignment ends and its slots go to others.
+
+    Raises:
+        BadInput: not one answer to each question. Withdrawn, Screened: the assignment has ended so.
+    """
+    assignment = by_token(session, token, lock=True)
+    require_under_way(assignment)
+    questions = protocol_version(session, assignment.study_id, assignment.protocol_version).check
+    if len(answers) != len(questions):
+        raise BadInput(f"The check has {len(questions)} questions; {len(answers)} answers were given.")
+    wrong = [place for place, question in enumerate(questions) if answers[place] != question.answer]
+    if wrong and assignment.checked_at is None:
+        assignment.check_tries += 1
+        if assignment.check_tries >= CHECK_TRIES:
+            assignment.state = "screened"
+            session.flush()
+            release_leases_of(session, study_id=assignment.study_id, assignment_id=assignment.id)
+        return CheckResult(False, CHECK_TRIES - assignment.check_tries, wrong)
+    assignment.checked_at = assignment.checked_at or func.clock_timestamp()
+    return CheckResult(True, CHECK_TRIES - assignment.check_tries, [])
+
+
+def require_under_way(assignment: Assignment) -> None:
+    """Raises Withdrawn or Screened if the assignment has ended so."""
+    if assignment.state == "withdrawn":
+        raise Withdrawn
+    if assignment.state == "screened":
+        raise Screened
 
 
 def complete(session: Session, *, token: str) -> Assignment:
@@ -64,11 +116,10 @@ def complete(session: Session, *, token: str) -> Assignment:
 
     Raises:
         Unanswered: trials are missing; `details["missing"]` lists them.
-        Withdrawn: the person has left.
+        Withdrawn, Screened: the assignment has ended otherwise.
     """
     assignment = by_token(session, token, lock=True)
-    if assignment.state == "withdrawn":
-        raise Withdrawn
+    require_under_way(assignment)
     if assignment.state == "completed":
         return assignment
     missing = [trial.id for trial in progress(session, assignment).open]

@@ -1,11 +1,13 @@
-"""Practice and sentinel items: trials whose answer is known, made from the pool's own images when a study opens."""
+"""Practice, sentinel and instruction items: trials whose answer is known, made from the pool's own images when a study
+opens."""
 
 import random
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from typing import Any
 
 from sqlalchemy import insert, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.domain.dealing import checks_rng
 from app.domain.protocol import Protocol
@@ -14,83 +16,191 @@ from app.models.items import Image, Item
 from app.models.studies import Study
 
 SUPPLY = 3
-"""Sentinels are made for this many sittings of one person; nobody sees the same one twice."""
+"""Sentinels and instruction trials are made for this many sittings of one person; nobody sees the same one twice."""
+SAME_PRACTICE = 0.4
+"""The share of identical pairs in JND practice: BAPPS (Zhang et al. 2018) primes its observers so."""
 DRAWS = 20
+_SAME, _DIFFERENT = 0, 1
 
 
 @dataclass(frozen=True)
-class _Reference:
+class _Source:
+    """An image of the pool to make checks from; those of one `family` resemble each other."""
+
     sha256: str
+    family: str
     prompt: str | None
     size: tuple[int, int]
     colour: tuple[float, ...]
 
 
+@dataclass(frozen=True)
+class _Check:
+    """An item to be. Candidates are of the source's size: the source itself, or an unlike image."""
+
+    role: str
+    reference: _Source
+    candidates: tuple[_Source, ...]
+    answers: tuple[int, ...]
+
+    def row(self, study_id: int) -> dict[str, object]:
+        first, second = (*self.candidates, None)[:2]
+        return {
+            "study_id": study_id,
+            "role": self.role,
+            "reference": self.reference.sha256,
+            "candidate_0": first.sha256 if first else None,
+            "candidate_1": second.sha256 if second else None,
+            "answer": self.answers[0],
+            "answer_1": self.answers[1] if len(self.answers) > 1 else None,
+        }
+
+
+_Maker = Callable[[_Source, list[_Source], random.Random], _Check | None]
+"""A check from a source and all sources; None where the pool has no unlike image of its size."""
+
+
 def make_checks(session: Session, *, study: Study, protocol: Protocol) -> None:
-    """Make the study's practice and sentinel items: one candidate is the reference itself, the other is another
-    category's image (without categories: the most distant in mean colour of 20 seeded draws), of the same size.
+    """Make the study's practice, sentinel and instruction items, each from another image of the pool.
+
+    2AFC: one candidate is the reference itself, the other is unlike it: another category's image (without categories:
+    the most distant in mean colour of 20 seeded draws). JND: identical and unlike pairs, as many in each item as the
+    pool's items have.
 
     Raises:
-        BadInput: the pool has too few different references.
+        BadInput: the pool has too few different images.
     """
-    wanted = {"practice": protocol.assignment.practice, "sentinel": SUPPLY * protocol.assignment.sentinels}
-    references = _references(session, study.id)
-    rng = checks_rng(study.seed)
-    rng.shuffle(references)
-    needed = sum(wanted.values())
-    found = ((reference, other) for reference in references if (other := _unlike(reference, references, rng)))
-    pairs = list(islice(found, needed))
-    if len(pairs) < needed:
+    sitting, rng = protocol.assignment, checks_rng(study.seed)
+    has_two_pairs = protocol.kind == "jnd" and _has_two_pairs(session, study.id)
+    makers = _jnd_makers(protocol, has_two_pairs) if protocol.kind == "jnd" else _2afc_makers(protocol)
+    sources = _sources(session, study.id, references_only=protocol.kind == "2afc")
+    rng.shuffle(sources)
+    checks = list(_made(makers, sources, rng))
+    if len(checks) < len(makers):
         raise BadInput(
-            f"The study {study.slug!r} needs {needed} reference images with an unlike image of the same size for its "
-            f"practice and sentinels ({SUPPLY} × {protocol.assignment.sentinels} sentinels and "
-            f"{protocol.assignment.practice} practice trials), but its pool has {len(pairs)}. Import more items, or "
-            "lower assignment.sentinels or assignment.practice."
+            f"The study {study.slug!r} needs {len(makers)} images with an unlike image of the same size for its "
+            f"practice and sentinels ({SUPPLY} × {sitting.sentinels + sitting.instruction_trials} sentinels and "
+            f"instruction trials, and {sitting.practice} practice trials), but its pool has {len(checks)}. Import more "
+            "items, or lower assignment.sentinels or assignment.practice."
         )
-    roles = [role for role, count in wanted.items() for _ in range(count)]
-    rows = [_row(study.id, role, pair, rng.getrandbits(1)) for role, pair in zip(roles, pairs, strict=False)]
-    if rows:
-        session.execute(insert(Item), rows)
+    if checks:
+        session.execute(insert(Item), [check.row(study.id) for check in checks])
 
 
-def _references(session: Session, study_id: int) -> list[_Reference]:
-    rows = session.execute(
-        select(Item.reference, Item.prompt, Image.width, Image.height, Image.mean_colour)
-        .join(Image, Image.sha256 == Item.reference)
-        .where(Item.study_id == study_id, Item.role == "pool")
-        .order_by(Item.number)
-    )
-    first: dict[str, _Reference] = {}
-    for sha256, prompt, width, height, colour in rows:
-        first.setdefault(sha256, _Reference(sha256, prompt, (width, height), tuple(colour)))
-    return list(first.values())
+def _made(makers: list[_Maker], sources: list[_Source], rng: random.Random) -> Iterator[_Check]:
+    """A check of each maker, in turn, from the first source that will do."""
+    waiting = iter(makers)
+    maker = next(waiting, None)
+    for source in sources:
+        if maker is None:
+            return
+        check = maker(source, sources, rng)
+        if check is not None:
+            yield check
+            maker = next(waiting, None)
 
 
-def _unlike(reference: _Reference, others: list[_Reference], rng: random.Random) -> _Reference | None:
-    """The candidate that is clearly not the reference; None if the pool has none of its size."""
-    drawn = [other for other in rng.sample(others, min(len(others), 3 * DRAWS)) if _is_comparable(reference, other)]
-    categorised = [other for other in drawn if reference.prompt and other.prompt and other.prompt != reference.prompt]
-    if categorised:
-        return categorised[0]
-    return max(drawn[:DRAWS], key=lambda other: _colour_distance(reference, other), default=None)
+def _2afc_makers(protocol: Protocol) -> list[_Maker]:
+    sitting = protocol.assignment
+    return [
+        *[_obvious("practice")] * sitting.practice,
+        *[_obvious("sentinel")] * (SUPPLY * sitting.sentinels),
+        *[_instruction] * (SUPPLY * sitting.instruction_trials),
+    ]
 
 
-def _is_comparable(reference: _Reference, other: _Reference) -> bool:
-    return other.sha256 != reference.sha256 and other.size == reference.size
+def _jnd_makers(protocol: Protocol, has_two_pairs: bool) -> list[_Maker]:
+    sitting = protocol.assignment
+    if has_two_pairs:
+        mixed = round(2 * SAME_PRACTICE * sitting.practice)
+        return [
+            *[_two_pairs("practice", same=1)] * mixed,
+            *[_two_pairs("practice", same=0)] * (sitting.practice - mixed),
+            *[_two_pairs("sentinel", same=1)] * (SUPPLY * sitting.sentinels),
+        ]
+    same = round(SAME_PRACTICE * sitting.practice)
+    return [
+        *[_pair("practice", _SAME)] * same,
+        *[_pair("practice", _DIFFERENT)] * (sitting.practice - same),
+        *[_pair("sentinel", _SAME)] * (SUPPLY * sitting.identical_sentinels),
+        *[_pair("sentinel", _DIFFERENT)] * (SUPPLY * (sitting.sentinels - sitting.identical_sentinels)),
+    ]
 
 
-def _colour_distance(a: _Reference, b: _Reference) -> float:
+def _obvious(role: str) -> _Maker:
+    """2AFC: the reference beside an unlike image."""
+
+    def make(source: _Source, sources: list[_Source], rng: random.Random) -> _Check | None:
+        (other,) = _unlike(source, sources, rng, 1) or (None,)
+        if other is None:
+            return None
+        answer = rng.getrandbits(1)
+        return _Check(role, source, (source, other) if answer == 0 else (other, source), (answer,))
+
+    return make
+
+
+def _instruction(source: _Source, sources: list[_Source], rng: random.Random) -> _Check | None:
+    """2AFC: two images, one of which the page says to choose."""
+    others = _unlike(source, sources, rng, 2)
+    return _Check("instruction", source, others, (rng.getrandbits(1),)) if others else None
+
+
+def _pair(role: str, answer: int) -> _Maker:
+    """JND: one pair, identical or unlike."""
+
+    def make(source: _Source, sources: list[_Source], rng: random.Random) -> _Check | None:
+        candidates = (source,) if answer == _SAME else _unlike(source, sources, rng, 1)
+        return _Check(role, source, candidates, (answer,)) if candidates else None
+
+    return make
+
+
+def _two_pairs(role: str, *, same: int) -> _Maker:
+    """JND: two pairs, of which `same` (0 or 1) is identical."""
+
+    def make(source: _Source, sources: list[_Source], rng: random.Random) -> _Check | None:
+        others = _unlike(source, sources, rng, 2 - same)
+        if not others:
+            return None
+        candidates = [(source, _SAME)] * same + [(other, _DIFFERENT) for other in others]
+        rng.shuffle(candidates)
+        return _Check(role, source, tuple(c for c, _ in candidates), tuple(answer for _, answer in candidates))
+
+    return make
+
+
+def _unlike(source: _Source, sources: list[_Source], rng: random.Random, count: int) -> tuple[_Source, ...]:
+    """`count` images that are clearly not the source; none if the pool has too few of its size."""
+    sample = rng.sample(sources, min(len(sources), 3 * DRAWS))
+    drawn = [other for other in sample if other.family != source.family and other.size == source.size]
+    drawn = list({other.family: other for other in drawn}.values())
+    categorised = [other for other in drawn if source.prompt and other.prompt and other.prompt != source.prompt]
+    by_colour = sorted(drawn[:DRAWS], key=lambda other: -_colour_distance(source, other))
+    found = categorised if len(categorised) >= count else by_colour
+    return tuple(found[:count]) if len(found) >= count else ()
+
+
+def _colour_distance(a: _Source, b: _Source) -> float:
     return sum((x - y) ** 2 for x, y in zip(a.colour, b.colour, strict=True))
 
 
-def _row(study_id: int, role: str, pair: tuple[_Reference, _Reference], answer: int) -> dict[str, object]:
-    reference, other = pair
-    candidates = (reference, other) if answer == 0 else (other, reference)
-    return {
-        "study_id": study_id,
-        "role": role,
-        "reference": reference.sha256,
-        "candidate_0": candidates[0].sha256,
-        "candidate_1": candidates[1].sha256,
-        "answer": answer,
-    }
+def _has_two_pairs(session: Session, study_id: int) -> bool:
+    pool = select(Item.candidate_1).where(Item.study_id == study_id, Item.role == "pool")
+    return session.scalars(pool.limit(1)).first() is not None
+
+
+def _sources(session: Session, study_id: int, *, references_only: bool) -> list[_Source]:
+    """The pool's different references, or all its images, each of the family of the reference it first stood beside."""
+    first: dict[str, _Source] = {}
+    columns: tuple[InstrumentedAttribute[Any], ...] = (Item.reference, Item.candidate_0, Item.candidate_1)
+    for column in columns[: 1 if references_only else 3]:
+        rows = session.execute(
+            select(Item.reference, column, Item.prompt, Image.width, Image.height, Image.mean_colour)
+            .join(Image, Image.sha256 == column)
+            .where(Item.study_id == study_id, Item.role == "pool")
+            .order_by(Item.number)
+        )
+        for reference, sha256, prompt, width, height, colour in rows:
+            first.setdefault(sha256, _Source(sha256, reference, prompt, (width, height), tuple(colour)))
+    return list(first.values())

@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,9 +23,13 @@ from app.storage import Storage
 
 MAX_BYTES = 64 * 2**20
 MAX_PIXELS = 40_000_000
-DISPLAY = "display"
+DISPLAY, LOSSLESS = "display", "lossless"
+DERIVATIVE_FOR = {"2afc": DISPLAY, "jnd": LOSSLESS}
+"""What participants are sent by the kind of their study: in JND every pixel counts."""
 DISPLAY_SIDE = 768
 """The longest side of a display derivative in pixels: twice the size a candidate has on a desktop page."""
+LOSSLESS_SIDE = 4096
+"""The longest side of an image that is shown losslessly, in its own size: no screen is larger."""
 
 _EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}  # MPO: a JPEG with further pictures behind
 _PLAIN_MODES = ("RGB", "L", "P", "1")
@@ -52,16 +58,18 @@ class CheckedImage:
     width: int
     height: int
     mean_colour: tuple[float, float, float]
-    display: bytes
+    derivative_kind: str
+    derivative: bytes
 
 
-def check(data: bytes, *, name: str, normalise: bool = False) -> CheckedImage:
-    """Decode an image and make its display derivative.
+def check(data: bytes, *, name: str, normalise: bool = False, derivative: str = DISPLAY) -> CheckedImage:
+    """Decode an image and make what participants are sent of it.
 
     Args:
         name: what errors call it.
         normalise: turn what would be refused but can be mended (alpha, CMYK, 16 bits, rotation, colour profile,
             further pictures) into an upright 8-bit sRGB PNG.
+        derivative: `DISPLAY` or `LOSSLESS`.
 
     Raises:
         BadInput: it is not an image we can show unchanged; says why.
@@ -77,6 +85,8 @@ def check(data: bytes, *, name: str, normalise: bool = False) -> CheckedImage:
         image = _normalised(image)
         data, extension = _encoded(image, "PNG"), "png"
     shown = image.convert("RGB")
+    if derivative == LOSSLESS and max(shown.size) > LOSSLESS_SIDE:
+        raise BadInput(f"{name}: {shown.width} × {shown.height} pixels are more than a screen shows in their own size.")
     red, green, blue = ImageStat.Stat(shown).mean
     return CheckedImage(
         sha256=hashlib.sha256(data).hexdigest(),
@@ -85,7 +95,8 @@ def check(data: bytes, *, name: str, normalise: bool = False) -> CheckedImage:
         width=shown.width,
         height=shown.height,
         mean_colour=(red, green, blue),
-        display=_display(shown),
+        derivative_kind=derivative,
+        derivative=_lossless(shown) if derivative == LOSSLESS else _display(shown),
     )
 
 
@@ -199,17 +210,21 @@ def _display(image: Pillow.Image) -> bytes:
     return extended_webp(_encoded(image, "WEBP", quality=90, method=4), width=image.width, height=image.height)
 
 
+def _lossless(image: Pillow.Image) -> bytes:
+    return extended_webp(_encoded(image, "WEBP", lossless=True), width=image.width, height=image.height)
+
+
 def _encoded(image: Pillow.Image, form: str, **options: int) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, form, **options)
     return buffer.getvalue()
 
 
-def known(session: Session, sha256s: list[str]) -> dict[str, Image]:
+def known(session: Session, sha256s: list[str], *, derivative: str) -> dict[str, Image]:
     """Those of the images that are stored already, derivative included."""
     rows = session.scalars(
         select(Image)
-        .join(Derivative, (Derivative.image == Image.sha256) & (Derivative.kind == DISPLAY))
+        .join(Derivative, (Derivative.image == Image.sha256) & (Derivative.kind == derivative))
         .where(Image.sha256.in_(sha256s))
     )
     return {image.sha256: image for image in rows}
@@ -219,11 +234,12 @@ def store(session: Session, storage: Storage, images: list[CheckedImage]) -> Non
     """Bytes first, rows second: a row never names bytes that are not there. The same content is stored once."""
     if not images:
         return
-    for image in images:
-        storage.put(image.data)
+    with ThreadPoolExecutor() as pool:  # a durable write is mostly waiting
+        list(pool.map(storage.put, [image.data for image in images]))
+        shown = list(pool.map(storage.put, [image.derivative for image in images]))
     derivatives = [
-        {"image": image.sha256, "kind": DISPLAY, "sha256": storage.put(image.display), "bytes": len(image.display)}
-        for image in images
+        {"image": image.sha256, "kind": image.derivative_kind, "sha256": key, "bytes": len(image.derivative)}
+        for image, key in zip(images, shown, strict=True)
     ]
     rows = [
         {
@@ -241,3 +257,10 @@ def store(session: Session, storage: Storage, images: list[CheckedImage]) -> Non
     derivatives.sort(key=lambda row: str(row["image"]))
     session.execute(insert(Image).on_conflict_do_nothing(), rows)
     session.execute(insert(Derivative).on_conflict_do_nothing(), derivatives)
+
+
+def add_derivatives(session: Session, storage: Storage, *, sha256s: Sequence[str], derivative: str) -> None:
+    """Make this derivative of stored images that do not have it yet."""
+    missing = sorted(set(sha256s) - known(session, list(sha256s), derivative=derivative).keys())
+    for sha256 in missing:
+        store(session, storage, [check(storage.get(sha256), name=sha256, derivative=derivative)])

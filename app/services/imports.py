@@ -1,4 +1,4 @@
-"""Importing triplets: every image checked before the study changes, then the rows, one transaction per chunk.
+"""Importing triplets and pairs: every image checked before the study changes, then the rows, one transaction per chunk.
 
 An interrupted import is run again: images that are stored already are only hashed, rows that are in are not repeated.
 """
@@ -16,19 +16,23 @@ from sqlalchemy.orm import Session
 
 from app.db import Sessions
 from app.domain.dealing import split_of
+from app.domain.protocol import Kind
 from app.errors import BadInput, Conflict
 from app.models.items import Item
 from app.models.studies import Import, Study
 from app.services import images, studies
-from app.services.images import CheckedImage
+from app.services.images import DERIVATIVE_FOR, CheckedImage
+from app.services.item_files import ItemFile, ItemRow
 from app.services.items import NewItem, add_items, next_number, require_draft
-from app.services.triplet_files import TripletFile, TripletRow
+from app.services.protocols import current_protocol
 from app.storage import Storage
 
 IMAGES_PER_CHUNK = 64
 ROWS_PER_CHUNK = 2000
 Report = Callable[[str, int, int], None]
 """Called with (what is being done, done, total)."""
+Check = Callable[[bytes, str], CheckedImage]
+"""Called with (the file's bytes, what errors call it)."""
 
 
 @dataclass(frozen=True)
@@ -52,30 +56,37 @@ class _Material:
     """A file's rows, whose images are stored. `sha256` stands for both: the same table over other images, as two
     folders of one generator may well hold, is another import."""
 
-    rows: list[TripletRow]
+    rows: list[ItemRow]
     images: Mapping[Path, StoredImage]
     sha256: str
 
     @classmethod
-    def of(cls, file: TripletFile, stored: Mapping[Path, StoredImage]) -> "_Material":
+    def of(cls, file: ItemFile, stored: Mapping[Path, StoredImage]) -> "_Material":
         digest = hashlib.sha256(file.sha256.encode())
         for row in file.rows:
             digest.update("".join(stored[path].sha256 for path in row.images).encode())
         return cls(file.rows, stored, digest.hexdigest())
 
 
-def import_triplets(
-    sessions: Sessions, storage: Storage, *, slug: str, file: TripletFile, normalise: bool, report: Report
+def import_items(
+    sessions: Sessions, storage: Storage, *, slug: str, file: ItemFile, normalise: bool, report: Report
 ) -> ImportResult:
-    """Bring a file's triplets into a draft study.
+    """Bring a file's triplets into a draft 2AFC study, or its pairs into a JND study.
 
     Raises:
         NotFound: no such study. Conflict: it is open already, or another import got in the way.
-        BadInput: an image or a row is not usable; the study is unchanged.
+        BadInput: the study is of the other kind, or an image or a row is not usable; the study is unchanged.
     """
     with sessions.begin() as session:
-        require_draft(studies.by_slug(session, slug))
-    stored = _store_images(sessions, storage, file.rows, normalise=normalise, report=report)
+        study = studies.by_slug(session, slug)
+        require_draft(study)
+        kind = current_protocol(session, study.id).kind
+        _require_fit(session, study, kind, file)
+
+    def check(data: bytes, name: str) -> CheckedImage:
+        return images.check(data, name=name, normalise=normalise, derivative=DERIVATIVE_FOR[kind])
+
+    stored = _store_images(sessions, storage, file.rows, check=check, derivative=DERIVATIVE_FOR[kind], report=report)
     material = _Material.of(file, stored)
     with sessions.begin() as session:
         study = studies.by_slug(session, slug, lock=True)
@@ -86,8 +97,22 @@ def import_triplets(
     return ImportResult(len(file.rows) - already_there, len({image.sha256 for image in stored.values()}), already_there)
 
 
+def _require_fit(session: Session, study: Study, kind: Kind, file: ItemFile) -> None:
+    """Everybody who sees an item of a study is to see the same number of images, so that none stands out."""
+    are_pairs = file.rows[0].candidate_1 is None
+    if are_pairs != (kind == "jnd"):
+        raise BadInput(
+            f"{study.slug!r} is a {kind.upper()} study. "
+            + ("Triplets become pairs with: lookalike study derive --help" if kind == "jnd" else "It takes triplets.")
+        )
+    if are_pairs and session.scalar(
+        select(Item.id).where(Item.study_id == study.id, Item.candidate_1.is_not(None)).limit(1)
+    ):
+        raise BadInput(f"The items of {study.slug!r} have two pairs each; single pairs need a study of their own.")
+
+
 def _store_images(
-    sessions: Sessions, storage: Storage, rows: list[TripletRow], *, normalise: bool, report: Report
+    sessions: Sessions, storage: Storage, rows: list[ItemRow], *, check: Check, derivative: str, report: Report
 ) -> dict[Path, StoredImage]:
     """Check and store every image file once. Touches no study: images without items are merely not used."""
     names: dict[Path, str] = {}
@@ -101,22 +126,28 @@ def _store_images(
             report("checking images", start, len(paths))
             chunk = {path: names[path] for path in paths[start : start + IMAGES_PER_CHUNK]}
             with sessions.begin() as session:
-                stored |= _store_chunk(session, storage, pool, chunk, normalise=normalise)
+                stored |= _store_chunk(session, storage, pool, chunk, check=check, derivative=derivative)
     report("checking images", len(paths), len(paths))
     return stored
 
 
 def _store_chunk(
-    session: Session, storage: Storage, pool: ThreadPoolExecutor, names: dict[Path, str], *, normalise: bool
+    session: Session,
+    storage: Storage,
+    pool: ThreadPoolExecutor,
+    names: dict[Path, str],
+    *,
+    check: Check,
+    derivative: str,
 ) -> dict[Path, StoredImage]:
     """Only images that are not known by their content are decoded. `names` are what errors call them."""
 
     def checked(path: Path) -> CheckedImage:
-        return images.check(data[path], name=names[path], normalise=normalise)
+        return check(data[path], names[path])
 
     data = dict(zip(names, pool.map(_read, names.items()), strict=True))
     sha256s = {path: hashlib.sha256(data[path]).hexdigest() for path in names}
-    known = images.known(session, list(sha256s.values()))
+    known = images.known(session, list(sha256s.values()), derivative=derivative)
     new = [path for path in names if sha256s[path] not in known]
     made = dict(zip(new, pool.map(checked, new), strict=True))
     images.store(session, storage, list({image.sha256: image for image in made.values()}.values()))
@@ -159,17 +190,21 @@ def _check_rows(session: Session, study: Study, material: _Material, already_the
     for row in material.rows[already_there:]:
         found = [(path, material.images[path]) for path in row.images]
         _check_images(row, found)
-        reference, candidate_0, candidate_1 = (image.sha256 for _, image in found)
-        _check_row(row, reference, frozenset((candidate_0, candidate_1)), study.seed, seen)
+        reference, *candidates = (image.sha256 for _, image in found)
+        _check_row(row, reference, frozenset(candidates), study.seed, seen)
 
 
-def _check_images(row: TripletRow, found: list[tuple[Path, StoredImage]]) -> None:
+def _check_images(row: ItemRow, found: list[tuple[Path, StoredImage]]) -> None:
     if len({(image.width, image.height) for _, image in found}) > 1:
         sizes = ", ".join(f"{path.name} is {image.width} × {image.height}" for path, image in found)
         raise BadInput(f"{row.where}: its images differ in size: {sizes}.")
     for (path, image), (other_path, other) in combinations(found, 2):
-        if image.sha256 == other.sha256:
+        if image.sha256 == other.sha256 and row.candidate_1 is not None:
             raise BadInput(f"{row.where}: {path.name} and {other_path.name} are the same image.")
+        if image.sha256 == other.sha256 and row.recorded and row.recorded[1] > row.recorded[0]:
+            raise BadInput(
+                f"{row.where}: {path.name} and {other_path.name} are the same image, but most votes say they are not."
+            )
 
 
 @dataclass(frozen=True)
@@ -189,17 +224,18 @@ def _seen(session: Session, study: Study) -> _Seen:
         )
     ):
         seen.numbers[item.number] = there
-        seen.triplets[item.reference, frozenset((item.candidate_0, item.candidate_1))] = there
+        seen.triplets[item.reference, frozenset(filter(None, (item.candidate_0, item.candidate_1)))] = there
         seen.splits[item.reference] = (item.split, there)
     return seen
 
 
-def _check_row(row: TripletRow, reference: str, candidates: frozenset[str], seed: int, seen: _Seen) -> None:
+def _check_row(row: ItemRow, reference: str, candidates: frozenset[str], seed: int, seen: _Seen) -> None:
     if row.number is not None and row.number in seen.numbers:
         raise BadInput(f"{row.where}: the id {row.number} is taken in {seen.numbers[row.number]}.")
     first = seen.triplets.setdefault((reference, candidates), row.where)
     if first != row.where:
-        raise BadInput(f"{row.where}: the same reference with the same two candidates is in {first} already.")
+        what = "pair" if row.candidate_1 is None else "reference with the same two candidates"
+        raise BadInput(f"{row.where}: the same {what} is in {first} already.")
     split = row.split or split_of(seed, reference)
     known, since = seen.splits.setdefault(reference, (split, row.where))
     if known != split:
@@ -217,23 +253,23 @@ def _add_chunk(sessions: Sessions, *, slug: str, material: _Material, report: Re
                 add_items(session, study=study, items=list(_new_items(progress, rows, material.images)))
             except IntegrityError:  # rows were checked, but the study is free for others between two chunks
                 raise Conflict(
-                    f"Meanwhile another import brought some of the same triplets or ids into {slug!r}. "
+                    f"Meanwhile another import brought some of the same items or ids into {slug!r}. "
                     "Run this one again: it will say which."
                 ) from None
             progress.done += len(rows)
-        report("adding triplets", progress.done, progress.total)
+        report("adding items", progress.done, progress.total)
         return bool(rows)
 
 
-def _new_items(progress: Import, rows: list[TripletRow], stored: Mapping[Path, StoredImage]) -> Iterator[NewItem]:
+def _new_items(progress: Import, rows: list[ItemRow], stored: Mapping[Path, StoredImage]) -> Iterator[NewItem]:
     for number, row in enumerate(rows, start=progress.first_number + progress.done):
-        reference, candidate_0, candidate_1 = (stored[path].sha256 for path in row.images)
+        reference, candidate_0, *others = (stored[path].sha256 for path in row.images)
         recorded_0, recorded_1 = row.recorded or (None, None)
         yield NewItem(
             number=number if row.number is None else row.number,
             reference=reference,
             candidate_0=candidate_0,
-            candidate_1=candidate_1,
+            candidate_1=others[0] if others else None,
             prompt=row.prompt,
             source=row.source,
             split=row.split,

@@ -14,7 +14,7 @@ from app.models.studies import Import, Study
 
 @dataclass(frozen=True)
 class NewItem:
-    """A triplet of stored images (sha256 each) on its way into a pool; see `models.items.Item` for the rest.
+    """A triplet or pair of stored images (sha256 each) on its way into a pool; see `models.items.Item` for the rest.
 
     Without a `split` it is drawn from the reference.
     """
@@ -22,7 +22,7 @@ class NewItem:
     number: int
     reference: str
     candidate_0: str
-    candidate_1: str
+    candidate_1: str | None
     prompt: str | None = None
     source: str | None = None
     split: str | None = None
@@ -62,9 +62,16 @@ def add_items(session: Session, *, study: Study, items: Sequence[NewItem]) -> No
         session.execute(insert(Item), rows)
 
 
-def pool_of(session: Session, *, study: Study) -> list[NewItem]:
-    """The study's pool as new items, to begin another study with."""
-    names = [field.name for field in fields(NewItem)]
+def pool_of(
+    session: Session, *, study: Study, numbers: Sequence[int] | None = None, with_recorded: bool = True
+) -> list[NewItem]:
+    """The study's pool, or the items of these numbers, as new items to begin another study with.
+
+    Args:
+        with_recorded: with their recorded answers, which are of use only to a study that asks the same question.
+    """
+    names = [field.name for field in fields(NewItem) if with_recorded or not field.name.startswith("recorded")]
     columns = [getattr(Item, name) for name in names]
-    rows = session.execute(select(*columns).where(Item.study_id == study.id, Item.role == "pool").order_by(Item.number))
+    wanted = select(*columns).where(Item.study_id == study.id, Item.role == "pool").order_by(Item.number)
+    rows = session.execute(wanted if numbers is None else wanted.where(Item.number.in_(numbers)))
     return [NewItem(**dict(zip(names, row, strict=True))) for row in rows]

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.domain import dealing as sides
 from app.domain.protocol import Protocol
-from app.errors import Conflict, Gone, NothingNow
+from app.errors import Conflict, Gone, NothingNow, Screened
 from app.keys import Keys, token_sha256
 from app.models.assignments import Assignment, Trial
 from app.models.items import Item
@@ -33,7 +33,7 @@ def sign_up(session: Session, keys: Keys, *, study: Study, arrival: Arrival) -> 
     """The assignment of this submission: the one it has, or a new one with trials dealt.
 
     Raises:
-        Forbidden: the submission is known with another person.
+        Forbidden: the submission is known with another person. Screened: this person failed the check before.
         Gone: the study is closed or finished, or has nothing left for this person.
         NothingNow: the study is paused, or everything is being judged by others at the moment.
     """
@@ -42,6 +42,7 @@ def sign_up(session: Session, keys: Keys, *, study: Study, arrival: Arrival) -> 
     if existing is not None:
         return SignUp(keys.assignment_token(existing), is_new=False)
     require_open(study)
+    _require_unscreened(session, study_id=study.id, participant_id=participant_id)
     _expire_unfinished(session, study_id=study.id, participant_id=participant_id)
     assignment = _new_assignment(session, keys, study=study, arrival=arrival, participant_id=participant_id)
     people.remember_submission(
@@ -65,6 +66,15 @@ def require_open(study: Study) -> None:
         raise NothingNow("This study is paused at the moment. Please try again later.", retry_after=60)
 
 
+def _require_unscreened(session: Session, *, study_id: int, participant_id: int) -> None:
+    """A new submission is no new try."""
+    screened = select(Assignment.id).where(
+        Assignment.study_id == study_id, Assignment.participant_id == participant_id, Assignment.state == "screened"
+    )
+    if session.scalar(select(screened.exists())):
+        raise Screened
+
+
 def _expire_unfinished(session: Session, *, study_id: int, participant_id: int) -> None:
     unfinished = session.scalars(
         select(Assignment).where(
@@ -80,14 +90,14 @@ def _expire_unfinished(session: Session, *, study_id: int, participant_id: int) 
 def _new_assignment(session: Session, keys: Keys, *, study: Study, arrival: Arrival, participant_id: int) -> Assignment:
     version = current_version(session, study.id)
     protocol = protocol_version(session, study.id, version)
-    checks = _unseen_checks(session, study_id=study.id, participant_id=participant_id)
-    if len(checks["sentinel"]) < protocol.assignment.sentinels:
-        raise Gone("You have taken part as often as this study allows. Thank you.")
-    slots = _deal(session, study_id=study.id, participant_id=participant_id, count=protocol.assignment.trials)
-    if _has_been_here(session, study_id=study.id, participant_id=participant_id):
-        checks["practice"] = []
-    # Drawn before the row is written: the token is made from the id.
+    # Drawn before the row is written: the token is made from the id, and so is everything drawn for the assignment.
     assignment_id = session.scalars(select(func.nextval("assignments_id_seq"))).one()
+    rng = sides.assignment_rng(study.seed, assignment_id)
+    unseen = _unseen_checks(session, study_id=study.id, participant_id=participant_id)
+    checks = _draw_checks(protocol, unseen, rng)
+    is_first = not _has_been_here(session, study_id=study.id, participant_id=participant_id)
+    practice = unseen["practice"][: protocol.assignment.practice] if is_first else []
+    slots = _deal(session, study_id=study.id, participant_id=participant_id, count=protocol.assignment.trials)
     assignment = Assignment(
         id=assignment_id,
         study_id=study.id,
@@ -101,7 +111,7 @@ def _new_assignment(session: Session, keys: Keys, *, study: Study, arrival: Arri
     session.add(assignment)
     session.flush()
     dealing.lease(session, slots=slots, assignment_id=assignment_id)
-    order = _order(protocol, slots, checks, rng=sides.assignment_rng(study.seed, assignment_id))
+    order = _order(practice, checks, slots, rng=rng)
     _insert_trials(session, assignment, order, scale=protocol.presentation.scale)
     return assignment
 
@@ -127,30 +137,56 @@ class _Draft:
     left_candidate: int
 
 
+@dataclass(frozen=True)
+class _CheckItem:
+    id: int
+    answer: int | None
+    is_one_pair: bool
+
+
 def _order(
-    protocol: Protocol, slots: Sequence[DealtSlot], checks: dict[str, list[int]], *, rng: random.Random
+    practice: Sequence[_CheckItem], checks: Sequence[_CheckItem], slots: Sequence[DealtSlot], *, rng: random.Random
 ) -> list[_Draft]:
-    """Practice and sentinels are drawn, and get their sides, per trial; a pool trial has its slot's."""
-    sentinels = rng.sample(checks["sentinel"], protocol.assignment.sentinels)
+    """Practice, sentinels and instruction trials get their sides per trial; a pool trial has its slot's."""
     return sides.arrange(
-        [_Draft(item, None, rng.getrandbits(1)) for item in checks["practice"][: protocol.assignment.practice]],
+        [_Draft(item.id, None, rng.getrandbits(1)) for item in practice],
         [_Draft(slot.item_id, slot.id, slot.left_candidate) for slot in slots],
-        [_Draft(item, None, rng.getrandbits(1)) for item in sentinels],
+        [_Draft(item.id, None, rng.getrandbits(1)) for item in checks],
         rng=rng,
     )
 
 
-def _unseen_checks(session: Session, *, study_id: int, participant_id: int) -> dict[str, list[int]]:
-    """The study's practice and sentinel items that this person has not had, in id order."""
+def _unseen_checks(session: Session, *, study_id: int, participant_id: int) -> dict[str, list[_CheckItem]]:
+    """The study's practice, sentinel and instruction items that this person has not had, in id order."""
     seen = select(Trial.item_id).where(Trial.participant_id == participant_id)
-    unseen: dict[str, list[int]] = {"practice": [], "sentinel": []}
-    for role, item in session.execute(
-        select(Item.role, Item.id)
+    unseen: dict[str, list[_CheckItem]] = {"practice": [], "sentinel": [], "instruction": []}
+    for role, item, answer, is_one_pair in session.execute(
+        select(Item.role, Item.id, Item.answer, Item.candidate_1.is_(None))
         .where(Item.study_id == study_id, Item.role.in_(unseen), Item.id.not_in(seen))
         .order_by(Item.id)
     ):
-        unseen[role].append(item)
+        unseen[role].append(_CheckItem(item, answer, is_one_pair))
     return unseen
+
+
+def _draw_checks(protocol: Protocol, unseen: dict[str, list[_CheckItem]], rng: random.Random) -> list[_CheckItem]:
+    """As many sentinels and instruction trials as the protocol wants; of single pairs, as many of them identical.
+
+    Raises:
+        Gone: this person has had them.
+    """
+    sitting = protocol.assignment
+    same = [item for item in unseen["sentinel"] if item.is_one_pair and item.answer == 0]
+    other = [item for item in unseen["sentinel"] if not (item.is_one_pair and item.answer == 0)]
+    same_wanted = sitting.identical_sentinels if any(item.is_one_pair for item in unseen["sentinel"]) else 0
+    try:
+        return [
+            *rng.sample(same, same_wanted),
+            *rng.sample(other, sitting.sentinels - same_wanted),
+            *rng.sample(unseen["instruction"], sitting.instruction_trials),
+        ]
+    except ValueError:
+        raise Gone("You have taken part as often as this study allows. Thank you.") from None
 
 
 def _has_been_here(session: Session, *, study_id: int, participant_id: int) -> bool:

@@ -25,8 +25,7 @@ def create(session: Session, *, slug: str, protocol: Protocol, seed: int | None 
     Raises:
         BadInput: the name is not lower-case letters, digits and inner hyphens, or is taken.
     """
-    if not _SLUG.fullmatch(slug):
-        raise BadInput(f"{slug!r} cannot name a study: use 1–63 lower-case letters, digits and inner hyphens.")
+    require_free_name(session, slug)
     study = Study(slug=slug, seed=secrets.randbits(31) if seed is None else seed)
     session.add(study)
     try:
@@ -36,6 +35,14 @@ def create(session: Session, *, slug: str, protocol: Protocol, seed: int | None 
     session.add(ProtocolVersion(study_id=study.id, version=1, document=protocol.model_dump(mode="json")))
     session.flush()
     return study
+
+
+def require_free_name(session: Session, slug: str) -> None:
+    """Raises BadInput for what can name no study, or names one."""
+    if not _SLUG.fullmatch(slug):
+        raise BadInput(f"{slug!r} cannot name a study: use 1–63 lower-case letters, digits and inner hyphens.")
+    if session.scalar(select(Study.id).where(Study.slug == slug)) is not None:
+        raise BadInput(f"There is already a study {slug!r}. Choose another name.")
 
 
 def by_slug(session: Session, slug: str, *, lock: bool = False) -> Study:

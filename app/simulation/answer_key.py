@@ -7,9 +7,12 @@ from app.errors import BadInput
 from app.simulation.observers import Key
 
 _KEYS = text("""
-    SELECT t.id, i.number, t.left_candidate, i.answer, s.ordinal,
-           i.recorded_0, i.recorded_1, i.distance_0, i.distance_1
+    SELECT t.id, i.number, t.left_candidate, i.answer, i.answer_1, s.ordinal,
+           i.recorded_0, i.recorded_1, i.distance_0, i.distance_1,
+           CASE WHEN p.document ->> 'kind' = 'jnd' THEN num_nonnulls(i.candidate_0, i.candidate_1) END AS pairs
     FROM trials t JOIN items i ON i.id = t.item_id LEFT JOIN slots s ON s.id = t.slot_id
+    JOIN assignments a ON a.id = t.assignment_id
+    JOIN protocol_versions p ON p.study_id = a.study_id AND p.version = a.protocol_version
     WHERE t.id = ANY(:trials)
 """)
 
@@ -36,7 +39,8 @@ def load_keys(sessions: Sessions, trial_ids: list[int]) -> dict[int, Key]:
             row.id: Key(
                 item_number=row.number,
                 left_candidate=row.left_candidate,
-                answer=row.answer,
+                pairs=row.pairs,
+                answers=None if row.answer is None else (row.answer, row.answer_1),
                 ordinal=row.ordinal,
                 recorded=None if row.recorded_0 is None else (row.recorded_0, row.recorded_1),
                 distances=None if row.distance_0 is None else (row.distance_0, row.distance_1),

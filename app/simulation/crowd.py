@@ -13,7 +13,6 @@ import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from app.db import Sessions
-from app.domain.dealing import Side
 from app.errors import Unavailable
 from app.simulation import answer_key
 from app.simulation.observers import Key, Kind, Observer, Probit, Recorded, answer
@@ -52,7 +51,7 @@ class CrowdReport:
     retries: int = 0
     turned_away: int = 0
     seconds: float = 0.0
-    acknowledged: dict[int, Side] = field(default_factory=dict)
+    acknowledged: dict[int, list[str]] = field(default_factory=dict)
 
 
 class _ServerAwayError(Exception):
@@ -113,9 +112,9 @@ class _Crowd:
             for name, increment in increments.items():
                 setattr(self.report, name, getattr(self.report, name) + increment)
 
-    def acknowledged(self, trial: int, side: Side) -> None:
+    def acknowledged(self, trial: int, answers: list[str]) -> None:
         with self._lock:
-            self.report.acknowledged[trial] = side
+            self.report.acknowledged[trial] = answers
             self.report.judgments += 1
         self._on_judgment(self.report)
 
@@ -178,19 +177,19 @@ class _Sitting:
             self._crowd.count(waits=1)
             time.sleep(float(response.headers["Retry-After"]))
 
-    def _judge(self, assignment: str, trial: int, side: Side) -> None:
+    def _judge(self, assignment: str, trial: int, answers: list[str]) -> None:
         rt_ms = self._rng.lognormvariate(math.log(_MEDIAN_RT_MS), 0.4)
         if self._plan.think_s:
             time.sleep(self._plan.think_s * rt_ms / _MEDIAN_RT_MS)
         judgment = {
             "trial": trial,
-            "answers": [side],
+            "answers": answers,
             "input": "simulated",
             "rt_ms": round(rt_ms, 1),
             "timing": {"simulated": self._kind},
         }
         self._call("POST", f"{assignment}/judgments", {"judgments": [judgment]})
-        self._crowd.acknowledged(trial, side)
+        self._crowd.acknowledged(trial, answers)
 
     def _call(self, method: str, path: str, body: Any = None, *, allow: tuple[int, ...] = ()) -> httpx.Response:
         try:

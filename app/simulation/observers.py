@@ -1,40 +1,54 @@
 """Simulated observers: how a person of a certain kind answers one trial."""
 
 import hashlib
+import math
 import random
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal, Protocol
 
-from app.domain.dealing import Side
+from app.domain.presentation import flashes
 
 Kind = Literal["attentive", "left-presser", "random-clicker"]
+SAME, DIFFERENT = "same", "different"
+CRITERION = 2.33
+"""In units of the noise: how far apart two impressions must be to be called different. At 2.33 an identical pair is so
+called about one time in ten: 2 Φ(−2.33 / √2)."""
 
 
 @dataclass(frozen=True)
 class Key:
     """What the answer key knows of one trial, and participants do not.
 
-    `answer` is the known answer of practice and sentinel trials; `ordinal` the slot's place in its item; `recorded`
-    the item's reference answers for candidates 0 and 1; `distances` the latent ones its generator knows.
+    `pairs` counts those of a JND trial, None in 2AFC; `answers` are the known ones of checks (2AFC: the candidate; JND:
+    0 same or 1 different for each candidate's pair); `ordinal` is the slot's place in its item; `recorded` are the
+    item's reference answers, 0 and 1; `distances` the latent ones its generator knows.
     """
 
     item_number: int | None
     left_candidate: int
-    answer: int | None
+    pairs: int | None
+    answers: tuple[int, int | None] | None
     ordinal: int | None
     recorded: tuple[int, int] | None
-    distances: tuple[float, float] | None
+    distances: tuple[float, float | None] | None
 
 
 class Observer(Protocol):
     def choose(self, key: Key) -> int:
-        """The candidate (0 or 1) this observer chooses on a pool trial."""
+        """2AFC: the candidate (0 or 1) this observer chooses on a pool trial."""
+
+    def notices(self, key: Key, candidate: int) -> int:
+        """JND: 1 if this observer calls the pair with this candidate different, else 0."""
 
 
 @dataclass(frozen=True)
 class Probit:
-    """Chooses candidate 0 with probability Φ((distance_1 − distance_0) / noise), and at random in a share of lapses."""
+    """Sees latent distances through noise, and answers at random in a share of lapses.
+
+    2AFC: chooses candidate 0 with probability Φ((distance_1 − distance_0) / noise). JND: calls a pair different if its
+    distance plus noise of SD √2 · noise exceeds the criterion on either side (the differencing model).
+    """
 
     rng: random.Random
     noise: float
@@ -42,10 +56,19 @@ class Probit:
 
     def choose(self, key: Key) -> int:
         assert key.distances is not None
+        distance_0, distance_1 = key.distances
+        assert distance_1 is not None
         if self.rng.random() < self.lapse:
             return self.rng.getrandbits(1)
-        distance_0, distance_1 = key.distances
         return int(self.rng.random() >= NormalDist(0, self.noise).cdf(distance_1 - distance_0))
+
+    def notices(self, key: Key, candidate: int) -> int:
+        assert key.distances is not None
+        distance = key.distances[candidate]
+        assert distance is not None
+        if self.rng.random() < self.lapse:
+            return self.rng.getrandbits(1)
+        return int(abs(self.rng.gauss(distance, math.sqrt(2) * self.noise)) > CRITERION * self.noise)
 
 
 @dataclass(frozen=True)
@@ -60,9 +83,14 @@ class Recorded:
         assert key.item_number is not None
         return card(key.recorded, seed=self.seed, item_number=key.item_number, ordinal=key.ordinal)
 
+    def notices(self, key: Key, candidate: int) -> int:
+        """Only items of one pair come with recorded answers."""
+        assert candidate == 0
+        return self.choose(key)
+
 
 def card(recorded: tuple[int, int], *, seed: int, item_number: int, ordinal: int) -> int:
-    """The candidate on the card at `ordinal` (1-based) of an item's deck: its recorded votes, shuffled by
+    """The answer (0 or 1) on the card at `ordinal` (1-based) of an item's deck: its recorded votes, shuffled by
     (seed, item). Past the deck the recorded majority answers, a tie by seed."""
     votes_0, votes_1 = recorded
     deck = [0] * votes_0 + [1] * votes_1
@@ -73,11 +101,29 @@ def card(recorded: tuple[int, int], *, seed: int, item_number: int, ordinal: int
     return rng.getrandbits(1) if votes_0 == votes_1 else int(votes_1 > votes_0)
 
 
-def answer(kind: Kind, observer: Observer, key: Key, rng: random.Random) -> Side:
-    """The side this person answers. Attentive people get practice and sentinels right."""
+def answer(kind: Kind, observer: Observer, key: Key, rng: random.Random) -> list[str]:
+    """What this person answers, to each question of the trial. Attentive people get practice and sentinels right."""
+    if key.pairs is None:
+        return [_side(kind, observer, key, rng)]
+    # Which candidate a question is about does not depend on how the flashes are interleaved.
+    asked = flashes(pairs=key.pairs, first_candidate=key.left_candidate, interleave=True).candidates
+    return [_same_or_different(kind, observer, key, candidate, rng) for candidate in asked]
+
+
+def _side(kind: Kind, observer: Observer, key: Key, rng: random.Random) -> str:
     if kind == "left-presser":
         return "left"
     if kind == "random-clicker":
         return rng.choice(("left", "right"))
-    choice = observer.choose(key) if key.answer is None else key.answer
+    choice = observer.choose(key) if key.answers is None else key.answers[0]
     return "left" if choice == key.left_candidate else "right"
+
+
+def _same_or_different(kind: Kind, observer: Observer, key: Key, candidate: int, rng: random.Random) -> str:
+    if kind == "left-presser":
+        return SAME
+    if kind == "random-clicker":
+        return rng.choice((SAME, DIFFERENT))
+    known = None if key.answers is None else key.answers[candidate]
+    is_different = observer.notices(key, candidate) if known is None else known
+    return DIFFERENT if is_different else SAME

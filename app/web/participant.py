@@ -6,10 +6,11 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from markupsafe import Markup
 
-from app.errors import BadInput, TooLarge, Withdrawn
+from app.domain.protocol import Protocol
+from app.errors import BadInput, Forbidden, TooLarge
 from app.recruiters import direct
 from app.services import assignments, judgments, people, sign_ups, studies, trials
-from app.services.judgments import Answer
+from app.services.judgments import CHOICES, Answer
 from app.services.protocols import current_protocol, protocol_version
 from app.services.texts import to_html
 from app.web.deps import ResourcesDep, SessionDep
@@ -18,15 +19,18 @@ from app.web.payloads import (
     MAX_JUDGMENTS,
     Accepted,
     AssignmentProgress,
+    CheckOutcome,
     Completed,
     Ending,
     Enrolled,
     FeedbackOut,
     GivenAbort,
+    GivenCheck,
     GivenEnvironment,
     GivenJudgments,
     PresentationOut,
-    ShownTrial,
+    Shown2AFC,
+    ShownJND,
     Trials,
 )
 
@@ -119,8 +123,7 @@ def decline(request: Request, slug: str, session: SessionDep) -> Response:
 def assignment_page(request: Request, token: str, session: SessionDep) -> Response:
     """The page for where this assignment stands."""
     assignment = assignments.by_token(session, token)
-    if assignment.state == "withdrawn":
-        raise Withdrawn
+    assignments.require_under_way(assignment)
     protocol = protocol_version(session, assignment.study_id, assignment.protocol_version)
     thanks = Markup(to_html(protocol.thanks))  # noqa: S704 - sanitised
     if assignment.state == "completed":
@@ -148,26 +151,40 @@ def assignment_page(request: Request, token: str, session: SessionDep) -> Respon
 
 @router.get("/assignments/{token}/trials", response_model_exclude_none=True)
 def list_trials(token: str, session: SessionDep, resources: ResourcesDep) -> Trials:
-    """The trials still unanswered, in order."""
+    """The trials still unanswered, in order; 403 before a comprehension check that the protocol has is passed."""
     assignment = assignments.by_token(session, token)
-    if assignment.state == "withdrawn":
-        raise Withdrawn
+    assignments.require_under_way(assignment)
     protocol = protocol_version(session, assignment.study_id, assignment.protocol_version)
+    if protocol.check and assignment.checked_at is None:
+        raise Forbidden("Please answer the questions about the instructions first.")
     progress = assignments.progress(session, assignment)
     return Trials(
         assignment=AssignmentProgress(position=progress.position, total=progress.total, state=assignment.state),
-        presentation=PresentationOut(scale=protocol.presentation.scale),
-        trials=[_shown(shown) for shown in trials.with_images(resources.keys, progress.open)],
+        presentation=_presentation(protocol),
+        trials=[_shown(shown) for shown in trials.shown(resources.keys, protocol, progress.open)],
     )
 
 
-def _shown(shown: trials.TrialImages) -> ShownTrial:
-    return ShownTrial(
-        id=shown.trial.id,
-        kind="2afc",
-        images={name: f"/images/{sealed}" for name, sealed in shown.images.items()},
-        attempt=shown.trial.attempt + 1,
-        practice=True if shown.trial.is_practice else None,
+def _presentation(protocol: Protocol) -> PresentationOut:
+    presentation = protocol.presentation
+    if protocol.kind == "2afc":
+        return PresentationOut(scale=presentation.scale)
+    return PresentationOut(scale=presentation.scale, stimulus_ms=presentation.stimulus_ms, gap_ms=presentation.gap_ms)
+
+
+def _shown(shown: trials.ShownTrial) -> Shown2AFC | ShownJND:
+    addresses = [f"/images/{sealed}" for sealed in shown.images]
+    attempt, practice = shown.attempt + 1, True if shown.is_practice else None
+    if shown.kind == "2afc":
+        images = dict(zip(trials.PLACES, addresses, strict=True))
+        return Shown2AFC(id=shown.id, attempt=attempt, practice=practice, images=images, prompt=shown.prompt)
+    return ShownJND(
+        id=shown.id,
+        attempt=attempt,
+        practice=practice,
+        flashes=addresses,
+        pairs=list(shown.pairs),
+        questions=list(shown.questions),
     )
 
 
@@ -190,7 +207,7 @@ def judge(token: str, given: GivenJudgments, session: SessionDep) -> Accepted:
         answers=[
             Answer(
                 trial=judgment.trial,
-                side=judgment.answers[0],
+                answers=tuple(judgment.answers),
                 input=judgment.input,
                 rt_ms=judgment.rt_ms,
                 timing=judgment.timing,
@@ -204,7 +221,11 @@ def judge(token: str, given: GivenJudgments, session: SessionDep) -> Accepted:
         position=receipt.position,
         total=receipt.total,
         feedback=[
-            FeedbackOut(trial=feedback.trial, correct=feedback.correct, expected=feedback.expected)
+            FeedbackOut(
+                trial=feedback.trial,
+                correct=feedback.correct,
+                expected=feedback.expected[0] if feedback.expected[0] in CHOICES["2afc"] else list(feedback.expected),
+            )
             for feedback in receipt.feedback
         ],
     )
@@ -216,8 +237,10 @@ def abort(token: str, given: GivenAbort, session: SessionDep, resources: Resourc
     progress = assignments.abort(
         session, token=token, trial_id=given.trial, attempt=given.attempt, reason=given.reason, timing=given.timing
     )
+    assignment = assignments.by_token(session, token)
+    protocol = protocol_version(session, assignment.study_id, assignment.protocol_version)
     again = [trial for trial in progress.open if trial.id == given.trial]
-    shown = [_shown(trial).model_dump(exclude_none=True) for trial in trials.with_images(resources.keys, again)]
+    shown = [_shown(trial).model_dump(exclude_none=True) for trial in trials.shown(resources.keys, protocol, again)]
     return JSONResponse({"position": progress.position, "total": progress.total, "trial": shown[0] if shown else None})
 
 
@@ -225,6 +248,13 @@ def abort(token: str, given: GivenAbort, session: SessionDep, resources: Resourc
 def environment(token: str, given: GivenEnvironment, session: SessionDep) -> None:
     """Store what the page measured: refresh rate, viewport and the like."""
     assignments.store_environment(session, token=token, environment=given.root)
+
+
+@router.post("/assignments/{token}/check")
+def check(token: str, given: GivenCheck, session: SessionDep) -> CheckOutcome:
+    """Answer the comprehension check, one of its choices to each question; there are two tries."""
+    result = assignments.check(session, token=token, answers=given.answers)
+    return CheckOutcome(passed=result.passed, tries_left=result.tries_left, wrong=result.wrong)
 
 
 @router.post("/assignments/{token}/withdraw", status_code=204)

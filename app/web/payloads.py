@@ -28,20 +28,33 @@ class AssignmentProgress(Payload):
 
 class ShownTrial(Payload):
     id: int
-    kind: Literal["2afc"]
-    images: Annotated[dict[str, str], Field(description="reference, left, right: opaque addresses")]
     attempt: Annotated[int, Field(description="the number to name if this attempt has to be aborted")]
     practice: Annotated[bool | None, Field(description="present on practice trials only")] = None
 
 
+class Shown2AFC(ShownTrial):
+    kind: Literal["2afc"] = "2afc"
+    images: Annotated[dict[str, str], Field(description="reference, left, right: opaque addresses")]
+    prompt: Annotated[str | None, Field(description="present on instruction trials: what to choose")] = None
+
+
+class ShownJND(ShownTrial):
+    kind: Literal["jnd"] = "jnd"
+    flashes: Annotated[list[str], Field(description="opaque addresses in the order of their appearance")]
+    pairs: Annotated[list[tuple[int, int]], Field(description="places among the flashes, from 0")]
+    questions: Annotated[list[str], Field(description="one about each pair")]
+
+
 class PresentationOut(Payload):
     scale: float
+    stimulus_ms: Annotated[int | None, Field(description="JND: how long each image is flashed")] = None
+    gap_ms: Annotated[int | None, Field(description="JND: how long nothing is shown between two")] = None
 
 
 class Trials(Payload):
     assignment: AssignmentProgress
     presentation: PresentationOut
-    trials: list[ShownTrial]
+    trials: list[Annotated[Shown2AFC | ShownJND, Field(discriminator="kind")]]
 
 
 def _usable_time(value: Any) -> Any:
@@ -69,7 +82,10 @@ class GivenJudgment(Payload):
     """Only `trial` and `answers` can fail: everything else is stored if it is usable."""
 
     trial: Annotated[int, Field(strict=True, ge=1, lt=2**63)]
-    answers: Annotated[list[Literal["left", "right"]], Field(min_length=1, max_length=1)]
+    answers: Annotated[
+        list[Literal["left", "right", "same", "different"]],
+        Field(min_length=1, max_length=2, description="left or right; in JND same or different to each question"),
+    ]
     input: Annotated[str | None, BeforeValidator(_usable_input)] = None
     rt_ms: Annotated[float | None, BeforeValidator(_usable_time)] = None
     timing: Annotated[dict[str, Any] | None, BeforeValidator(_usable_timing)] = None
@@ -82,7 +98,7 @@ class GivenJudgments(Payload):
 class FeedbackOut(Payload):
     trial: int
     correct: bool
-    expected: Literal["left", "right"]
+    expected: Annotated[str | list[str], Field(description="left or right; in JND the right answer to each question")]
 
 
 class Accepted(Payload):
@@ -109,6 +125,16 @@ class Completed(Payload):
     completion_code: str
     redirect: str | None
     ending: Ending
+
+
+class GivenCheck(Payload):
+    answers: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=10)]
+
+
+class CheckOutcome(Payload):
+    passed: bool
+    tries_left: int
+    wrong: Annotated[list[int], Field(description="places of the questions to think about again, from 0")]
 
 
 class GivenEnvironment(RootModel[dict[str, Any]]):

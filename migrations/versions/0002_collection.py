@@ -41,6 +41,7 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("slug", sa.Text(), nullable=False),
         sa.Column("seed", sa.BigInteger(), nullable=False),
+        sa.Column("derived_from", sa.Text(), nullable=True),
         sa.Column("state", sa.Text(), server_default="draft", nullable=False),
         sa.Column("round", sa.Integer(), server_default="0", nullable=False),
         sa.Column(
@@ -72,6 +73,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("manifest_sha256", sa.Text(), nullable=False),
         sa.Column("counts", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("kept", sa.ARRAY(sa.Integer()), nullable=False),
         sa.Column(
             "created_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
         ),
@@ -101,8 +103,9 @@ def upgrade() -> None:
         sa.Column("number", sa.Integer(), nullable=True),
         sa.Column("reference", sa.Text(), nullable=False),
         sa.Column("candidate_0", sa.Text(), nullable=False),
-        sa.Column("candidate_1", sa.Text(), nullable=False),
+        sa.Column("candidate_1", sa.Text(), nullable=True),
         sa.Column("answer", sa.Integer(), nullable=True),
+        sa.Column("answer_1", sa.Integer(), nullable=True),
         sa.Column("prompt", sa.Text(), nullable=True),
         sa.Column("source", sa.Text(), nullable=True),
         sa.Column("split", sa.Text(), nullable=True),
@@ -121,12 +124,16 @@ def upgrade() -> None:
         sa.CheckConstraint("(role = 'pool') = (answer IS NULL)", name=op.f("ck_items_answer_known")),
         sa.CheckConstraint("(role = 'pool') = (number IS NOT NULL)", name=op.f("ck_items_pool_has_number")),
         sa.CheckConstraint(
-            "role <> 'pool' OR (reference <> candidate_0 AND reference <> candidate_1)",
+            "role <> 'pool' OR candidate_1 IS NULL OR (reference <> candidate_0 AND reference <> candidate_1)",
             name=op.f("ck_items_reference_differs"),
         ),
         sa.CheckConstraint("role IN ('pool', 'practice', 'sentinel', 'instruction')", name=op.f("ck_items_role")),
         sa.CheckConstraint("split IN ('train', 'val', 'test')", name=op.f("ck_items_split")),
         sa.CheckConstraint("answer IN (0, 1)", name=op.f("ck_items_answer")),
+        sa.CheckConstraint(
+            "answer_1 IN (0, 1) AND answer IS NOT NULL AND candidate_1 IS NOT NULL OR answer_1 IS NULL",
+            name=op.f("ck_items_answer_1"),
+        ),
         sa.CheckConstraint("candidate_0 <> candidate_1", name=op.f("ck_items_candidates_differ")),
         sa.CheckConstraint("number >= 0", name=op.f("ck_items_number")),
         sa.CheckConstraint("recorded_0 >= 0 AND recorded_1 >= 0", name=op.f("ck_items_recorded")),
@@ -184,6 +191,8 @@ def upgrade() -> None:
         sa.Column("completion_code", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), server_default="active", nullable=False),
         sa.Column("environment", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("check_tries", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("checked_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column(
             "created_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
         ),
@@ -193,9 +202,11 @@ def upgrade() -> None:
             "(state = 'completed') = (completed_at IS NOT NULL)", name=op.f("ck_assignments_completed_at")
         ),
         sa.CheckConstraint(
-            "state IN ('active', 'completed', 'expired', 'withdrawn', 'returned')", name=op.f("ck_assignments_state")
+            "state IN ('active', 'completed', 'expired', 'withdrawn', 'screened', 'returned')",
+            name=op.f("ck_assignments_state"),
         ),
         sa.CheckConstraint("octet_length(token_sha256) = 32", name=op.f("ck_assignments_token_sha256")),
+        sa.CheckConstraint("check_tries >= 0", name=op.f("ck_assignments_check_tries")),
         sa.ForeignKeyConstraint(["participant_id"], ["participants.id"], name=op.f("fk_assignments_participants")),
         sa.ForeignKeyConstraint(
             ["study_id", "protocol_version"],

@@ -55,10 +55,10 @@ def test_a_study_from_its_making_to_its_export(run: Run, home: Path, tmp_path: P
 
     file = folder.csv(folder.csv_rows(6))
     imported = run("import", "csv", file, "--study", name)
-    assert (imported.exit_code, imported.stdout) == (0, f"Imported 6 triplets with 18 different images into {name}.\n")
+    assert (imported.exit_code, imported.stdout) == (0, f"Imported 6 items with 18 different images into {name}.\n")
     again = run("import", "csv", file, "--study", name)
-    assert again.stdout.splitlines()[0] == "6 triplets of triplets.csv were there already."
-    assert again.stdout.splitlines()[1].startswith("Imported 0 triplets")
+    assert again.stdout.splitlines()[0] == "6 items of triplets.csv were there already."
+    assert again.stdout.splitlines()[1].startswith("Imported 0 items")
     said = run("import", "nights", folder.nights(folder.nights_rows(2, first=50)), "--study", name, "--json")
     assert json.loads(said.stdout) == {"items": 2, "images": 6, "already_there": 0}
 
@@ -219,19 +219,18 @@ def test_a_bad_environment(
 
 
 @pytest.fixture
-def bare_database(server_url: str, worker_id: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A database without any table, which the environment names."""
-    admin, name = create_engine(server_url, isolation_level="AUTOCOMMIT"), f"cli_bare_{worker_id}"
+def bare_database(home: Path, server_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A database without any table, which the environment names; it goes with the server."""
+    name = make_slug()
+    admin = create_engine(server_url, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         connection.execute(text(f'CREATE DATABASE "{name}"'))
-        url = make_url(server_url).set(database=name).render_as_string(hide_password=False)
-        monkeypatch.setenv("DATABASE_URL", url)
-        yield url
-        connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
     admin.dispose()
+    url = make_url(server_url).set(database=name).render_as_string(hide_password=False)
+    monkeypatch.setenv("DATABASE_URL", url)
+    return url
 
 
-@pytest.mark.usefixtures("home")
 def test_an_outdated_schema_is_named_and_mended(run: Run, bare_database: str) -> None:
     for command in (("study", "list"), ("serve", "--port", "0"), ("worker",), ("up", "--port", "0"), ("status", "x")):
         result = run(*command)
@@ -241,7 +240,6 @@ def test_an_outdated_schema_is_named_and_mended(run: Run, bare_database: str) ->
     assert run("study", "list").exit_code == 0
 
 
-@pytest.mark.usefixtures("home")
 def test_a_schema_from_the_future(run: Run, bare_database: str) -> None:
     run("db", "upgrade")
     engine = create_engine(bare_database)

@@ -17,8 +17,9 @@ from app.services.protocols import current_protocol
 from app.services.studies import create
 from tests.factories import make_slug
 
+JND = {"kind": "jnd", "drop": "none", "rounds": 1, "min_votes": 1}
 WRONG: list[tuple[dict[str, Any], str, str]] = [
-    ({"kind": "3afc"}, "kind", "should be '2afc'"),
+    ({"kind": "3afc"}, "kind", "should be '2afc' or 'jnd'"),
     ({"title": ""}, "title", "at least 1 character"),
     ({"title": 5}, "title", "valid string"),
     ({"question": "x" * 201}, "question", "at most 200 characters"),
@@ -48,6 +49,23 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"assignment": {"minutes": 0}}, "assignment.minutes", "greater than or equal to 1"),
     ({"assignment": {"minutes": 30}}, "assignment", "deadline_minutes must not be below minutes"),
     ({"assignment": {"deadline_minutes": 1441}}, "assignment.deadline_minutes", "less than or equal to 1440"),
+    ({"assignment": {"same_sentinels": -1}}, "assignment.same_sentinels", "greater than or equal to 0"),
+    ({"assignment": {"instruction_trials": 11}}, "assignment.instruction_trials", "less than or equal to 10"),
+    ({"assignment": {"break_every": 101}}, "assignment.break_every", "less than or equal to 100"),
+    ({"contact": "x" * 501}, "contact", "at most 500 characters"),
+    ({"check": [{}] * 11}, "check", "at most 10 items"),
+    ({"check": [{"question": "?", "choices": ["a", "b"], "answer": "c"}]}, "check.0", "one of the choices"),
+    ({"check": [{"question": "?", "choices": ["a", "a"], "answer": "a"}]}, "check.0", "choices must differ"),
+    ({"check": [{"question": "?", "choices": ["a"], "answer": "a"}]}, "check.0.choices", "at least 2 items"),
+    ({"screening": {"min_refresh_hz": 241}}, "screening.min_refresh_hz", "less than or equal to 240"),
+    ({"presentation": {"stimulus_ms": 33}}, "presentation.stimulus_ms", "greater than or equal to 34"),
+    ({"presentation": {"gap_ms": 16}}, "presentation.gap_ms", "greater than or equal to 34"),
+    ({"presentation": {"stimulus_ms": 166, "gap_ms": 167}}, "presentation", "at least 334: more than 3 flashes"),
+    ({"presentation": {"interleave": 2}}, "presentation.interleave", "valid boolean"),
+    (JND | {"drop": "dissent"}, "protocol", 'kind "jnd" needs drop = "none" and rounds = 1'),
+    (JND | {"rounds": 2}, "protocol", 'kind "jnd" needs drop = "none" and rounds = 1'),
+    ({"assignment": {"same_sentinels": 11}}, "assignment", "same_sentinels must not be above sentinels"),
+    (JND | {"assignment": {"instruction_trials": 1}}, "protocol", 'are for kind "2afc"'),
     ({"presentation": {"scale": 0}}, "presentation.scale", "greater than 0"),
     ({"presentation": {"scale": 4.1}}, "presentation.scale", "less than or equal to 4"),
     ({"presentation": {"scale": float("nan")}}, "presentation.scale", "less than or equal to 4"),
@@ -100,6 +118,13 @@ def test_every_field_has_a_wrong_value_in_this_file() -> None:
 def test_presets_load_and_say_what_their_sources_say() -> None:
     presets = {name: load(name) for name in preset_names()}
     nights, bapps = presets["nights-2afc"], presets["bapps-2afc"]
+    flashes = {name: preset.presentation for name, preset in presets.items() if preset.kind == "jnd"}
+    assert {name: (shown.stimulus_ms, shown.gap_ms, shown.interleave) for name, shown in flashes.items()} == {
+        "bapps-jnd": (1000, 250, False),
+        "nights-jnd": (500, 1000, True),
+    }
+    sitting = presets["bapps-jnd"].assignment
+    assert (sitting.trials, sitting.sentinels, sitting.same_sentinels, sitting.practice) == (160, 40, 32, 10)
     assert (nights.rounds, nights.votes_per_round, nights.min_votes, nights.drop) == (10, 1, 6, "dissent")
     assert (bapps.rounds, bapps.votes_per_round, bapps.min_votes, bapps.drop) == (1, 5, 5, "none")
     for preset in presets.values():
@@ -108,7 +133,7 @@ def test_presets_load_and_say_what_their_sources_say() -> None:
         assert preset.thanks
 
 
-@pytest.mark.parametrize("name", ["nights-2afc", "bapps-2afc"])
+@pytest.mark.parametrize("name", preset_names())
 def test_a_document_survives_json_and_the_database(sessions: Sessions, name: str) -> None:
     protocol = load(name, overrides={"presentation.scale": "1", "title": "Ähnlich? 似ている “quoted”\u2028"})
     assert parse(json.loads(json.dumps(protocol.model_dump(mode="json")))) == protocol

@@ -102,7 +102,7 @@ def test_images_beside_each_other_have_one_size(
 def test_too_few_references_are_counted_and_nothing_opens(sessions: Sessions, storage: LocalStorage) -> None:
     slug = make_study(sessions, storage, items=20, is_open=False, assignment__practice=5, assignment__sentinels=6)
     before = contents(sessions, slug)
-    said = r"needs 23 reference images .* \(3 × 6 sentinels and 5 .* its pool has 20\."
+    said = r"needs 23 images .* \(3 × 6 sentinels and instruction trials, and 5 .* its pool has 20\."
     with pytest.raises(BadInput, match=said), sessions.begin() as session:
         studies.open_study(session, slug=slug)
     assert contents(sessions, slug) == before

@@ -28,8 +28,8 @@ from app.services.assignments import by_token
 from app.services.exports import queries, run, tables
 from app.services.exports.queries import Snapshot
 from app.services.exports.run import ExportResult, export_study
+from app.services.item_files import NIGHTS_COLUMNS
 from app.services.protocols import current_protocol
-from app.services.triplet_files import NIGHTS_COLUMNS
 from app.settings import Settings
 from app.storage import LocalStorage
 from tests.disks import no_space, small_disk
@@ -401,7 +401,7 @@ def test_the_card_says_which_file_is_which(sessions: Sessions, storage: LocalSto
         assert f"data_files: {name}" in front
     for path in out.iterdir():
         assert f"`{path.name}" in body or path.name == "README.md"
-    assert "| kept (`data.csv`) | 3 |" in body
+    assert "| kept | 3 |" in body
 
 
 def test_candidates_in_several_splits_are_counted(
@@ -502,13 +502,13 @@ def test_a_full_disk_leaves_nothing_behind(
 
 
 def test_a_disk_that_is_really_full(sessions: Sessions, storage: LocalStorage, tmp_path: Path) -> None:
-    slug = make_study(sessions, storage, items=200, is_open=False)
-    with small_disk(tmp_path / "disk", kilobytes=300) as disk:
+    slug = make_study(sessions, storage, items=50, is_open=False)
+    with small_disk(tmp_path / "disk", kilobytes=100) as disk:
         with pytest.raises(Unavailable, match="is full"):
             export(sessions, storage, slug, disk / "export")
         assert list(disk.iterdir()) == []
         subprocess.run(["mount", "-o", "remount,size=9m,nr_inodes=9000", str(disk)], check=True)
-        assert export(sessions, storage, slug, disk / "export").counts["items"] == 200
+        assert export(sessions, storage, slug, disk / "export").counts["items"] == 50
 
 
 @pytest.mark.parametrize("name", ["write_parquet", "write_manifest", "card", "file_sha256", "_remember"])
@@ -610,7 +610,7 @@ def test_rows_are_streamed_from_the_server(sessions: Sessions, storage: LocalSto
     slug = large(sessions, storage, items=2000)
     with sessions.begin() as session:
         study = studies.by_slug(session, slug)
-        snapshot = Snapshot(session, study_id=study.id, rule=current_protocol(session, study.id).rule)
+        snapshot = Snapshot(session, study_id=study.id, protocol=current_protocol(session, study.id))
         with snapshot:
             rows = snapshot.pool()
             assert session.scalar(text("SELECT count(*) FROM pg_cursors")) == 0, (
@@ -631,11 +631,11 @@ def test_memory_does_not_grow_with_the_study(
     monkeypatch.setattr(tables, "BATCH", 100)
     export(sessions, storage, large(sessions, storage, items=100), tmp_path / "warm")
     peaks = []
-    for items in (200, 2000):
+    for items in (200, 1500):
         slug = large(sessions, storage, items=items)
         tracemalloc.start()
         export(sessions, storage, slug, tmp_path / str(items))
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    # Ten times the rows: their further prompts alone would be 1 MB.
-    assert peaks[1] < peaks[0] + 400_000
+    # Seven times the rows: their further prompts alone would be 700 kB.
+    assert peaks[1] < peaks[0] + 300_000

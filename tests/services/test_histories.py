@@ -81,7 +81,7 @@ class History:
             in_time = self.holder.get(slot.id) == assignment and slot.state in ("leased", "open")
             choice = self.opinion[trial.item_id] ^ (self.rng.random() < 0.12)
             side = "left" if choice == trial.left_candidate else "right"
-            judgments.record(self.session, token=self.tokens[assignment], answers=[Answer(trial.id, side)])
+            judgments.record(self.session, token=self.tokens[assignment], answers=[Answer(trial.id, (side,))])
             self.items[trial.item_id].votes.append(NaiveVote(assignment, int(choice), late=not in_time))
 
     def let_a_lease_run_out(self) -> None:

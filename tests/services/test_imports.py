@@ -188,7 +188,7 @@ def test_a_rotated_image_has_its_upright_size(
 def test_a_study_that_has_started_takes_no_more(
     sessions: Sessions, storage: LocalStorage, folder: TripletFolder, state: str
 ) -> None:
-    slug = make_study(sessions, storage)
+    slug = make_study(sessions, storage, items=2, assignment__practice=0, assignment__sentinels=0)
     with sessions.begin() as session:
         {"open": studies.open_study, "paused": studies.pause, "closed": studies.close}[state](session, slug=slug)
     before = contents(sessions, slug)
@@ -250,7 +250,7 @@ def assert_whole(sessions: Sessions, storage: LocalStorage, folder: TripletFolde
     assert set(times_stored(storage, folder)) == {1}
 
 
-@pytest.mark.parametrize("stage", [("checking images", 8), ("adding triplets", 3), ("adding triplets", 6)])
+@pytest.mark.parametrize("stage", [("checking images", 8), ("adding items", 3), ("adding items", 6)])
 def test_an_interrupted_import_goes_on_where_it_stopped(
     sessions: Sessions,
     storage: LocalStorage,
@@ -265,7 +265,7 @@ def test_an_interrupted_import_goes_on_where_it_stopped(
     file = folder.csv(rows)
     with pytest.raises(KeyboardInterrupt):
         bring(sessions, storage, empty, file, report=stop_at(*stage))
-    there = {("checking images", 8): 0, ("adding triplets", 3): 0, ("adding triplets", 6): 3}[stage]
+    there = {("checking images", 8): 0, ("adding items", 3): 0, ("adding items", 6): 3}[stage]
     assert len(pool(sessions, empty)) == there
     assert bring(sessions, storage, empty, file) == ImportResult(items=10 - there, images=30, already_there=there)
     assert_whole(sessions, storage, folder, empty, rows)
@@ -279,19 +279,19 @@ import os, signal, sys
 from pathlib import Path
 from app.db import open_sessions
 from app.services import imports
-from app.services.triplet_files import read_csv
+from app.services.item_files import read_csv
 from app.settings import Settings
 from app.storage import LocalStorage
 
 def report(what, done, total):
-    if what == "adding triplets" and done == 6:
+    if what == "adding items" and done == 6:
         os.kill(os.getpid(), signal.SIGKILL)  # the second chunk is written, and not committed
 
 imports.ROWS_PER_CHUNK = 3
 slug, file = sys.argv[1:]
 with open_sessions(Settings()) as sessions:
     storage = LocalStorage(Settings().images)
-    imports.import_triplets(sessions, storage, slug=slug, file=read_csv(Path(file)), normalise=False, report=report)
+    imports.import_items(sessions, storage, slug=slug, file=read_csv(Path(file)), normalise=False, report=report)
 """
 
 
@@ -315,7 +315,7 @@ def interrupted(
     with monkeypatch.context() as patch:
         patch.setattr(imports, "ROWS_PER_CHUNK", 2)
         with pytest.raises(KeyboardInterrupt):
-            bring(sessions, storage, slug, file, report=stop_at("adding triplets", 3))
+            bring(sessions, storage, slug, file, report=stop_at("adding items", 3))
     assert len(pool(sessions, slug)) == 2
 
 
@@ -424,7 +424,7 @@ def test_progress_ends_at_the_whole(
     seen: list[tuple[str, int, int]] = []
     bring(sessions, storage, empty, folder.csv(folder.csv_rows(5)), report=lambda *step: seen.append(step))
     assert [step for step in seen if step[0] == "checking images"][-1] == ("checking images", 15, 15)
-    assert [done for what, done, _ in seen if what == "adding triplets"][-1] == 5
+    assert [done for what, done, _ in seen if what == "adding items"][-1] == 5
     assert all(done <= total for _, done, total in seen)
 
 

@@ -37,7 +37,7 @@ def press_left(sessions: Sessions, token: str | None) -> int:
         trials = assignments.progress(session, assignments.by_token(session, token)).open
     for start in range(0, len(trials), 10):
         with sessions.begin() as session:
-            chunk = [Answer(trial.id, "left") for trial in trials[start : start + 10]]
+            chunk = [Answer(trial.id, ("left",)) for trial in trials[start : start + 10]]
             judgments.record(session, token=token, answers=chunk)
     return len(trials)
 

@@ -61,7 +61,7 @@ def state(sessions: Sessions, slug: str) -> str:
 
 
 def test_states_follow_the_researcher(sessions: Sessions, storage: LocalStorage) -> None:
-    slug = make_study(sessions, storage, is_open=False)
+    slug = make_study(sessions, storage, items=1, is_open=False, assignment__practice=0, assignment__sentinels=0)
     for step, expected in (
         (studies.open_study, "open"), (studies.open_study, "open"),
         (studies.pause, "paused"), (studies.pause, "paused"),
@@ -76,13 +76,13 @@ def test_states_follow_the_researcher(sessions: Sessions, storage: LocalStorage)
 
 
 def test_opening_again_after_a_pause_opens_no_second_round(sessions: Sessions, storage: LocalStorage) -> None:
-    slug = make_study(sessions, storage)
+    slug = make_study(sessions, storage, items=3, assignment__practice=0, assignment__sentinels=0)
     before = contents(sessions, slug)
     with sessions.begin() as session:
         studies.pause(session, slug=slug)
         studies.open_study(session, slug=slug)
     assert contents(sessions, slug) == before
-    assert len(before["slots"]) == 40
+    assert len(before["slots"]) == 3
 
 
 def test_a_study_without_items_does_not_open(sessions: Sessions) -> None:

@@ -5,7 +5,16 @@ from app.domain.protocol import Protocol
 _FILTERED = {
     "dissent": "a triplet is dropped at its first dissenting vote",
     "round_end": "a triplet is dropped at the end of the round in which a vote dissents",
-    "none": "no triplet is dropped; `left_vote` and `right_vote` are vote shares",
+    "none": "nothing is dropped, and votes are given as shares",
+}
+_TESTS = {
+    "2afc": "two-alternative forced-choice (2AFC) judgments of image triplets",
+    "jnd": "just-noticeable-difference (JND) judgments of image pairs that were flashed one after the other",
+}
+_TABLES = {
+    "2afc": """| `data.csv` | the kept triplets, in the columns and order of NIGHTS; left is candidate 0, right 1 |
+| `unfiltered.csv` | every triplet, with vote shares, `status` and `dropped_round` |""",
+    "jnd": """| `jnd.csv` | every pair: how many said "same" and "different", and the share `same` |""",
 }
 
 
@@ -16,7 +25,7 @@ def card(*, slug: str, status: str, protocol: Protocol, counts: dict[str, int], 
     return f"""---
 pretty_name: "{slug}"
 task_categories: [image-feature-extraction]
-tags: [perceptual-similarity, 2afc, human-judgments]
+tags: [perceptual-similarity, {protocol.kind}, human-judgments]
 configs:
   - config_name: items
     data_files: items.parquet
@@ -29,14 +38,14 @@ configs:
 
 # {slug}
 
-Human two-alternative forced-choice (2AFC) judgments of image triplets: "{protocol.question}"
-Collected with Lookalike {version}; {protocol.rounds} round(s) of {protocol.votes_per_round} vote(s) a triplet;
-{_FILTERED[protocol.drop]}; kept are triplets with at least {protocol.min_votes} valid votes.
+Human {_TESTS[protocol.kind]}: "{protocol.question}"
+Collected with Lookalike {version}; {protocol.rounds} round(s) of {protocol.votes_per_round} vote(s) an item;
+{_FILTERED[protocol.drop]}; kept are items with at least {protocol.min_votes} valid votes.
 {ending}
 | | |
 |---|---|
-| triplets judged | {counts["items"]:,} |
-| kept (`data.csv`) | {counts["kept"]:,} |
+| items judged | {counts["items"]:,} |
+| kept | {counts["kept"]:,} |
 | dropped | {counts["dropped"]:,} |
 | short of votes | {counts["short"]:,} |
 | valid votes | {counts["valid_votes"]:,} |
@@ -46,8 +55,7 @@ Collected with Lookalike {version}; {protocol.rounds} round(s) of {protocol.vote
 
 | file | holds |
 |---|---|
-| `data.csv` | the kept triplets in the columns and order of NIGHTS; left is candidate 0, right candidate 1 |
-| `unfiltered.csv` | every triplet, with vote shares, `status` and `dropped_round` |
+{_TABLES[protocol.kind]}
 | `ref/`, `distort/` | the images, byte for byte as they were imported or generated |
 | `judgments.parquet` | every answer, void ones with their reason; participants are pseudonyms |
 | `items.parquet`, `assignments.parquet` | what the judgments refer to |

@@ -1,13 +1,17 @@
-"""The NIGHTS layout: where the images of item `number` lie, and the row that names them."""
+"""The layout of NIGHTS: where the images of item `number` lie, and the rows that name them."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Row
 
-from app.services.triplet_files import NIGHTS_COLUMNS
+from app.services.item_files import NIGHTS_COLUMNS
 
 UNFILTERED_COLUMNS = (*NIGHTS_COLUMNS, "status", "dropped_round")
+PAIR_COLUMNS = (
+    "id", "pair", "image_a", "image_b", "same_votes", "different_votes", "votes", "same", "split", "is_imagenet",
+    "prompt", "status",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -16,16 +20,21 @@ class ItemPaths:
 
     reference: str
     candidate_0: str
-    candidate_1: str
+    candidate_1: str | None
+
+    @property
+    def candidates(self) -> tuple[str, str | None]:
+        return self.candidate_0, self.candidate_1
 
 
 def paths(row: Row[Any]) -> ItemPaths:
-    """`ref/xxx/yyy.EXT`, `distort/xxx/yyy_0.EXT` and `…_1.EXT` with xxx = number // 1000 and yyy the rest."""
+    """`ref/xxx/yyy.EXT`, `distort/xxx/yyy_0.EXT` and, if there is a candidate 1, `…_1.EXT`, with xxx = number // 1000
+    and yyy the rest."""
     place = f"{row.number // 1000:03d}/{row.number % 1000:03d}"
     return ItemPaths(
         reference=f"ref/{place}.{row.reference_extension}",
         candidate_0=f"distort/{place}_0.{row.candidate_0_extension}",
-        candidate_1=f"distort/{place}_1.{row.candidate_1_extension}",
+        candidate_1=f"distort/{place}_1.{row.candidate_1_extension}" if row.candidate_1 else None,
     )
 
 
@@ -47,6 +56,26 @@ def unfiltered_row(row: Row[Any]) -> list[object]:
     votes = row.votes_0 + row.votes_1
     left, right = (row.votes_0 / votes, row.votes_1 / votes) if votes else (0.0, 0.0)
     return [*_row(row, left, right), row.status, "" if row.dropped_round is None else row.dropped_round]
+
+
+def pair_row(row: Row[Any]) -> list[object]:
+    """A line of jnd.csv: the pair of an item's reference with one candidate, its valid votes, and the share `same`
+    (empty without votes)."""
+    where, votes = paths(row), row.same_votes + row.different_votes
+    return [
+        row.number,
+        row.pair,
+        where.reference,
+        where.candidates[row.pair],
+        row.same_votes,
+        row.different_votes,
+        votes,
+        row.same_votes / votes if votes else "",
+        row.split,
+        row.is_imagenet,
+        row.prompt or "",
+        row.status,
+    ]
 
 
 def _row(row: Row[Any], left: float, right: float) -> list[object]:

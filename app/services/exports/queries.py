@@ -7,7 +7,7 @@ from typing import Any, Self
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
-from app.domain.consensus import Rule
+from app.domain.protocol import Protocol
 from app.services.filter import IN_FORCE
 
 BATCH = 5000
@@ -28,15 +28,44 @@ _POOL = f"""
     FROM items i
     JOIN images r ON r.sha256 = i.reference
     JOIN images a ON a.sha256 = i.candidate_0
-    JOIN images b ON b.sha256 = i.candidate_1
+    LEFT JOIN images b ON b.sha256 = i.candidate_1
     WHERE i.study_id = :study AND i.role = 'pool'
+    ORDER BY i.number
+"""
+
+_PAIRS = f"""
+    WITH valid AS (
+        SELECT t.item_id, j.question, count(*) FILTER (WHERE j.choice = 0) AS same,
+               count(*) FILTER (WHERE j.choice = 1) AS different
+        FROM judgments j JOIN trials t ON t.id = j.trial_id JOIN assignments a ON a.id = t.assignment_id
+        WHERE a.study_id = :study AND j.slot_id IS NOT NULL AND NOT j.late AND NOT {IN_FORCE.format(assignment="a.id")}
+        GROUP BY t.item_id, j.question
+    )
+    SELECT i.number, pair, i.split, i.is_imagenet, i.prompt, {_STATUS} AS status, i.candidate_1,
+           coalesce(valid.same, 0) AS same_votes, coalesce(valid.different, 0) AS different_votes,
+           r.extension AS reference_extension,
+           a.extension AS candidate_0_extension, b.extension AS candidate_1_extension
+    FROM items i
+    CROSS JOIN LATERAL generate_series(0, num_nonnulls(i.candidate_0, i.candidate_1) - 1) AS pair
+    JOIN images r ON r.sha256 = i.reference
+    JOIN images a ON a.sha256 = i.candidate_0
+    LEFT JOIN images b ON b.sha256 = i.candidate_1
+    LEFT JOIN valid ON valid.item_id = i.id AND valid.question = pair
+    WHERE i.study_id = :study AND i.role = 'pool'
+    ORDER BY i.number, pair
+"""
+
+_KEPT = f"""
+    SELECT i.number FROM items i
+    WHERE i.study_id = :study AND i.role = 'pool' AND {_STATUS} = 'kept'
     ORDER BY i.number
 """
 
 _JUDGMENTS = """
     SELECT j.id, p.pseudonym AS participant, t.assignment_id AS assignment, t.position, i.role, i.number AS item,
-           i.reference, i.candidate_0, i.candidate_1, i.answer, j.question, j.choice, t.left_candidate,
-           CASE WHEN j.choice = t.left_candidate THEN 'left' ELSE 'right' END AS side,
+           i.reference, i.candidate_0, i.candidate_1, j.question, j.choice, t.left_candidate,
+           CASE j.question WHEN 0 THEN i.answer ELSE i.answer_1 END AS answer,
+           CASE WHEN :kind = 'jnd' THEN NULL WHEN j.choice = t.left_candidate THEN 'left' ELSE 'right' END AS side,
            s.round, s.ordinal, s.make_up, j.late, e.id IS NOT NULL AS excluded, e.reason AS exclusion_reason,
            e.excluded_by, e.excluded_at, j.input, j.rt_ms, j.suspect, CAST(j.timing AS text) AS timing, t.scale,
            t.attempt, j.received_at
@@ -61,7 +90,8 @@ _ASSIGNMENTS = f"""
             JOIN judgments j ON j.trial_id = t.id WHERE t.assignment_id = a.id) AS sentinels,
            (SELECT count(*) FROM trials t JOIN items i ON i.id = t.item_id AND i.role = 'sentinel'
             JOIN judgments j ON j.trial_id = t.id
-            WHERE t.assignment_id = a.id AND j.choice <> i.answer) AS sentinels_missed,
+            WHERE t.assignment_id = a.id
+              AND j.choice <> CASE j.question WHEN 0 THEN i.answer ELSE i.answer_1 END) AS sentinels_missed,
            CAST(a.environment AS text) AS environment
     FROM assignments a JOIN participants p ON p.id = a.participant_id
     WHERE a.study_id = :study
@@ -79,7 +109,7 @@ _SHARED_CANDIDATES = f"""
     SELECT count(*) FROM (
         SELECT image
         FROM items i CROSS JOIN LATERAL (VALUES (i.candidate_0), (i.candidate_1)) AS shown (image)
-        WHERE i.study_id = :study AND i.role = 'pool' AND {_STATUS} = 'kept'
+        WHERE i.study_id = :study AND i.role = 'pool' AND image IS NOT NULL AND {_STATUS} = 'kept'
         GROUP BY image HAVING count(DISTINCT i.split) > 1
     ) shared
 """
@@ -91,10 +121,15 @@ class Snapshot:
     Used as a context, at whose end the streams that were not read to their end are closed on the server.
     """
 
-    def __init__(self, session: Session, *, study_id: int, rule: Rule) -> None:
+    def __init__(self, session: Session, *, study_id: int, protocol: Protocol) -> None:
         self._session = session
         self._open = ExitStack()
-        self._values = {"study": study_id, "drop": rule.drop, "min_votes": rule.min_votes}
+        self._values = {
+            "study": study_id,
+            "kind": protocol.kind,
+            "drop": protocol.drop,
+            "min_votes": protocol.min_votes,
+        }
 
     def __enter__(self) -> Self:
         return self
@@ -105,6 +140,14 @@ class Snapshot:
     def pool(self) -> Iterator[Row[Any]]:
         return self._stream(_POOL)
 
+    def pairs(self) -> Iterator[Row[Any]]:
+        """The pairs of a JND study's items, with the valid votes on each."""
+        return self._stream(_PAIRS)
+
+    def kept(self) -> list[int]:
+        """The numbers of the items kept."""
+        return list(self._session.scalars(text(_KEPT), self._known(_KEPT)))
+
     def judgments(self) -> Iterator[Row[Any]]:
         return self._stream(_JUDGMENTS)
 
@@ -113,9 +156,9 @@ class Snapshot:
 
     def counts(self) -> dict[str, int]:
         """Items by status, their valid votes, and candidate images that occur in more than one split."""
-        rows = self._session.execute(text(_COUNTS), self._values).all()
+        rows = self._session.execute(text(_COUNTS), self._known(_COUNTS)).all()
         found = {row.status: int(row.items) for row in rows}
-        shared = self._session.scalars(text(_SHARED_CANDIDATES), self._values).one()
+        shared = self._session.scalars(text(_SHARED_CANDIDATES), self._known(_SHARED_CANDIDATES)).one()
         return {
             "items": sum(found.values()),
             "kept": found.get("kept", 0),
@@ -126,7 +169,9 @@ class Snapshot:
         }
 
     def _stream(self, query: str) -> Iterator[Row[Any]]:
-        statement = text(query)
-        known = {name: self._values[name] for name in statement.compile().params}
-        rows = self._session.execute(statement, known, execution_options={"yield_per": BATCH})
+        rows = self._session.execute(text(query), self._known(query), execution_options={"yield_per": BATCH})
         yield from self._open.enter_context(closing(rows))
+
+    def _known(self, query: str) -> dict[str, Any]:
+        """The values that the query names."""
+        return {name: self._values[name] for name in text(query).compile().params}

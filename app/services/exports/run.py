@@ -16,6 +16,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.db import Sessions
+from app.domain.protocol import Kind, Protocol
 from app.errors import BadInput, Unavailable
 from app.models.studies import Export, Study
 from app.services import studies
@@ -23,11 +24,14 @@ from app.services.exports import layout, tables
 from app.services.exports.card import card
 from app.services.exports.manifest import file_sha256, write_manifest
 from app.services.exports.queries import Snapshot
+from app.services.item_files import NIGHTS_COLUMNS
 from app.services.protocols import current_version, protocol_version
-from app.services.triplet_files import NIGHTS_COLUMNS
 from app.storage import Storage
 
-TABLES = ("data.csv", "unfiltered.csv", "items.parquet", "judgments.parquet", "assignments.parquet", "README.md")
+TABLES: dict[Kind, tuple[str, ...]] = {
+    "2afc": ("data.csv", "unfiltered.csv", "items.parquet", "judgments.parquet", "assignments.parquet", "README.md"),
+    "jnd": ("jnd.csv", "items.parquet", "judgments.parquet", "assignments.parquet", "README.md"),
+}
 _BLOBS = ".blobs"
 
 
@@ -57,9 +61,9 @@ def export_study(
     with _draft(place) as draft:
         with sessions.begin() as session:
             session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
-            head, manifest_sha256 = _write(session, storage, studies.by_slug(session, slug), draft, report)
+            head, kept, manifest_sha256 = _write(session, storage, studies.by_slug(session, slug), draft, report)
         with sessions.begin() as session:
-            version = _remember(session, slug, manifest_sha256, head["counts"])
+            version = _remember(session, slug, manifest_sha256, head["counts"], kept)
             os.replace(draft, place)  # last, so that what has its name is also on record
     return ExportResult(str(out), version, manifest_sha256, head["counts"])
 
@@ -93,15 +97,15 @@ def _draft(place: Path) -> Iterator[Path]:
 
 def _write(
     session: Session, storage: Storage, study: Study, draft: Path, report: Callable[[str, int, int], None]
-) -> tuple[dict[str, Any], str]:
-    """Write every file of the export; returns the manifest's head and sha256."""
+) -> tuple[dict[str, Any], list[int], str]:
+    """Write every file of the export; returns the manifest's head, the numbers of the items kept, and its sha256."""
     number = current_version(session, study.id)
     protocol = protocol_version(session, study.id, number)
     status, version = studies.status_word(study), installed_version("lookalike")
-    with Snapshot(session, study_id=study.id, rule=protocol.rule) as snapshot:
+    with Snapshot(session, study_id=study.id, protocol=protocol) as snapshot:
         counts = snapshot.counts()
         _write_images(draft, storage, snapshot, total=counts["items"], report=report)
-        counts |= _write_tables(draft, snapshot, as_shares=protocol.drop == "none")
+        counts |= _write_tables(draft, snapshot, protocol)
         text = card(slug=study.slug, status=status, protocol=protocol, counts=counts, version=version)
         (draft / "README.md").write_text(text, encoding="utf-8")
         head = {
@@ -111,14 +115,19 @@ def _write(
             "counts": counts,
             "versions": {"lookalike": version, "pyarrow": installed_version("pyarrow")},
         }
-        return head, write_manifest(draft / "manifest.json", head, _files(draft, snapshot))
+        files = _files(draft, TABLES[protocol.kind], snapshot)
+        return head, snapshot.kept(), write_manifest(draft / "manifest.json", head, files)
 
 
-def _write_tables(draft: Path, snapshot: Snapshot, *, as_shares: bool) -> dict[str, int]:
+def _write_tables(draft: Path, snapshot: Snapshot, protocol: Protocol) -> dict[str, int]:
     """Write the CSV and parquet files; returns how many judgments and assignments they hold."""
-    kept = (layout.kept_row(row, as_shares=as_shares) for row in snapshot.pool() if row.status == "kept")
-    _write_csv(draft / "data.csv", NIGHTS_COLUMNS, kept)
-    _write_csv(draft / "unfiltered.csv", layout.UNFILTERED_COLUMNS, map(layout.unfiltered_row, snapshot.pool()))
+    if protocol.kind == "jnd":
+        _write_csv(draft / "jnd.csv", layout.PAIR_COLUMNS, map(layout.pair_row, snapshot.pairs()))
+    else:
+        as_shares = protocol.drop == "none"
+        kept = (layout.kept_row(row, as_shares=as_shares) for row in snapshot.pool() if row.status == "kept")
+        _write_csv(draft / "data.csv", NIGHTS_COLUMNS, kept)
+        _write_csv(draft / "unfiltered.csv", layout.UNFILTERED_COLUMNS, map(layout.unfiltered_row, snapshot.pool()))
     tables.write_parquet(draft / "items.parquet", tables.ITEMS, snapshot.pool())
     return {
         "judgments": tables.write_parquet(draft / "judgments.parquet", tables.JUDGMENTS, snapshot.judgments()),
@@ -165,17 +174,18 @@ def _image_files(row: Any) -> Iterator[tuple[str, str]]:
     where = layout.paths(row)
     yield where.reference, row.reference
     yield where.candidate_0, row.candidate_0
-    yield where.candidate_1, row.candidate_1
+    if where.candidate_1 is not None:
+        yield where.candidate_1, row.candidate_1
 
 
-def _files(draft: Path, snapshot: Snapshot) -> Iterator[tuple[str, str]]:
-    for name in TABLES:
+def _files(draft: Path, names: Iterable[str], snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    for name in names:
         yield name, file_sha256(draft / name)
     for row in snapshot.pool():
         yield from _image_files(row)
 
 
-def _remember(session: Session, slug: str, manifest_sha256: str, counts: dict[str, int]) -> int:
+def _remember(session: Session, slug: str, manifest_sha256: str, counts: dict[str, int], kept: list[int]) -> int:
     study = studies.by_slug(session, slug, lock=True)
     known = session.scalar(
         select(Export.version).where(Export.study_id == study.id, Export.manifest_sha256 == manifest_sha256)
@@ -183,5 +193,5 @@ def _remember(session: Session, slug: str, manifest_sha256: str, counts: dict[st
     if known is not None:
         return known
     last = session.scalar(select(func.max(Export.version)).where(Export.study_id == study.id)) or 0
-    session.add(Export(study_id=study.id, version=last + 1, manifest_sha256=manifest_sha256, counts=counts))
+    session.add(Export(study_id=study.id, version=last + 1, manifest_sha256=manifest_sha256, counts=counts, kept=kept))
     return last + 1

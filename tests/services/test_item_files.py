@@ -11,7 +11,7 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from app.errors import BadInput
-from app.services.triplet_files import NIGHTS_COLUMNS, read_csv, read_nights
+from app.services.item_files import NIGHTS_COLUMNS, read_csv, read_nights
 from tests.triplet_folder import Row, TripletFolder, table
 
 
@@ -176,7 +176,7 @@ def test_rows_without_votes_among_rows_with_votes(plain: tuple[TripletFolder, li
 BAD_FILES: list[tuple[str, Callable[[str], str | bytes], str]] = [
     ("empty", lambda _: "", "is empty"),
     ("only white space", lambda _: "\n\n", "is empty"),
-    ("header alone", lambda good: good.splitlines()[0], "holds no triplets"),
+    ("header alone", lambda good: good.splitlines()[0], "holds no rows"),
     ("Latin-1", lambda good: good.replace("r.png", "é.png").encode("latin-1"), "is not UTF-8 text"),
     ("UTF-16", lambda good: good.encode("utf-16"), "is not UTF-8 text"),
     ("an image", lambda _: b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "is not UTF-8 text"),

@@ -1,4 +1,4 @@
-"""Triplet files on disk: the NIGHTS layout and plain CSV, read whole and checked before anything is stored."""
+"""Files of triplets (the NIGHTS layout, plain CSV) and of pairs, read whole and checked before anything is stored."""
 
 import csv
 import hashlib
@@ -15,6 +15,8 @@ NIGHTS_COLUMNS = (
 )  # fmt: skip
 CSV_REQUIRED = ("reference", "candidate_0", "candidate_1")
 CSV_OPTIONAL = ("prompt", "source", "split", "votes_0", "votes_1")
+PAIRS_REQUIRED = ("image_a", "image_b")
+PAIRS_OPTIONAL = ("pair_id", "prompt", "method", "split", "different_votes", "votes")
 SPLITS = ("train", "val", "test")
 _LONGEST_TEXT = 1000
 _LONGEST_QUOTE = 80
@@ -22,16 +24,18 @@ _MOST_DIGITS = 9  # of a whole number; leaves numbers for the items that come af
 
 
 @dataclass(frozen=True)
-class TripletRow:
-    """One triplet of a file. `where` is what errors call it; paths are resolved and inside the file's folder.
+class ItemRow:
+    """One triplet or pair of a file; a pair has no candidate 1. `where` is what errors call it; paths are resolved and
+    inside the file's folder.
 
-    `number` is None where the file does not number its triplets; `recorded` are reference answers for candidates 0, 1.
+    `number` is None where the file does not number its rows; `recorded` are reference answers for candidates 0 and 1,
+    of a pair for "same" and "different".
     """
 
     where: str
     reference: Path
     candidate_0: Path
-    candidate_1: Path
+    candidate_1: Path | None
     number: int | None = None
     prompt: str | None = None
     source: str | None = None
@@ -40,20 +44,20 @@ class TripletRow:
     recorded: tuple[int, int] | None = None
 
     @property
-    def images(self) -> tuple[Path, Path, Path]:
-        return (self.reference, self.candidate_0, self.candidate_1)
+    def images(self) -> tuple[Path, ...]:
+        return tuple(path for path in (self.reference, self.candidate_0, self.candidate_1) if path is not None)
 
 
 @dataclass(frozen=True)
-class TripletFile:
-    """All rows of a file and the sha256 of its bytes."""
+class ItemFile:
+    """All rows of a file, of one kind, and the sha256 of its bytes."""
 
     path: Path
     sha256: str
-    rows: list[TripletRow]
+    rows: list[ItemRow]
 
 
-def read_nights(folder: Path) -> TripletFile:
+def read_nights(folder: Path) -> ItemFile:
     """`folder/data.csv` in the NIGHTS columns: candidate 0 is left_path's image, 1 right_path's, whatever the names.
 
     Raises:
@@ -62,7 +66,7 @@ def read_nights(folder: Path) -> TripletFile:
     return _read(folder / "data.csv", _require_nights_columns, _nights_row)
 
 
-def read_csv(path: Path) -> TripletFile:
+def read_csv(path: Path) -> ItemFile:
     """A CSV file with columns reference, candidate_0, candidate_1 and optionally prompt, source, split, votes_0,
     votes_1; image paths are relative to the file.
 
@@ -72,10 +76,20 @@ def read_csv(path: Path) -> TripletFile:
     return _read(path, _require_csv_columns, _csv_row)
 
 
-RowReader = Callable[[dict[str, str], str, Path], TripletRow]
+def read_pairs(path: Path) -> ItemFile:
+    """A CSV file of pairs for JND: image_a (shown first), image_b, and optionally pair_id, prompt, method (what made
+    the difference), split, different_votes and votes; image paths are relative to the file. Both may be the same image.
+
+    Raises:
+        BadInput: naming the row and column.
+    """
+    return _read(path, _require_pairs_columns, _pairs_row)
 
 
-def _read(path: Path, require_columns: Callable[[list[str], Path], None], read_row: RowReader) -> TripletFile:
+RowReader = Callable[[dict[str, str], str, Path], ItemRow]
+
+
+def _read(path: Path, require_columns: Callable[[list[str], Path], None], read_row: RowReader) -> ItemFile:
     data = _bytes(path)
     # Lines end where CSV says so; str.splitlines would also break them at U+2028 and the like inside a cell.
     reader = csv.reader(io.StringIO(_text_of(data, path), newline=""), strict=True)
@@ -93,9 +107,9 @@ def _read(path: Path, require_columns: Callable[[list[str], Path], None], read_r
     except csv.Error as error:
         raise BadInput(f"{path}, line {reader.line_num}: this is not CSV ({error}).") from None
     if not rows:
-        raise BadInput(f"{path} holds no triplets.")
+        raise BadInput(f"{path} holds no rows.")
     _require_unique_numbers(rows)
-    return TripletFile(path=path, sha256=hashlib.sha256(data).hexdigest(), rows=rows)
+    return ItemFile(path=path, sha256=hashlib.sha256(data).hexdigest(), rows=rows)
 
 
 def _bytes(path: Path) -> bytes:
@@ -132,6 +146,12 @@ def _require_csv_columns(header: list[str], path: Path) -> None:
         raise BadInput(f"{path}: votes_0 and votes_1 come together or not at all.")
 
 
+def _require_pairs_columns(header: list[str], path: Path) -> None:
+    _require_columns(header, path, required=PAIRS_REQUIRED, optional=PAIRS_OPTIONAL)
+    if ("different_votes" in header) != ("votes" in header):
+        raise BadInput(f"{path}: different_votes and votes come together or not at all.")
+
+
 def _require_columns(header: list[str], path: Path, *, required: Iterable[str], optional: Iterable[str]) -> None:
     missing = [name for name in required if name not in header]
     unknown = [name for name in header if name not in {*required, *optional}]
@@ -141,8 +161,8 @@ def _require_columns(header: list[str], path: Path, *, required: Iterable[str], 
             raise BadInput(f"{path} {problem} the column{'s' * (len(names) > 1)} {', '.join(map(repr, names))}.")
 
 
-def _nights_row(cells: dict[str, str], where: str, folder: Path) -> TripletRow:
-    return TripletRow(
+def _nights_row(cells: dict[str, str], where: str, folder: Path) -> ItemRow:
+    return ItemRow(
         where=where,
         reference=_path(cells, "ref_path", where, folder),
         candidate_0=_path(cells, "left_path", where, folder),
@@ -155,11 +175,11 @@ def _nights_row(cells: dict[str, str], where: str, folder: Path) -> TripletRow:
     )
 
 
-def _csv_row(cells: dict[str, str], where: str, folder: Path) -> TripletRow:
+def _csv_row(cells: dict[str, str], where: str, folder: Path) -> ItemRow:
     recorded = None
     if cells.get("votes_0") or cells.get("votes_1"):
         recorded = (_count(cells, "votes_0", where), _count(cells, "votes_1", where))
-    return TripletRow(
+    return ItemRow(
         where=where,
         reference=_path(cells, "reference", where, folder),
         candidate_0=_path(cells, "candidate_0", where, folder),
@@ -168,6 +188,20 @@ def _csv_row(cells: dict[str, str], where: str, folder: Path) -> TripletRow:
         source=_text(cells, "source", where),
         split=_split(cells, where),
         recorded=recorded,
+    )
+
+
+def _pairs_row(cells: dict[str, str], where: str, folder: Path) -> ItemRow:
+    return ItemRow(
+        where=where,
+        reference=_path(cells, "image_a", where, folder),
+        candidate_0=_path(cells, "image_b", where, folder),
+        candidate_1=None,
+        number=_count(cells, "pair_id", where) if "pair_id" in cells else None,
+        prompt=_text(cells, "prompt", where),
+        source=_text(cells, "method", where),
+        split=_split(cells, where),
+        recorded=_recorded_differences(cells, where),
     )
 
 
@@ -217,6 +251,16 @@ def _recorded_shares(cells: dict[str, str], where: str) -> tuple[int, int]:
     return round(recorded[0]), round(recorded[1])
 
 
+def _recorded_differences(cells: dict[str, str], where: str) -> tuple[int, int] | None:
+    """How many said "same" and "different"."""
+    if not (cells.get("different_votes") or cells.get("votes")):
+        return None
+    different, votes = _count(cells, "different_votes", where), _count(cells, "votes", where)
+    if different > votes:
+        raise BadInput(f"{where}: different_votes is {different}, but there are {votes} votes.")
+    return votes - different, different
+
+
 def _share(cells: dict[str, str], column: str, where: str) -> float:
     try:
         share = float(cells[column])
@@ -249,7 +293,7 @@ def _boolean(cells: dict[str, str], column: str, where: str) -> bool:
     return value in ("true", "1")
 
 
-def _require_unique_numbers(rows: list[TripletRow]) -> None:
+def _require_unique_numbers(rows: list[ItemRow]) -> None:
     first: dict[int, str] = {}
     for row in rows:
         if row.number is not None and first.setdefault(row.number, row.where) != row.where:
