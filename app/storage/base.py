@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from app.errors import NotFound, Unavailable
+from app.errors import Damaged, NotFound
 
 KEY = r"[0-9a-f]{64}"
 
@@ -33,7 +33,12 @@ class Storage(Protocol):
         """
 
     def get(self, key: str) -> bytes:
-        """Raises NotFound for an unknown key, Unavailable if the stored bytes are not what their key says."""
+        """The bytes of a key, hashed again.
+
+        Raises:
+            NotFound: there is nothing under that key. Damaged: its bytes are not what it says.
+            Unavailable: the store cannot be reached.
+        """
 
     def objects(self) -> Iterator[Stored]:
         """Everything stored, in no particular order."""
@@ -48,7 +53,7 @@ class Storage(Protocol):
 def verified(key: str, data: bytes) -> bytes:
     """The bytes, if they are what their key says."""
     if hashlib.sha256(data).hexdigest() != key:
-        raise Unavailable(
+        raise Damaged(
             f"The stored image {key} is damaged: its bytes are not what its name says. "
             "`lookalike storage check` tells what can be made again."
         )

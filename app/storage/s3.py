@@ -218,31 +218,31 @@ class S3Storage:
     """A bucket: `PREFIX` + key."""
 
     def __init__(self, bucket: Bucket) -> None:
-        self._bucket = bucket
+        self.bucket = bucket
 
     def put(self, data: bytes) -> str:
         """Unconditional: the same bytes under the same key change nothing, or mend what was there."""
         key = hashlib.sha256(data).hexdigest()
-        self._bucket.write(key, data)
+        self.bucket.write(key, data)
         return key
 
     def get(self, key: str) -> bytes:
         try:
-            return verified(key, self._bucket.read(key))
+            return verified(key, self.bucket.read(key))
         except NotFound:
             raise missing(key) from None
 
     def objects(self) -> Iterator[Stored]:
-        for name, size, modified in self._bucket.list():
+        for name, size, modified in self.bucket.list():
             if re.fullmatch(KEY, name):
                 yield Stored(name, size, modified)
 
     def delete(self, key: str) -> None:
-        self._bucket.delete(key)
+        self.bucket.delete(key)
 
     def sweep(self, *, before: datetime, remove: bool) -> list[str]:
-        uploads = [found for found in self._bucket.abandoned_uploads(before=before) if re.fullmatch(KEY, found[0])]
+        uploads = [found for found in self.bucket.abandoned_uploads(before=before) if re.fullmatch(KEY, found[0])]
         if remove:
             for name, upload_id in uploads:
-                self._bucket.abort_upload(name, upload_id)
+                self.bucket.abort_upload(name, upload_id)
         return [name for name, _ in uploads]
