@@ -87,7 +87,7 @@ class Bucket:
     encryption: dict[str, str]
 
     def __str__(self) -> str:
-        return f"s3://{self.name}/{self.prefix}".rstrip("/")
+        return f"s3://{self.name}/{self.prefix}".removesuffix("/")
 
     def below(self, folder: str) -> "Bucket":
         return Bucket(self.client, self.name, f"{self.prefix}{folder}", self.encryption)
@@ -98,7 +98,7 @@ class Bucket:
         Raises:
             Conflict: with `only_new`, if there is something of that name.
         """
-        if len(data) >= MULTIPART:
+        if len(data) >= MULTIPART and not only_new:
             self.upload(name, io.BytesIO(data))
             return
         checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()
@@ -141,6 +141,14 @@ class Bucket:
             for page in pages.paginate(Bucket=self.name, Prefix=self.prefix, Delimiter="/"):
                 for found in page.get("Contents", []):
                     yield found["Key"].removeprefix(self.prefix), found["Size"], found["LastModified"]
+
+    def has(self, name: str) -> bool:
+        try:
+            with self._in_words(name):
+                self.client.head_object(Bucket=self.name, Key=self.prefix + name)
+        except NotFound:
+            return False
+        return True
 
     def is_empty(self) -> bool:
         """Whether nothing begins with the prefix."""

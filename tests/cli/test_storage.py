@@ -64,7 +64,7 @@ def test_a_bucket_that_does_not_exist(
     run("study", "create", name, "--protocol", "nights-2afc")
     refused = run("import", "csv", folder.csv(folder.csv_rows(2)), "--study", name)
     assert refused.exit_code == 1
-    assert refused.stderr.startswith("Error: There is no bucket 'nowhere' at http")
+    assert refused.stderr.strip().startswith("Error: There is no bucket 'nowhere' at http")
     assert json.loads(run("status", name, "--json").stdout)["items"] == 0
 
 

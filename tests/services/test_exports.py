@@ -524,9 +524,10 @@ def test_an_export_that_fails_in_the_middle_is_absent(
         patch.setattr(tables if name == "write_parquet" else run, name, fail)
         with pytest.raises(RuntimeError, match="in the middle"):
             export(sessions, storage, slug, out)
-    assert list(out.parent.iterdir()) == []
+    assert not out.exists()
     assert versions_of(sessions, slug) == 0
     assert export(sessions, storage, slug, out).version == 1
+    assert list(out.parent.iterdir()) == [out]
 
 
 def test_a_damaged_picture_in_the_store_stops_an_export(
