@@ -11,7 +11,7 @@ from app.keys import load_keys
 from app.paths import STATIC
 from app.settings import Settings
 from app.storage import open_storage
-from app.web import participant
+from app.web import health, participant
 from app.web.assets import Assets
 from app.web.deps import Resources
 from app.web.limits import MAX_BODY, DefaultHeaders, Places
@@ -51,6 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
         return render(request, MessagePage(title="Lookalike", message=message))
 
     add_error_handlers(app)
+    app.include_router(health.router)
     app.include_router(participant.router)
     app.mount("/static", Assets(directory=STATIC), name="static")
     return app
