@@ -1,4 +1,4 @@
-"""`storage check`."""
+"""`storage create` and `storage check`."""
 
 from typing import Annotated
 
@@ -7,6 +7,7 @@ from rich.table import Table
 
 from app.cli.console import HOME, AsJson, Home, out, plain_errors, print_json, progress_bar, settings_for
 from app.db import open_sessions
+from app.errors import BadInput
 from app.services.storage_check import Finding, StorageCheck, check_storage
 from app.storage import open_storage
 
@@ -18,6 +19,22 @@ _SAID = {
     "missing": "missing",
     "damaged": "damaged",
 }
+
+
+@storage.command("create")
+def create(home: Home = HOME) -> None:
+    """Make the bucket that S3_BUCKET names, unless it is there; images in the home need none.
+
+    Example: lookalike storage create
+    """
+    with plain_errors():
+        settings = settings_for(home)
+        if settings.s3_bucket is None:
+            raise BadInput("S3_BUCKET names no bucket: images lie in the home.")
+        from app.storage.s3 import open_bucket
+
+        bucket = open_bucket(settings, settings.s3_bucket)
+        out.print(f"Made the bucket {bucket.name}." if bucket.create() else f"The bucket {bucket.name} is there.")
 
 
 @storage.command("check")

@@ -42,6 +42,7 @@ _CLOCK = ("RequestTimeTooSkewed", "RequestExpired")
 _REGION = ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301")
 _BUSY = ("SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "RequestTimeoutException", "Throttling")
 _GARBLED = ("BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch")
+_NO_PLACE = (None, "us-east-1", "aws-global")  # where buckets are made that name no region
 _ABSENT = ("NoSuchKey", "404", "NotFound")
 
 
@@ -91,6 +92,18 @@ class Bucket:
 
     def below(self, folder: str) -> "Bucket":
         return Bucket(self.client, self.name, f"{self.prefix}{folder}", self.encryption)
+
+    def create(self) -> bool:
+        """Make the bucket; False if it is there."""
+        region = self.client.meta.region_name
+        place = {"CreateBucketConfiguration": {"LocationConstraint": region}} if region not in _NO_PLACE else {}
+        with self._in_words():
+            try:
+                self.client.create_bucket(Bucket=self.name, **place)
+            except (self.client.exceptions.BucketAlreadyOwnedByYou, self.client.exceptions.BucketAlreadyExists):
+                self.is_empty()  # raises if it is somebody else's
+                return False
+        return True
 
     def write(self, name: str, data: bytes, *, only_new: bool = False) -> None:
         """Store bytes under a name; the server compares their sha256 with ours.

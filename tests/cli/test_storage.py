@@ -47,6 +47,14 @@ def test_a_study_on_s3_and_its_check(run: Run, bucket: Path, home: Path, tmp_pat
     assert "display derivatives" in said
     assert "--repair mends it" in said
 
+    place = f"s3://{bucket.parent.name}/exports/{name}"
+    exported = json.loads(run("export", name, place, "--format", "webdataset", "--json").stdout)
+    assert exported["path"] == place
+    assert (bucket.parent / "exports" / name / "data/others-00000.tar").is_file()
+    again = run("export", name, place)
+    assert (again.exit_code, again.stderr.strip()) == (2, f"Error: {place} is not empty. Choose another prefix.")
+    assert run("export", name, "s3://").exit_code == 2
+
     original.unlink()
     repaired = run("storage", "check", "--repair")
     assert repaired.exit_code == 1
@@ -75,3 +83,16 @@ def test_settings_are_checked_before_anything_else(run: Run, monkeypatch: pytest
         2,
         "Error: The environment is not usable: S3_BUCKET must be the name of a bucket, without s3:// or a path.",
     )
+
+
+def test_a_bucket_is_made_once(run: Run, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = run("storage", "create")
+    assert (refused.exit_code, refused.stderr.strip()) == (
+        2,
+        "Error: S3_BUCKET names no bucket: images lie in the home.",
+    )
+    monkeypatch.setenv("S3_BUCKET", "made-by-the-test")
+    monkeypatch.setenv("S3_ENDPOINT_URL", s3.url)
+    assert run("storage", "create").stdout == "Made the bucket made-by-the-test.\n"
+    assert (s3.folder / "made-by-the-test").is_dir()
+    assert run("storage", "create").stdout == "The bucket made-by-the-test is there.\n"
