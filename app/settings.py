@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ByteSize, Field, SecretStr, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -32,6 +32,7 @@ class Settings(BaseSettings):
     s3_prefix: Annotated[str, AfterValidator(_folder_like), Field(validation_alias="S3_PREFIX")] = ""
     s3_endpoint_url: Annotated[
         Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+/?$")] | None,
+        BeforeValidator(lambda url: url or None),  # set but empty: Amazon's own
         Field(validation_alias="S3_ENDPOINT_URL"),
     ] = None
     s3_sse: Annotated[Literal["AES256", "aws:kms", "aws:kms:dsse"] | None, Field(validation_alias="S3_SSE")] = None
