@@ -147,7 +147,7 @@ class Bucket:
         body: bytes = self.client.get_object(Bucket=self.name, Key=self.prefix + name)["Body"].read()
         return body
 
-    def list(self) -> Iterator[tuple[str, int, datetime]]:
+    def entries(self) -> Iterator[tuple[str, int, datetime]]:
         """Name, size in bytes and time of change of the objects that lie directly below the prefix."""
         pages = self.client.get_paginator("list_objects_v2")
         with self._in_words():
@@ -207,7 +207,10 @@ class Bucket:
         code = str(error.response.get("Error", {}).get("Code", ""))
         message = error.response.get("Error", {}).get("Message", "")
         if code == "NoSuchBucket" or (code in _ABSENT and not name):
-            return Unavailable(f"There is no bucket {self.name!r} at {server}. Create it, or name another one.")
+            return Unavailable(
+                f"There is no bucket {self.name!r} at {server}. "
+                "Create it (`lookalike storage create`), or name another one."
+            )
         if code in _ABSENT:
             return NotFound(f"There is no {self.prefix}{name} in the bucket {self.name!r}.")
         if code in ("PreconditionFailed", "ConditionalRequestConflict"):
@@ -254,7 +257,7 @@ class S3Storage:
             raise missing(key) from None
 
     def objects(self) -> Iterator[Stored]:
-        for name, size, modified in self.bucket.list():
+        for name, size, modified in self.bucket.entries():
             if re.fullmatch(KEY, name):
                 yield Stored(name, size, modified)
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from app.errors import BadInput, NotFound, Unavailable
+from app.errors import BadInput, Conflict, NotFound, Unavailable
 from app.services.exports.manifest import file_sha256
 
 if TYPE_CHECKING:
@@ -250,5 +250,10 @@ class BucketDraft:
         self._bucket.write(UNFINISHED, self.progress.to_json().encode())
 
     def finish(self) -> None:
-        self._bucket.write(MANIFEST, (self.scratch / MANIFEST).read_bytes(), only_new=True)
+        manifest = (self.scratch / MANIFEST).read_bytes()
+        try:
+            self._bucket.write(MANIFEST, manifest, only_new=True)
+        except Conflict:
+            if self._bucket.read(MANIFEST) != manifest:  # else it is ours: only the answer to it was lost
+                raise
         self._bucket.delete(UNFINISHED)
