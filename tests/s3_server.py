@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -38,6 +38,10 @@ class S3Server:
         """One for all tests that bring a prefix of their own: to make a client takes a third of a second."""
         name = self.make_bucket()
         return open_bucket(self.settings(Path(), name), name)
+
+    def place(self) -> Bucket:
+        """An empty part of it."""
+        return replace(self.bucket, prefix=f"{secrets.token_hex(6)}/images/")
 
     def make_bucket(self) -> str:
         name = f"bucket-{secrets.token_hex(6)}"

@@ -90,9 +90,6 @@ class Bucket:
     def __str__(self) -> str:
         return f"s3://{self.name}/{self.prefix}".removesuffix("/")
 
-    def below(self, folder: str) -> "Bucket":
-        return Bucket(self.client, self.name, f"{self.prefix}{folder}", self.encryption)
-
     def create(self) -> bool:
         """Make the bucket; False if it is there."""
         region = self.client.meta.region_name

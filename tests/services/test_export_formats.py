@@ -2,7 +2,6 @@
 
 import gc
 import json
-import secrets
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -151,7 +150,7 @@ def places(s3: S3Server, tmp_path: Path) -> Callable[[str, str], tuple[Path | Bu
     def place(kind: str, name: str) -> tuple[Path | Bucket, Path]:
         if kind == "folder":
             return tmp_path / name, tmp_path / name
-        bucket = s3.bucket.below(f"{secrets.token_hex(6)}/")
+        bucket = s3.place()
         return bucket, s3.folder / bucket.name / bucket.prefix
 
     return place

@@ -1,7 +1,6 @@
 """Planted damage of every kind: found, told, and put right where it can be."""
 
 import os
-import secrets
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -61,7 +60,7 @@ def scene(request: pytest.FixtureRequest, own_database: str, tmp_path: Path) -> 
         scene = Scene(sessionmaker(engine), LocalStorage(tmp_path), lambda key: tmp_path / key[:2] / key[2:])
     else:
         server: S3Server = request.getfixturevalue("s3")
-        bucket = server.bucket.below(f"{secrets.token_hex(6)}/")
+        bucket = server.place()
         below = server.folder / bucket.name / bucket.prefix
         scene = Scene(sessionmaker(engine), S3Storage(bucket), lambda key: below / key)
     scene.slug = make_study(scene.sessions, scene.storage, items=4, is_open=False)

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import secrets
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -36,7 +35,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
         images.mkdir()
         return Place(LocalStorage(images), images, lambda key: images / key[:2] / key[2:])
     server: S3Server = request.getfixturevalue("s3")
-    bucket = server.bucket.below(f"{secrets.token_hex(6)}/images/")
+    bucket = server.place()
     store = S3Storage(bucket)
     below = server.folder / bucket.name / bucket.prefix
     return Place(

@@ -4,7 +4,6 @@ import base64
 import datetime as dt
 import hashlib
 import os
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -23,7 +22,7 @@ from tests.s3_server import S3Server, Wire
 
 @pytest.fixture
 def bucket(s3: S3Server) -> Bucket:
-    return s3.bucket.below(f"{secrets.token_hex(6)}/")
+    return s3.place()
 
 
 @pytest.fixture
