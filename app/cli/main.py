@@ -6,7 +6,7 @@ import warnings
 import structlog
 import typer
 
-from app.cli import data, demo, quality, serving, studies
+from app.cli import data, demo, quality, serving, storage, studies
 
 cli = typer.Typer(
     name="lookalike",
@@ -29,6 +29,7 @@ cli.command()(data.export)
 cli.command()(quality.report)
 cli.command()(quality.exclude)
 cli.command()(quality.reinstate)
+cli.add_typer(storage.storage, name="storage")
 
 
 @cli.callback()

@@ -18,7 +18,7 @@ from app.services.status import StudyStatus, study_status
 from app.settings import Settings
 from app.simulation.crowd import CrowdPlan, CrowdReport, run_crowd
 from app.simulation.observers import KINDS, Kind
-from app.storage import LocalStorage
+from app.storage import open_storage
 
 study = typer.Typer(help="Make studies and steer them.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="The study's name.")]
@@ -76,7 +76,7 @@ def derive(
         with open_sessions(settings) as sessions, progress_bar() as report:
             derived = derive_study(
                 sessions,
-                LocalStorage(settings.images),
+                open_storage(settings),
                 source=source,
                 slug=name,
                 protocol=loaded,
