@@ -1,17 +1,22 @@
-"""Procedural triplets into a draft study: drawn, stored, added, with the latent distances as ground truth."""
+"""Procedural triplets, with the latent distances as ground truth: as a generator, and straight into a draft study."""
 
 import io
 import multiprocessing
+import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from importlib import metadata
 from itertools import islice, product
 
 from app.db import Sessions
+from app.domain.generation import ROLES, image_seed
 from app.services import images, studies
+from app.services.generation.batches import Call, Wanted, Work
 from app.services.images import CheckedImage
 from app.services.items import NewItem, add_items, next_number, require_draft
 from app.storage import Storage
+from worker.generator import Drawn, DrawnItem, Stopped, Stopping
 from worker.procedural.catalogue import CATEGORIES
 from worker.procedural.draw import draw
 from worker.procedural.sampling import triplet
@@ -19,6 +24,37 @@ from worker.procedural.scene import Scene, prompt
 
 SOURCE = "procedural"
 _SEEDS_PER_STUDY = 1_000_000
+
+
+class Procedural:
+    """Draws the items of batches; an item's three images come from one seed."""
+
+    note: str | None = None
+
+    def make(self, work: Work, stopping: Stopping) -> Drawn:
+        items: list[DrawnItem] = []
+        calls: list[Call] = []
+        for wanted in work.items:
+            if stopping():
+                raise Stopped
+            item, call = self._draw(wanted, image_seed(work.study_seed, wanted.number, "reference", 0), len(calls))
+            items.append(item)
+            calls.append(call)
+        return Drawn(items, {}, calls)
+
+    def _draw(self, wanted: Wanted, seed: int, call: int) -> tuple[DrawnItem, Call]:
+        started = time.monotonic()
+        drawn = triplet(wanted.category, seed)
+        pictures = [draw(scene) for scene in (drawn.reference, drawn.candidate_0, drawn.candidate_1)]
+        recipe = {"generator": SOURCE, "versions": {name: metadata.version(name) for name in ("lookalike", "pillow")}}
+        shots = [
+            {"number": wanted.number, "role": role, "attempt": 0, "seed": seed, "prompt": wanted.prompt,
+             "category": wanted.category}
+            for role in ROLES
+        ]  # fmt: skip
+        origins = [(call, place) for place in range(len(ROLES))]
+        item = DrawnItem(wanted, pictures, origins, (drawn.distance_0, drawn.distance_1))
+        return item, Call(recipe, shots, time.monotonic() - started)
 
 
 @dataclass(frozen=True)

@@ -49,10 +49,11 @@ def parse(data: bytes, *, source: str) -> list[str]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise BadInput(f"{source}, line {line}: this is not UTF-8 text.") from None
+        at = data[: error.start].count(b"\n") + 1
+        raise BadInput(f"{source}, line {at}: this is not UTF-8 text.") from None
     names: dict[str, int] = {}
-    for number, line in enumerate(re.split(r"\r\n|\n|\r", re.sub(r"(\r\n|\n|\r)\Z", "", text)), start=1):
+    lines: list[str] = re.split(r"\r\n|\n|\r", re.sub(r"(\r\n|\n|\r)\Z", "", text))
+    for number, line in enumerate(lines, start=1):
         name = _checked(line, f"{source}, line {number}")
         if name in names:
             raise BadInput(f"{source}, line {number}: {name!r} is in line {names[name]} already.")
