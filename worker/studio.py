@@ -111,7 +111,7 @@ class Studio:
         """Work on the device is dear: a database or storage that is away is waited for."""
         for attempt in Retrying(
             retry=retry_if_exception_type((OperationalError, Unavailable)),
-            wait=wait_exponential(max=30),
+            wait=wait_exponential(max=10),
             stop=lambda _: stopping(),
             before_sleep=lambda state: log.warning("a batch could not be stored yet", error=_error(state)),
             reraise=True,

@@ -12,7 +12,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
 
 from app.db import Sessions
-from app.errors import LookalikeError
+from app.errors import LookalikeError, Unavailable
 from app.queue import CHECK_ROUND, GENERATE, GPU, TAKE_OVER, TICK
 from app.services import assignments, rounds, studies
 from app.services.generation import batches
@@ -24,6 +24,7 @@ log = structlog.get_logger()
 _FIRST = 10
 """The priority of what keeps the queue going, over what waits in it."""
 _ATTEMPTS = 5
+_TEMPORARY = (CannotGenerate, OperationalError, Unavailable)
 
 
 def make_worker_app(url: str, sessions: Sessions) -> App:
@@ -78,7 +79,7 @@ def add_generation(app: App, sessions: Sessions, studio: Studio) -> None:
             studio.make(batch_id, context.should_abort)
         except Stopped:
             raise JobAborted from None
-        except (CannotGenerate, OperationalError):
+        except _TEMPORARY:
             raise
         except Exception as error:
             if _is_final(error, context.job):
@@ -100,7 +101,7 @@ class _Retry(BaseRetryStrategy):
     """A batch goes back to the queue unless trying again is no use."""
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
-        if isinstance(exception, JobAborted | CannotGenerate | OperationalError):
+        if isinstance(exception, (JobAborted, *_TEMPORARY)):
             return RetryDecision()
         return None if _is_final(exception, job) else RetryDecision(retry_in={"seconds": 2})
 
