@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from itertools import islice, product
 
+from PIL import Image
+
 from app.db import Sessions
 from app.domain.generation import ROLES, image_seed
 from app.services import images, studies
@@ -44,17 +46,19 @@ class Procedural:
 
     def _draw(self, wanted: Wanted, seed: int, call: int) -> tuple[DrawnItem, Call]:
         started = time.monotonic()
-        drawn = triplet(wanted.category, seed)
-        pictures = [draw(scene) for scene in (drawn.reference, drawn.candidate_0, drawn.candidate_1)]
+        pictures, distances = draw_item(wanted.category, seed)
         recipe = {"generator": SOURCE, "versions": {name: metadata.version(name) for name in ("lookalike", "pillow")}}
-        shots = [
-            {"number": wanted.number, "role": role, "attempt": 0, "seed": seed, "prompt": wanted.prompt,
-             "category": wanted.category}
-            for role in ROLES
-        ]  # fmt: skip
+        shared = {"number": wanted.number, "attempt": 0, "seed": seed, "category": wanted.category}
+        shots = [{"role": role, "prompt": wanted.prompt} | shared for role in ROLES]
         origins = [(call, place) for place in range(len(ROLES))]
-        item = DrawnItem(wanted, pictures, origins, (drawn.distance_0, drawn.distance_1))
-        return item, Call(recipe, shots, time.monotonic() - started)
+        return DrawnItem(wanted, pictures, origins, distances), Call(recipe, shots, time.monotonic() - started)
+
+
+def draw_item(category: str, seed: int) -> tuple[list[Image.Image], tuple[float, float]]:
+    """A triplet's pictures in the order of ROLES, and the latent distances of its candidates."""
+    drawn = triplet(category, seed)
+    pictures = [draw(scene) for scene in (drawn.reference, drawn.candidate_0, drawn.candidate_1)]
+    return pictures, (drawn.distance_0, drawn.distance_1)
 
 
 @dataclass(frozen=True)

@@ -220,7 +220,7 @@ def check_prompts(model: Model, prompts: Iterable[str]) -> None:
         limit = min(tokenizer.model_max_length, reads.default if reads else _NO_LIMIT)
         if limit < _NO_LIMIT:
             for prompt in prompts:
-                if (tokens := len(tokenizer(prompt).input_ids)) > limit:
+                if (tokens := len(tokenizer(prompt, verbose=False).input_ids)) > limit:
                     too_long.setdefault(prompt, f"{prompt!r} has {tokens} tokens, the model reads {limit}")
     if too_long:
         shown = "; ".join(list(too_long.values())[:5])
