@@ -49,7 +49,7 @@ def make_items(work: Work, render: Renderer, stopping: Stopping) -> Drawn:
         shots = []
         for shot, flaw in refused:
             if shot.attempt + 1 == SEEDS_PER_IMAGE:
-                set_aside[shot.number] = f"{shot.role}: {flaw} ({SEEDS_PER_IMAGE} seeds tried)"
+                set_aside.setdefault(shot.number, f"{shot.role}: {flaw} ({SEEDS_PER_IMAGE} seeds tried)")
             else:
                 shots.append(_next(work, shot))
         shots = [shot for shot in shots if shot.number not in set_aside]

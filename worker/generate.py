@@ -10,6 +10,7 @@ import hashlib
 import inspect
 import json
 import platform
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -35,6 +36,8 @@ log = structlog.get_logger()
 
 _INDEX = "model_index.json"
 _WEIGHTS = (".safetensors", ".bin")
+_ONE_LOADS = threading.Lock()
+"""While a model is loaded, torch makes modules without memory, on every thread."""
 _NO_LIMIT = 100_000
 """Tokenizers that know no limit name a number like 10³⁰."""
 
@@ -255,7 +258,8 @@ class TextToImage:
             files = _Files(model, revision)
             if files.folder is not None and files.revision() != revision:
                 raise CannotGenerate(f"The files in {model} are not those that the plan was made with.")
-            pipeline = _load(files, revision, options, device)
+            with _ONE_LOADS:
+                pipeline = _load(files, revision, options, device)
         except BadInput as error:
             raise CannotGenerate(error.message) from None
         except torch.OutOfMemoryError:

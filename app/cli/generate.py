@@ -66,7 +66,7 @@ def generate(
 ) -> None:
     """Plan items for a draft study; workers on the queue gpu make them. Without --categories: show how that goes.
 
-    Example: lookalike generate shoes --categories imagenet --per-category 60 --model stable-diffusion-v1-5/stable-diffusion-v1-5
+    Example: lookalike generate shoes --categories imagenet --per-category 60 --model black-forest-labs/FLUX.1-schnell
     """
     with plain_errors():
         order = None

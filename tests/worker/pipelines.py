@@ -1,6 +1,5 @@
 """Real diffusers pipelines with random weights, small enough to build and run in a moment, saved like anybody's."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,15 +38,17 @@ def stable_diffusion(folder: Path, *, safety: float | None = None, change: Calla
     """A StableDiffusionPipeline of 32 pixels.
 
     Args:
-        safety: with a safety checker that objects to an image as its score is above minus this.
+        safety: with a safety checker that objects to images whose score, from -1 to 1, is above this.
         change: done to the pipeline before it is saved.
     """
     torch.manual_seed(0)
     checker = None
     if safety is not None:
         checker = StableDiffusionSafetyChecker(_tiny_clip())
-        checker.concept_embeds_weights.fill_(-safety)
-        checker.special_care_embeds_weights.fill_(2)
+        with torch.no_grad():
+            checker.concept_embeds.normal_()
+            checker.concept_embeds_weights.fill_(safety)
+            checker.special_care_embeds_weights.fill_(2)  # which no cosine reaches
     pipeline = StableDiffusionPipeline(
         vae=AutoencoderKL(
             block_out_channels=(16, 32),
@@ -89,7 +90,10 @@ def flux(folder: Path) -> Path:
         text_encoder_2=T5EncoderModel(
             T5Config(vocab_size=300, d_model=32, d_kv=8, d_ff=37, num_layers=2, num_heads=4)
         ).eval(),
-        tokenizer_2=T5Tokenizer(vocab=[("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)] + [(sign, -1.0) for sign in ("▁", *_SIGNS)], extra_ids=0, model_max_length=512),
+        tokenizer_2=T5Tokenizer(
+            vocab=[*((token, 0.0) for token in ("<pad>", "</s>", "<unk>")), *((sign, -1.0) for sign in ("▁", *_SIGNS))],
+            extra_ids=0, model_max_length=512,
+        ),
         transformer=FluxTransformer2DModel(
             in_channels=4, num_layers=1, num_single_layers=1, attention_head_dim=16, num_attention_heads=2,
             joint_attention_dim=32, pooled_projection_dim=32, axes_dims_rope=(4, 4, 8), guidance_embeds=True,
@@ -130,13 +134,3 @@ def _tokenizer() -> CLIPTokenizer:
     """One token a letter."""
     tokens = ["<|startoftext|>", "<|endoftext|>", *_SIGNS, *(sign + "</w>" for sign in _SIGNS)]
     return CLIPTokenizer(vocab={token: place for place, token in enumerate(tokens)}, merges=[], model_max_length=77)
-
-
-def without(folder: Path, file: str) -> Path:
-    (folder / file).unlink()
-    return folder
-
-
-def index_of(folder: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((folder / "model_index.json").read_text())
-    return content
