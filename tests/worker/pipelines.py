@@ -57,7 +57,7 @@ def stable_diffusion(folder: Path, *, safety: float | None = None, change: Calla
             norm_num_groups=8,
         ),
         text_encoder=CLIPTextModel(_text_config()).eval(),
-        tokenizer=_tokenizer(),
+        tokenizer=tokenizer(),
         unet=UNet2DConditionModel(
             sample_size=SIDE // 2,
             block_out_channels=(16, 32),
@@ -86,7 +86,7 @@ def flux(folder: Path) -> Path:
             use_quant_conv=False, use_post_quant_conv=False,
         ),
         text_encoder=CLIPTextModel(_text_config()).eval(),
-        tokenizer=_tokenizer(),
+        tokenizer=tokenizer(),
         text_encoder_2=T5EncoderModel(
             T5Config(vocab_size=300, d_model=32, d_kv=8, d_ff=37, num_layers=2, num_heads=4)
         ).eval(),
@@ -130,7 +130,7 @@ def _tiny_clip() -> CLIPConfig:
     return CLIPConfig(vision_config=vision, projection_dim=16)
 
 
-def _tokenizer() -> CLIPTokenizer:
+def tokenizer() -> CLIPTokenizer:
     """One token a letter."""
     tokens = ["<|startoftext|>", "<|endoftext|>", *_SIGNS, *(sign + "</w>" for sign in _SIGNS)]
     return CLIPTokenizer(vocab={token: place for place, token in enumerate(tokens)}, merges=[], model_max_length=77)
