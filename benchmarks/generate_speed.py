@@ -10,7 +10,9 @@ pixels in half precision, on a CPU a small one at 256; weights are random.
 import sys
 import tempfile
 import time
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +49,7 @@ TRIPLETS = 100_000
 def save_model(folder: Path) -> None:
     """Stable Diffusion 1.5's architecture, or on a CPU a small relation of it."""
     unet, vae = ((320, 640, 1280, 1280), (128, 256, 512, 512)) if HAS_GPU else ((64, 128, 128, 128), (32, 32, 64, 64))
-    text = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
+    text = {"hidden_size": 768, "num_hidden_layers": 12 if HAS_GPU else 2, "num_attention_heads": 12}
     torch.manual_seed(0)
     with torch.device(DEVICE):
         StableDiffusionPipeline(
@@ -124,31 +126,47 @@ def compare(settings: Settings, url: str, sessions: Sessions, order: plans.Order
     bare = StableDiffusionPipeline.from_pretrained(order.model, dtype=getattr(torch, order.options.dtype or ""))
     bare.set_progress_bar_config(disable=True)
     bare.to(DEVICE)
-    by_worker = by_bare = 0.0
-    images = 0
+    worker, pipeline = Clock(), Clock()
     with presence(sessions, queue=GPU, device=DEVICE) as present:
         studio = Studio(sessions, LocalStorage(settings.images), present, device=DEVICE)
-        for turn in range(TURNS):
-            make_study(sessions, f"turn-{turn}", order)
+        for turn in range(TURNS + 1):
+            slug = f"turn-{turn}"
+            make_study(sessions, slug, order if turn else replace(order, per_category=BATCH_SIZE))
             studio.prepare()
             app = make_worker_app(url, sessions)
             add_generation(app, sessions, studio)
-            started = time.monotonic()
-            app.run_worker(queues=[GPU], concurrency=CONCURRENCY[GPU], delete_jobs="successful", wait=False)
-            took = time.monotonic() - started
-            calls = calls_of(sessions, f"turn-{turn}")
-            started = time.monotonic()
-            for call in calls:
-                call_bare(bare, call)
-            took_bare = time.monotonic() - started
-            made = sum(len(call.images) for call in calls)
-            print(f"turn {turn + 1}: worker {made / took:.3f}, bare pipeline {made / took_bare:.3f} images a second")
-            if turn or TURNS == 1:  # the first warms both up
-                by_worker, by_bare, images = by_worker + took, by_bare + took_bare, images + made
-    share = by_bare / by_worker
-    print(f"worker            {images / by_worker:>8.3f} images a second")
-    print(f"bare pipeline     {images / by_bare:>8.3f} images a second   the worker reaches {share:.1%}")
-    print(f"300,000 images    {300_000 * by_worker / images / 3600:>8.1f} hours on this machine, with this model")
+            with worker.running():
+                app.run_worker(queues=[GPU], concurrency=CONCURRENCY[GPU], delete_jobs="successful", wait=False)
+            calls = calls_of(sessions, slug)
+            with pipeline.running():
+                for call in calls:
+                    call_bare(bare, call)
+            worker.images += sum(len(call.images) for call in calls)
+            pipeline.images += sum(len(call.images) for call in calls)
+            if turn == 0:  # which warmed both up
+                worker, pipeline = Clock(), Clock()
+    print(f"worker            {worker}")
+    print(f"bare pipeline     {pipeline}")
+    print(f"the worker reaches {pipeline.seconds / worker.seconds:.1%}")
+    hours = 300_000 * worker.seconds / worker.images / 3600
+    print(f"300,000 images would take {hours:,.1f} hours on this machine, with this model")
+
+
+@dataclass
+class Clock:
+    images: int = 0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        started, cpu = time.monotonic(), time.process_time()
+        yield
+        self.seconds += time.monotonic() - started
+        self.cpu_seconds += time.process_time() - cpu
+
+    def __str__(self) -> str:
+        return f"{self.images / self.seconds:>8.3f} images a second, {self.cpu_seconds / self.images:.3f} s of CPU an image"
 
 
 def enqueue(sessions: Sessions, order: plans.Order) -> None:
