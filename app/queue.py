@@ -1,17 +1,28 @@
-"""The queue: procrastinate in the same Postgres, and the names of its jobs.
+"""The queue: procrastinate in the same Postgres, and the names of its queues and jobs.
 
 Jobs are deferred in the caller's transaction, so a job exists exactly if what asked for it was committed.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import procrastinate
 from procrastinate.exceptions import AlreadyEnqueued
+from procrastinate.types import JSONDict
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 ASSESS = "lookalike.assess"
+DEFAULT = "default"
+GPU = "gpu"
+QUEUES = (DEFAULT, GPU)
+
 CHECK_ROUND = "lookalike.check_round"
+GENERATE = "lookalike.generate"
+TAKE_OVER = "lookalike.take_over"
 TICK = "lookalike.tick"
+
+_JOBS_AT_ONCE = 5000
 
 queue = procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
 """Never opened: it only writes jobs over sessions' own connections. The worker has an app of its own."""
@@ -27,11 +38,33 @@ def defer_assessment(session: Session, *, assignment_id: int) -> None:
     _defer(session, ASSESS, queueing_lock=f"assess-{assignment_id}", assignment_id=assignment_id)
 
 
+def defer_batches(session: Session, *, batch_ids: Sequence[int]) -> None:
+    """Have workers make the batches, in this order."""
+    jobs = queue.configure_task(GENERATE, queue=GPU, connection=_driver(session))
+    for start in range(0, len(batch_ids), _JOBS_AT_ONCE):
+        arguments: list[JSONDict] = [{"batch_id": batch_id} for batch_id in batch_ids[start : start + _JOBS_AT_ONCE]]
+        jobs.batch_defer(*arguments)
+
+
+def remove_batches(session: Session, *, batch_ids: Sequence[int]) -> None:
+    """Take back the jobs of batches that no worker has begun."""
+    session.execute(
+        text(
+            "SELECT procrastinate_cancel_job_v1(id, false, true) FROM procrastinate_jobs "
+            "WHERE task_name = :task AND status = 'todo' AND (args ->> 'batch_id')::bigint = ANY(:batch_ids)"
+        ),
+        {"task": GENERATE, "batch_ids": list(batch_ids)},
+    )
+
+
 def _defer(session: Session, name: str, *, queueing_lock: str, **arguments: Any) -> None:
     try:
         # A duplicate aborts the transaction it happens in: give it one of its own, begun before the driver is used.
         with session.begin_nested():
-            connection = session.connection().connection.driver_connection
-            queue.configure_task(name, connection=connection, queueing_lock=queueing_lock).defer(**arguments)
+            queue.configure_task(name, connection=_driver(session), queueing_lock=queueing_lock).defer(**arguments)
     except AlreadyEnqueued:
         pass
+
+
+def _driver(session: Session) -> Any:
+    return session.connection().connection.driver_connection

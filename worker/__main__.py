@@ -1,31 +1,99 @@
 """The worker process: `python -m worker`, or `lookalike worker`."""
 
+import signal
+import time
+from contextlib import suppress
+
 import structlog
+from procrastinate import App
 from procrastinate.exceptions import ConnectorException
 from sqlalchemy.exc import OperationalError
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
 
-from app.db import database_url, open_sessions
+from app.db import Sessions, database_url, open_sessions
+from app.queue import DEFAULT, GPU
 from app.settings import Settings
-from worker.tasks import make_worker_app
+from app.storage import open_storage
+from worker.presence import presence
+from worker.studio import Studio
+from worker.tasks import add_generation, add_take_over, make_worker_app, stop_if_unable
 
 log = structlog.get_logger()
 
+CONCURRENCY = {DEFAULT: 1, GPU: 2}  # on a GPU one batch is made while the one before is stored
+GRACE_S = 6.0
+"""What is under way when the worker is to stop may end in this time; then it goes back to the queue."""
+STALLED_S = 30.0
+"""A worker not heard of for so long is gone, and others take over."""
+LOOK_AGAIN_S = 15.0
+"""How soon a worker that cannot load its model tries again."""
 
-def run(settings: Settings, *, queue: str = "default") -> None:
+
+def run(
+    settings: Settings,
+    *,
+    queue: str = DEFAULT,
+    device: str | None = None,
+    concurrency: int | None = None,
+    stalled_s: float = STALLED_S,
+) -> None:
     """Work until stopped by SIGINT or SIGTERM; a database that goes away is waited for.
 
     Raises:
         Unavailable: the database schema is not current.
     """
-    with database_url(settings) as url, open_sessions(settings) as sessions:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # also while there is no queue to stop
+    with suppress(KeyboardInterrupt), database_url(settings) as url, open_sessions(settings) as sessions:
         for attempt in Retrying(
             retry=retry_if_exception_type((ConnectorException, OperationalError)),
             wait=wait_exponential(min=0.5, max=10),
             before_sleep=_say_so,
         ):
             with attempt:
-                make_worker_app(url, sessions).run_worker(queues=[queue], delete_jobs="successful")
+                _work(settings, url, sessions, queue, device, concurrency or CONCURRENCY[queue], stalled_s)
+
+
+def _work(
+    settings: Settings,
+    url: str,
+    sessions: Sessions,
+    queue: str,
+    device: str | None,
+    concurrency: int,
+    stalled_s: float,
+) -> None:
+    with presence(sessions, queue=queue, device=device) as present:
+        studio = None
+        if queue == GPU:
+            studio = Studio(sessions, open_storage(settings), present, device=device)
+        while True:
+            while studio is not None and not studio.prepare():
+                _take_no_jobs(studio)
+            app = make_worker_app(url, sessions)
+            add_take_over(app, queue=queue, stalled_s=stalled_s)
+            if studio is not None:
+                add_generation(app, sessions, studio)
+            _run_worker(app, queue, concurrency, stalled_s)
+            if studio is None or studio.problem is None:
+                return
+            _take_no_jobs(studio)
+
+
+def _run_worker(app: App, queue: str, concurrency: int, stalled_s: float) -> None:
+    app.run_worker(
+        queues=[queue],
+        concurrency=concurrency,
+        delete_jobs="successful",
+        shutdown_graceful_timeout=GRACE_S,
+        update_heartbeat_interval=stalled_s / 4,
+        stalled_worker_timeout=stalled_s,
+        task_middleware=[stop_if_unable],
+    )
+
+
+def _take_no_jobs(studio: Studio) -> None:
+    log.error("the worker takes no jobs", problem=studio.problem)
+    time.sleep(LOOK_AGAIN_S)
 
 
 def _say_so(state: RetryCallState) -> None:

@@ -1,17 +1,24 @@
-"""Procedural triplets into a draft study: drawn, stored, added, with the latent distances as ground truth."""
+"""Procedural triplets, with the latent distances as ground truth: as a generator, and straight into a draft study."""
 
 import io
 import multiprocessing
+import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from importlib import metadata
 from itertools import islice, product
 
+from PIL import Image
+
 from app.db import Sessions
+from app.domain.generation import ROLES, image_seed
 from app.services import images, studies
+from app.services.generation.batches import Call, Wanted, Work
 from app.services.images import CheckedImage
 from app.services.items import NewItem, add_items, next_number, require_draft
 from app.storage import Storage
+from worker.generator import Drawn, DrawnItem, Stopped, Stopping
 from worker.procedural.catalogue import CATEGORIES
 from worker.procedural.draw import draw
 from worker.procedural.sampling import triplet
@@ -19,6 +26,39 @@ from worker.procedural.scene import Scene, prompt
 
 SOURCE = "procedural"
 _SEEDS_PER_STUDY = 1_000_000
+
+
+class Procedural:
+    """Draws the items of batches; an item's three images come from one seed."""
+
+    note: str | None = None
+
+    def make(self, work: Work, stopping: Stopping) -> Drawn:
+        items: list[DrawnItem] = []
+        calls: list[Call] = []
+        for wanted in work.items:
+            if stopping():
+                raise Stopped
+            item, call = self._draw(wanted, image_seed(work.study_seed, wanted.number, "reference", 0), len(calls))
+            items.append(item)
+            calls.append(call)
+        return Drawn(items, {}, calls)
+
+    def _draw(self, wanted: Wanted, seed: int, call: int) -> tuple[DrawnItem, Call]:
+        started = time.monotonic()
+        pictures, distances = draw_item(wanted.category, seed)
+        recipe = {"generator": SOURCE, "versions": {name: metadata.version(name) for name in ("lookalike", "pillow")}}
+        shared = {"number": wanted.number, "attempt": 0, "seed": seed, "category": wanted.category}
+        shots = [{"role": role, "prompt": wanted.prompt} | shared for role in ROLES]
+        origins = [(call, place) for place in range(len(ROLES))]
+        return DrawnItem(wanted, pictures, origins, distances), Call(recipe, shots, time.monotonic() - started)
+
+
+def draw_item(category: str, seed: int) -> tuple[list[Image.Image], tuple[float, float]]:
+    """A triplet's pictures in the order of ROLES, and the latent distances of its candidates."""
+    drawn = triplet(category, seed)
+    pictures = [draw(scene) for scene in (drawn.reference, drawn.candidate_0, drawn.candidate_1)]
+    return pictures, (drawn.distance_0, drawn.distance_1)
 
 
 @dataclass(frozen=True)

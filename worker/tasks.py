@@ -1,14 +1,30 @@
 """The worker's jobs: each one calls a service in a transaction of its own."""
 
+from collections.abc import Callable
+from typing import Any
+
 import structlog
-from procrastinate import App, PsycopgConnector
+from procrastinate import App, BaseRetryStrategy, JobContext, PsycopgConnector, RetryDecision
+from procrastinate.exceptions import ConnectorException, JobAborted
+from procrastinate.jobs import Job
+from procrastinate.worker import Worker
 from sqlalchemy import make_url
+from sqlalchemy.exc import OperationalError
 
 from app.db import Sessions
-from app.queue import ASSESS, CHECK_ROUND, TICK
+from app.errors import LookalikeError, Unavailable
+from app.queue import ASSESS, CHECK_ROUND, GENERATE, GPU, TAKE_OVER, TICK
 from app.services import assignments, quality, rounds, studies
+from app.services.generation import batches
+from worker.generator import CannotGenerate, Stopped
+from worker.studio import Studio
 
 log = structlog.get_logger()
+
+_FIRST = 10
+"""The priority of what keeps the queue going, over what waits in it."""
+_ATTEMPTS = 5
+_TEMPORARY = (CannotGenerate, OperationalError, Unavailable)
 
 
 def make_worker_app(url: str, sessions: Sessions) -> App:
@@ -45,3 +61,59 @@ def make_worker_app(url: str, sessions: Sessions) -> App:
                 rounds.advance(session, study_id=study_id)
 
     return app
+
+
+def add_take_over(app: App, *, queue: str, stalled_s: float) -> None:
+    """Have this queue's workers return to it what a worker that is no longer heard of has begun."""
+    name = f"{TAKE_OVER}.{queue}"
+
+    @app.periodic(cron="* * * * * */5")
+    @app.task(name=name, queue=queue, queueing_lock=name, priority=_FIRST)
+    async def take_over(timestamp: int) -> None:  # noqa: ARG001 - procrastinate hands it over
+        for job in await app.job_manager.get_stalled_jobs(queue=queue, seconds_since_heartbeat=stalled_s):
+            try:
+                await app.job_manager.retry_job(job)
+            except ConnectorException:  # it ended after all, or another worker was quicker
+                continue
+            log.warning("took over the job of a worker that is gone", job=job.call_string)
+
+
+def add_generation(app: App, sessions: Sessions, studio: Studio) -> None:
+    """Have this worker make batches."""
+
+    @app.task(name=GENERATE, queue=GPU, pass_context=True, retry=_Retry())
+    def generate(context: JobContext, batch_id: int) -> None:
+        try:
+            studio.make(batch_id, context.should_abort)
+        except Stopped:
+            raise JobAborted from None
+        except _TEMPORARY:
+            raise
+        except Exception as error:
+            if _is_final(error, context.job):
+                with sessions.begin() as session:
+                    batches.fail(session, batch_id=batch_id, reason=f"{type(error).__name__}: {error}"[:500])
+            raise
+
+
+def stop_if_unable(call_next: Callable[[], Any], context: JobContext, worker: Worker) -> Any:  # noqa: ARG001
+    """A worker without its model takes no further jobs."""
+    try:
+        return call_next()
+    except CannotGenerate:
+        worker.stop()  # type: ignore[no-untyped-call]
+        raise
+
+
+class _Retry(BaseRetryStrategy):
+    """A batch goes back to the queue unless trying again is no use."""
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+        if isinstance(exception, (JobAborted, *_TEMPORARY)):
+            return RetryDecision()
+        return None if _is_final(exception, job) else RetryDecision(retry_in={"seconds": 2})
+
+
+def _is_final(error: BaseException, job: Job) -> bool:
+    """What a service refuses it will refuse again; anything else may be the moment's."""
+    return isinstance(error, LookalikeError) or job.attempts + 1 >= _ATTEMPTS

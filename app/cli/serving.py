@@ -9,7 +9,8 @@ import uvicorn
 from app.cli.console import HOME, Home, err, out, plain_errors, settings_for
 from app.cli.supervisor import Child, supervise
 from app.db import open_sessions
-from app.errors import Unavailable
+from app.errors import BadInput, Unavailable
+from app.queue import DEFAULT, GPU, QUEUES
 
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on.")]
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
@@ -44,15 +45,26 @@ def serve(port: Port = 8000, host: Host = "127.0.0.1", home: Home = HOME) -> Non
         raise typer.Exit(1)
 
 
-def worker(queue: Annotated[str, typer.Option(help="The queue to work on.")] = "default", home: Home = HOME) -> None:
-    """Run a worker: it closes rounds, opens the next and expires leases.
+def worker(
+    queue: Annotated[str, typer.Option(help="default: rounds and leases; gpu: generation.")] = DEFAULT,
+    device: Annotated[
+        str | None, typer.Option(help="gpu: what the model runs on, such as cuda:1; the first accelerator if not said.")
+    ] = None,
+    concurrency: Annotated[int | None, typer.Option(min=1, max=64, help="Jobs at a time.")] = None,
+    home: Home = HOME,
+) -> None:
+    """Run a worker: it closes rounds, opens the next and expires leases; or, on the queue gpu, generates items.
 
-    Example: lookalike worker
+    Example: lookalike worker --queue gpu --device cuda:1
     """
     from worker.__main__ import run
 
     with plain_errors():
-        run(settings_for(home), queue=queue)
+        if queue not in QUEUES:
+            raise BadInput(f"--queue is one of {', '.join(QUEUES)} (got {queue!r}).")
+        if device is not None and queue != GPU:
+            raise BadInput("--device goes with --queue gpu.")
+        run(settings_for(home), queue=queue, device=device, concurrency=concurrency)
 
 
 def up(port: Port = 8000, host: Host = "127.0.0.1", home: Home = HOME) -> None:

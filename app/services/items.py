@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.dealing import split_of
 from app.errors import Conflict
+from app.models.generation import GenerationPlan
 from app.models.items import Item
 from app.models.studies import Import, Study
 
@@ -40,14 +41,18 @@ def require_draft(study: Study) -> None:
 
 
 def next_number(session: Session, study: Study) -> int:
-    """The first number that is free, and not kept for the rest of a file whose import was interrupted."""
+    """The first number that is free, and neither kept for the rest of a file whose import was interrupted nor any
+    generation plan's."""
     taken = session.scalar(select(func.max(Item.number)).where(Item.study_id == study.id))
     kept = session.scalar(
         select(func.max(Import.first_number + Import.total)).where(
             Import.study_id == study.id, Import.done < Import.total
         )
     )
-    return max(0 if taken is None else taken + 1, kept or 0)
+    planned = session.scalar(
+        select(func.max(GenerationPlan.first_number + GenerationPlan.total)).where(GenerationPlan.study_id == study.id)
+    )
+    return max(0 if taken is None else taken + 1, kept or 0, planned or 0)
 
 
 def add_items(session: Session, *, study: Study, items: Sequence[NewItem]) -> None:

@@ -13,6 +13,7 @@ from app.errors import BadInput, Conflict, NotFound
 from app.models.items import Item
 from app.models.studies import ProtocolVersion, Study
 from app.services.checks import make_checks
+from app.services.generation.progress import require_none_waiting
 from app.services.protocols import current_protocol
 from app.services.rounds import open_round
 
@@ -60,12 +61,13 @@ def open_study(session: Session, *, slug: str) -> Study:
     """Open a draft (makes its practice and sentinel items and the first round) or a paused study.
 
     Raises:
-        Conflict: it is closed, or has no items. BadInput: too few references for the sentinels.
+        Conflict: it is closed, has no items, or waits for some. BadInput: too few references for the sentinels.
     """
     study = by_slug(session, slug, lock=True)
     if study.state == "closed":
         raise Conflict(f"The study {slug!r} is closed. Duplicate it to collect more.")
     if study.state == "draft":
+        require_none_waiting(session, study)
         if session.scalar(select(Item.id).where(Item.study_id == study.id).limit(1)) is None:
             raise Conflict(f"The study {slug!r} has no items yet. Import some first: lookalike import --help")
         make_checks(session, study=study, protocol=current_protocol(session, study.id))

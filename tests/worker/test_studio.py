@@ -1,0 +1,154 @@
+"""Batches through a worker's studio into a study: once, whole, or not at all."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select, text
+
+from app.db import Sessions
+from app.errors import Unavailable
+from app.models.generation import GenerationBatch
+from app.services import studies, workers
+from app.services.generation import batches, plans
+from app.services.generation.batches import Work
+from app.services.generation.progress import progress
+from app.storage import LocalStorage
+from tests.worker import pipelines
+from tests.worker.conftest import Planned
+from worker.generator import CannotGenerate, Stopped
+from worker.presence import Presence, presence
+from worker.studio import Studio
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:diffusers")
+
+
+@pytest.fixture
+def present(sessions: Sessions) -> Iterator[Presence]:
+    with presence(sessions, queue="gpu", device="cpu") as present:
+        yield present
+
+
+@pytest.fixture
+def studio(sessions: Sessions, storage: LocalStorage, present: Presence) -> Studio:
+    return Studio(sessions, storage, present, device="cpu")
+
+
+def never() -> bool:
+    return False
+
+
+def counts(sessions: Sessions, work: Work) -> dict[str, Any]:
+    with sessions() as session:
+        study = studies.by_slug(session, work.slug)
+        how = progress(session, study)
+        items = session.scalars(text("SELECT count(*) FROM items WHERE study_id = :id"), {"id": study.id}).one()
+        return {"items": items, "made": how.made, "set_aside": how.set_aside, "waiting": how.waiting}
+
+
+def test_two_workers_given_the_same_batch_make_its_items_once(
+    sessions: Sessions, storage: LocalStorage, studio: Studio, present: Presence, model: Path, planned: Planned
+) -> None:
+    (work,) = planned(model)
+    both = [studio, Studio(sessions, storage, present, device="cpu")]
+    threads = [threading.Thread(target=one.make, args=(work.batch_id, never)) for one in both]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    studio.make(work.batch_id, never)
+    assert counts(sessions, work) == {"items": 4, "made": 4, "set_aside": 0, "waiting": 0}
+    with sessions() as session:
+        calls = session.scalars(
+            text("SELECT count(*) FROM generation_calls WHERE batch_id = :id"), {"id": work.batch_id}
+        ).one()
+    assert calls == 1, "nothing of the second is stored"
+
+
+def test_what_is_cancelled_while_it_is_made_is_thrown_away_whole(
+    sessions: Sessions, studio: Studio, model: Path, planned: Planned
+) -> None:
+    first, second = planned(model, items=8)
+    studio.make(first.batch_id, never)
+
+    def cancel() -> bool:
+        with sessions.begin() as session:
+            plans.cancel(session, slug=first.slug)
+        return False
+
+    studio.make(second.batch_id, cancel)
+    assert counts(sessions, second) == {"items": 4, "made": 4, "set_aside": 0, "waiting": 0}
+    with sessions.begin() as session:
+        assert plans.resume(session, slug=first.slug) == 4
+    studio.make(second.batch_id, never)
+    assert counts(sessions, second) == {"items": 8, "made": 8, "set_aside": 0, "waiting": 0}
+
+
+def test_set_aside_with_the_reason(sessions: Sessions, studio: Studio, tmp_path: Path, planned: Planned) -> None:
+    (work,) = planned(pipelines.stable_diffusion(tmp_path / "model", safety=-1.0))
+    studio.make(work.batch_id, never)
+    assert counts(sessions, work) == {"items": 0, "made": 0, "set_aside": 4, "waiting": 0}
+    with sessions() as session:
+        how = progress(session, studies.by_slug(session, work.slug))
+    assert how.reasons == {"reference: the safety checker objected (8 seeds tried)": 4}
+
+
+def test_a_model_that_is_gone_is_said_and_the_batch_waits(
+    sessions: Sessions, studio: Studio, tmp_path: Path, planned: Planned
+) -> None:
+    folder = pipelines.stable_diffusion(tmp_path / "model")
+    (work,) = planned(folder)
+    folder.rename(tmp_path / "away")
+    with pytest.raises(CannotGenerate):
+        studio.make(work.batch_id, never)
+    assert counts(sessions, work)["waiting"] == 4
+    with sessions() as session:
+        (line,) = workers.present(session, queue="gpu")
+    assert (line.device, line.model) == ("cpu", None)
+    assert line.problem is not None
+    assert str(folder) in line.problem
+
+    (tmp_path / "away").rename(folder)
+    studio.make(work.batch_id, never)
+    with sessions() as session:
+        (line,) = workers.present(session, queue="gpu")
+    assert (line.model, line.problem) == (str(folder), None)
+
+
+def test_a_storage_that_is_away_is_waited_for_and_a_stop_gives_the_batch_back(
+    sessions: Sessions, studio: Studio, model: Path, planned: Planned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (work,) = planned(model)
+    put, tries = LocalStorage.put, []
+
+    def away_at_first(self: LocalStorage, data: bytes) -> str:
+        tries.append(data)
+        if len(tries) == 1:
+            raise Unavailable("The bucket does not answer.")
+        return put(self, data)
+
+    monkeypatch.setattr(LocalStorage, "put", away_at_first)
+    studio.make(work.batch_id, never)
+    assert counts(sessions, work)["made"] == 4
+
+    (other,) = planned(model, seed=4)
+    with pytest.raises(Stopped):
+        studio.make(other.batch_id, lambda: True)
+    assert counts(sessions, other) == {"items": 0, "made": 0, "set_aside": 0, "waiting": 4}
+
+
+def test_a_failed_batch_keeps_its_reason_until_it_is_resumed(sessions: Sessions, model: Path, planned: Planned) -> None:
+    (work,) = planned(model)
+    with sessions.begin() as session:
+        batches.fail(session, batch_id=work.batch_id, reason="Conflict: a number is taken")
+    with sessions() as session:
+        how = progress(session, studies.by_slug(session, work.slug))
+    assert (how.failed, how.reasons, how.is_over) == (4, {"Conflict: a number is taken": 4}, True)
+    with sessions.begin() as session:
+        plans.resume(session, slug=work.slug)
+    with sessions() as session:
+        assert (
+            session.scalars(select(GenerationBatch.state).where(GenerationBatch.id == work.batch_id)).one() == "waiting"
+        )

@@ -1,0 +1,99 @@
+"""The worker as a process: it stops when told to, gives back what it had begun, and takes no jobs without its model."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.orm import sessionmaker
+
+from app.db import Sessions
+from app.domain import protocol
+from app.services import studies, workers
+from app.services.generation import plans
+from app.services.generation.progress import progress
+from tests.conftest import make_database
+
+SLUG = "drawn"
+
+
+@pytest.fixture
+def alone(server_url: str, worker_id: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sessions]:
+    """A database that no other test's worker looks at, named by the environment."""
+    url = make_database(server_url, f"worker_{worker_id}_{tmp_path.name[:20]}")
+    monkeypatch.setenv("DATABASE_URL", url)
+    monkeypatch.setenv("LOOKALIKE_HOME", str(tmp_path / "home"))
+    engine = create_engine(url)
+    yield sessionmaker(engine)
+    engine.dispose()
+
+
+@contextmanager
+def worker(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """`lookalike worker`, ended like a service is, and gracefully so."""
+    with subprocess.Popen([sys.executable, "-m", "app.cli.main", "worker", *arguments]) as process:
+        yield process
+        process.terminate()
+        assert process.wait(20) == 0
+
+
+def wait_until(sessions: Sessions, query: str, expected: object) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        with sessions() as session:
+            if session.scalars(text(query)).one() == expected:
+                return
+        assert time.monotonic() < deadline, query
+        time.sleep(0.05)
+
+
+def test_a_stopped_worker_gives_its_batch_back_and_another_makes_it(alone: Sessions) -> None:
+    with alone.begin() as session:
+        studies.create(session, slug=SLUG, protocol=protocol.load("nights-2afc"), seed=1)
+        plans.make_plan(session, slug=SLUG, order=plans.Order("procedural", ["fish", "tree"], 500, batch_size=500))
+    begun = "SELECT count(*) FROM procrastinate_jobs WHERE task_name = 'lookalike.generate' AND status = 'doing'"
+    with worker("--queue", "gpu", "--concurrency", "1"):
+        wait_until(alone, begun, 1)
+        with alone() as session:
+            (line,) = workers.present(session)
+        assert (line.queue, line.device, line.problem) == ("gpu", None, None)
+    with alone() as session:
+        assert session.scalars(text(begun)).one() == 0
+        assert workers.present(session) == []
+        how = progress(session, studies.by_slug(session, SLUG))
+        assert (how.made, how.waiting) == (0, 1000)
+
+    with alone.begin() as session:  # smaller, to see one through
+        plans.cancel(session, slug=SLUG)
+        plans.make_plan(session, slug=SLUG, order=plans.Order("procedural", ["fish", "tree"], 2, batch_size=2))
+    with worker("--queue", "gpu"):
+        wait_until(alone, "SELECT count(*) FROM items", 4)
+    with alone() as session:
+        numbers = session.scalars(text("SELECT number FROM items ORDER BY number")).all()
+        assert numbers == [1000, 1001, 1002, 1003]
+        assert all(session.scalars(text("SELECT distance_0 IS NOT NULL AND prompt LIKE 'An image of a %' FROM items")))
+
+
+def test_a_worker_without_its_model_takes_no_jobs_and_says_why(
+    alone: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "diffusers.py").write_text("raise ModuleNotFoundError(name='diffusers')")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    with alone.begin() as session:
+        studies.create(session, slug=SLUG, protocol=protocol.load("nights-2afc"), seed=1)
+        order = plans.Order("diffusers", ["fish"], 4, 2, model="any", revision="0" * 64)
+        plans.make_plan(session, slug=SLUG, order=order)
+    with subprocess.Popen([sys.executable, "-m", "app.cli.main", "worker", "--queue", "gpu"]) as process:
+        wait_until(alone, "SELECT count(*) FROM workers WHERE problem IS NOT NULL", 1)
+        with alone() as session:
+            attempts = session.scalars(text("SELECT attempts FROM procrastinate_jobs WHERE queue_name = 'gpu'")).all()
+            how = progress(session, studies.by_slug(session, SLUG))
+        assert (list(attempts), how.waiting) == ([0, 0], 4)
+        assert how.workers[0].problem == "diffusers is not installed here: pip install 'lookalike[worker]'."
+        process.terminate()
+        process.wait(20)

@@ -1,0 +1,68 @@
+"""Items made again from what is on record of them."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from PIL import Image
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.domain.generation import ROLES, Options, Role
+from app.errors import NotFound
+from app.models.generation import GenerationCall
+from app.models.items import Item
+from app.services import studies
+from app.services.generation import batches
+from worker.drawn import draw_item
+from worker.generator import Shot
+
+
+def remake(
+    session: Session, *, slug: str, numbers: list[int], device: str | None = None
+) -> dict[tuple[int, Role], Image.Image]:
+    """The images of items by (number, role): every call that made one is made again as it was.
+
+    On the same kind of device, with the same versions, they are the same to the pixel.
+
+    Raises:
+        NotFound: no such study, or an item that was not generated.
+        CannotGenerate: the model is not what it was, or not there.
+    """
+    study = studies.by_slug(session, slug)
+    ids = dict(
+        session.execute(select(Item.number, Item.id).where(Item.study_id == study.id, Item.number.in_(numbers))).all()
+    )
+    made: dict[int, list[Image.Image]] = {}
+    caller = _Caller(device)
+    found: dict[tuple[int, Role], Image.Image] = {}
+    for number in numbers:
+        origins = batches.origins(session, item_id=ids[number]) if number in ids else {}
+        if not origins:
+            raise NotFound(f"The study {slug!r} has no generated item {number}.")
+        for role in ROLES:
+            call, place = origins[role]
+            if call.id not in made:
+                made[call.id] = caller.make(call)
+            found[number, role] = made[call.id][place]
+    return found
+
+
+class _Caller:
+    """Makes calls again; consecutive ones of one recipe load their model once."""
+
+    def __init__(self, device: str | None) -> None:
+        self._device = device
+        self._recipe: Mapping[str, Any] | None = None
+        self._model: Any = None
+
+    def make(self, call: GenerationCall) -> list[Image.Image]:
+        if call.recipe["generator"] == "procedural":
+            return draw_item(call.images[0]["category"], call.images[0]["seed"])[0]
+        if self._recipe != call.recipe:
+            from worker.generate import TextToImage
+
+            self._recipe = call.recipe
+            options = Options(**{field.name: call.recipe[field.name] for field in fields(Options)})
+            self._model = TextToImage.load(call.recipe["model"], call.recipe["revision"], options, self._device)
+        return [picture.image for picture in self._model.call([Shot(**shot) for shot in call.images])]
