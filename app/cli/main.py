@@ -6,7 +6,7 @@ import warnings
 import structlog
 import typer
 
-from app.cli import data, demo, serving, storage, studies
+from app.cli import data, demo, quality, serving, storage, studies
 
 cli = typer.Typer(
     name="lookalike",
@@ -27,6 +27,9 @@ cli.command()(studies.simulate)
 cli.command()(studies.status)
 cli.command()(data.export)
 cli.add_typer(storage.storage, name="storage")
+cli.command()(quality.report)
+cli.command()(quality.exclude)
+cli.command()(quality.reinstate)
 
 
 @cli.callback()

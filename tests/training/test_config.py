@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import pytest
+
+from training.config import load_experiment
+from training.errors import ConfigError
+
+EXPERIMENTS = sorted((Path(__file__).resolve().parents[2] / "training/experiments").glob("*.toml"))
+
+
+@pytest.mark.parametrize("file", EXPERIMENTS, ids=lambda path: path.stem)
+def test_experiments_of_the_project_are_valid(file: Path) -> None:
+    load_experiment(file)
+
+
+def test_defaults_and_the_folder_beside_the_file(tmp_path: Path) -> None:
+    (tmp_path / "tower").mkdir()
+    (tmp_path / "a.toml").write_text('[[model.towers]]\nsource = "tower"\n')
+    experiment = load_experiment(tmp_path / "a.toml")
+    assert experiment.model.towers[0].source == str(tmp_path / "tower")
+    assert experiment.model.lora.rank == 16
+    assert experiment.train.margin == 0.05
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[train]\nlr = 1\n", "train.lr is not a known setting"),
+        ("[train]\nlearning_rate = 0\n", "train.learning_rate = 0: Input should be greater than 0"),
+        ('[train]\nepochs = "many"\n', "train.epochs = 'many': Input should be a valid integer"),
+        ('[model]\nhead = "linear"\n', "model.head = 'linear': Input should be 'lora', 'mlp' or 'none'"),
+        ("[data.holdout]\nfraction = 1.0\n", "data.holdout.fraction = 1.0: Input should be less than 1"),
+        ("seed = -1\n", "seed = -1: Input should be greater than or equal to 0"),
+        ("[train\n", "cannot be read as toml"),
+    ],
+)
+def test_every_mistake_is_named(tmp_path: Path, text: str, complaint: str) -> None:
+    file = tmp_path / "a.toml"
+    file.write_text(text if "[model]" in text else text + '[[model.towers]]\nsource = "clip-vitb16"\n')
+    with pytest.raises(ConfigError) as error:
+        load_experiment(file)
+    assert complaint in str(error.value)
+
+
+def test_options_without_effect_are_refused(tmp_path: Path) -> None:
+    text = '[model]\nhead = "mlp"\n[[model.towers]]\nsource = "x"\n[train]\ncompile = true\n'
+    (tmp_path / "a.toml").write_text(text)
+    with pytest.raises(ConfigError, match="need head = 'lora'"):
+        load_experiment(tmp_path / "a.toml")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.toml: cannot be read"):
+        load_experiment(tmp_path / "none.toml")
