@@ -66,17 +66,19 @@ def export_study(
         NotFound: no such study. BadInput: `out` is in use. Conflict: another export is writing there.
         Unavailable: the disk is full (nothing is left behind), or the storage is not to be had.
     """
-    require_free(out)
-    with sessions() as session:
-        study = studies.by_slug(session, slug)  # before any folder is made
-        of = {"study": study.id, "name": slug, "seed": study.seed, "format": form}
-    with _alone(sessions, out), drafting(out, of=of) as draft:
-        with sessions.begin() as session:
-            session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
-            head, kept, manifest_sha256 = _write(session, storage, studies.by_slug(session, slug), draft, form, report)
-        with sessions.begin() as session:
-            version = _remember(session, slug, manifest_sha256, head["counts"], kept)
-            draft.finish()  # last, so that what is there is also on record
+    with _alone(sessions, out):
+        require_free(out)
+        with sessions() as session:
+            study = studies.by_slug(session, slug)  # before any folder is made
+            of = {"study": study.id, "name": slug, "seed": study.seed, "format": form}
+        with drafting(out, of=of) as draft:
+            with sessions.begin() as session:
+                session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+                study = studies.by_slug(session, slug)
+                head, kept, manifest_sha256 = _write(session, storage, study, draft, form, report)
+            with sessions.begin() as session:
+                version = _remember(session, slug, manifest_sha256, head["counts"], kept)
+                draft.finish()  # last, so that what is there is also on record
     return ExportResult(str(out), version, manifest_sha256, head["counts"])
 
 
@@ -112,9 +114,9 @@ def _write(
             write_shards(draft, snapshot, form, storage.get, versions=versions, report=writing)
         names = (*(_IN_FOLDER if form == "folder" else _IN_SHARDS)[protocol.kind], *_ALWAYS)
         counts |= _write_tables(draft.scratch, names, snapshot, protocol)
-        text = card(slug=study.slug, status=status, protocol=protocol, counts=counts, version=version,
-                    form=form, shards=sorted(draft.progress.shards))  # fmt: skip
-        (draft.scratch / "README.md").write_text(text, encoding="utf-8")
+        readme = card(slug=study.slug, status=status, protocol=protocol, counts=counts, version=version,
+                      form=form, shards=sorted(draft.progress.shards))  # fmt: skip
+        (draft.scratch / "README.md").write_text(readme, encoding="utf-8")
         head = {
             "study": {"name": study.slug, "seed": study.seed, "status": status, "round": study.round},
             "protocol": {"version": number, "document": protocol.model_dump(mode="json")},
