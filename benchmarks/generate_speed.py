@@ -166,7 +166,8 @@ class Clock:
         self.cpu_seconds += time.process_time() - cpu
 
     def __str__(self) -> str:
-        return f"{self.images / self.seconds:>8.3f} images a second, {self.cpu_seconds / self.images:.3f} s of CPU an image"
+        cpu = self.cpu_seconds / self.images
+        return f"{self.images / self.seconds:>8.3f} images a second, {cpu:.3f} s of CPU an image"
 
 
 def enqueue(sessions: Sessions, order: plans.Order) -> None:

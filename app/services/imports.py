@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from app.db import Sessions
 from app.domain.dealing import split_of
 from app.errors import BadInput, Conflict
+from app.models.generation import GenerationPlan
 from app.models.items import Item
 from app.models.studies import Import, Study
 from app.services import images, studies
@@ -174,11 +175,13 @@ def _check_images(row: TripletRow, found: list[tuple[Path, StoredImage]]) -> Non
 
 @dataclass(frozen=True)
 class _Seen:
-    """What a study takes once only, and where it was: ids, triplets, and the split of each reference."""
+    """What a study takes once only, and where it was: ids, triplets, and the split of each reference; and the ids that
+    are kept for items to be generated."""
 
     numbers: dict[int, str] = field(default_factory=dict)
     triplets: dict[tuple[str, frozenset[str]], str] = field(default_factory=dict)
     splits: dict[str, tuple[str, str]] = field(default_factory=dict)
+    planned: list[range] = field(default_factory=list)
 
 
 def _seen(session: Session, study: Study) -> _Seen:
@@ -191,12 +194,16 @@ def _seen(session: Session, study: Study) -> _Seen:
         seen.numbers[item.number] = there
         seen.triplets[item.reference, frozenset((item.candidate_0, item.candidate_1))] = there
         seen.splits[item.reference] = (item.split, there)
+    for plan in session.scalars(select(GenerationPlan).where(GenerationPlan.study_id == study.id)):
+        seen.planned.append(range(plan.first_number, plan.first_number + plan.total))
     return seen
 
 
 def _check_row(row: TripletRow, reference: str, candidates: frozenset[str], seed: int, seen: _Seen) -> None:
     if row.number is not None and row.number in seen.numbers:
         raise BadInput(f"{row.where}: the id {row.number} is taken in {seen.numbers[row.number]}.")
+    if any(row.number in numbers for numbers in seen.planned):
+        raise BadInput(f"{row.where}: the id {row.number} is kept for an item to be generated.")
     first = seen.triplets.setdefault((reference, candidates), row.where)
     if first != row.where:
         raise BadInput(f"{row.where}: the same reference with the same two candidates is in {first} already.")
