@@ -283,18 +283,24 @@ class TextToImage:
         while done < len(shots):
             chunk = shots[done : done + (self._most or len(shots))]
             started = time.monotonic()
-            try:
-                pictures = self.call(chunk, stopping)
-            except torch.OutOfMemoryError:
+            pictures = self._call_with_room(chunk, stopping)
+            if pictures is None:  # and the error is gone, with the frames that held on to the memory
                 self._halve(len(chunk))
                 continue
-            except Stopped:
-                raise
-            except Exception as error:  # prompts and seeds are all alike: what fails with some fails with all
-                log.exception("the model failed")
-                raise CannotGenerate(f"The model failed: {_first_line(error)}") from error
             yield Call(self.recipe, [asdict(shot) for shot in chunk], time.monotonic() - started), pictures
             done += len(chunk)
+
+    def _call_with_room(self, shots: Sequence[Shot], stopping: Stopping) -> list[Picture] | None:
+        """One call, or None if there is no room for it."""
+        try:
+            return self.call(shots, stopping)
+        except torch.OutOfMemoryError:
+            return None
+        except Stopped:
+            raise
+        except Exception as error:  # prompts and seeds are all alike: what fails with some fails with all
+            log.exception("the model failed")
+            raise CannotGenerate(f"The model failed: {_first_line(error)}") from error
 
     def call(self, shots: Sequence[Shot], stopping: Stopping = lambda: False) -> list[Picture]:
         """One call of the pipeline."""

@@ -20,7 +20,7 @@ from app.services.generation.batches import Made, MadeItem, Overtaken, Work
 from app.services.images import CheckedImage
 from app.storage import Storage
 from worker.drawn import Procedural
-from worker.generator import CannotGenerate, Drawn, Generator, Stopping
+from worker.generator import CannotGenerate, Drawn, Generator, Stopped, Stopping
 from worker.presence import Presence
 
 log = structlog.get_logger()
@@ -66,6 +66,8 @@ class Studio:
         if work is None:
             return
         with self._one_at_a_time, self._problems_said():
+            if stopping():
+                raise Stopped
             started = time.monotonic()
             drawn = self._load(work).make(work, stopping)
             seconds = time.monotonic() - started

@@ -91,8 +91,9 @@ def add_generation(app: App, sessions: Sessions, studio: Studio) -> None:
             raise
         except Exception as error:
             if _is_final(error, context.job):
+                reason = f"{type(error).__name__}: {error}".splitlines()[0]
                 with sessions.begin() as session:
-                    batches.fail(session, batch_id=batch_id, reason=f"{type(error).__name__}: {error}"[:500])
+                    batches.fail(session, batch_id=batch_id, reason=reason)
             raise
 
 

@@ -18,6 +18,7 @@ from app.db import Sessions
 from app.domain.dealing import split_of
 from app.domain.protocol import Kind
 from app.errors import BadInput, Conflict
+from app.models.generation import GenerationPlan
 from app.models.items import Item
 from app.models.studies import Import, Study
 from app.services import images, studies
@@ -209,11 +210,13 @@ def _check_images(row: ItemRow, found: list[tuple[Path, StoredImage]]) -> None:
 
 @dataclass(frozen=True)
 class _Seen:
-    """What a study takes once only, and where it was: ids, triplets, and the split of each reference."""
+    """What a study takes once only, and where it was: ids, triplets, and the split of each reference; and the ids that
+    are kept for items to be generated."""
 
     numbers: dict[int, str] = field(default_factory=dict)
     triplets: dict[tuple[str, frozenset[str]], str] = field(default_factory=dict)
     splits: dict[str, tuple[str, str]] = field(default_factory=dict)
+    planned: list[range] = field(default_factory=list)
 
 
 def _seen(session: Session, study: Study) -> _Seen:
@@ -226,12 +229,16 @@ def _seen(session: Session, study: Study) -> _Seen:
         seen.numbers[item.number] = there
         seen.triplets[item.reference, frozenset(filter(None, (item.candidate_0, item.candidate_1)))] = there
         seen.splits[item.reference] = (item.split, there)
+    for plan in session.scalars(select(GenerationPlan).where(GenerationPlan.study_id == study.id)):
+        seen.planned.append(range(plan.first_number, plan.first_number + plan.total))
     return seen
 
 
 def _check_row(row: ItemRow, reference: str, candidates: frozenset[str], seed: int, seen: _Seen) -> None:
     if row.number is not None and row.number in seen.numbers:
         raise BadInput(f"{row.where}: the id {row.number} is taken in {seen.numbers[row.number]}.")
+    if any(row.number in numbers for numbers in seen.planned):
+        raise BadInput(f"{row.where}: the id {row.number} is kept for an item to be generated.")
     first = seen.triplets.setdefault((reference, candidates), row.where)
     if first != row.where:
         what = "pair" if row.candidate_1 is None else "reference with the same two candidates"

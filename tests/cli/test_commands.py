@@ -43,9 +43,16 @@ def test_every_verb_explains_itself_with_an_example(verb: tuple[str, ...]) -> No
 
 
 def test_the_verbs_of_this_version() -> None:
-    assert {("demo",), ("up",), ("serve",), ("worker",), ("db", "upgrade"), ("simulate",), ("status",), ("export",)} | {
-        ("study", verb) for verb in ("create", "open", "pause", "close", "list")
-    } | {("import", "nights"), ("import", "csv"), ("report",), ("exclude",), ("reinstate",)} <= set(verbs())
+    single = "demo up serve worker simulate status export generate report exclude reinstate"
+    grouped = {
+        "db": "upgrade",
+        "study": "create derive open pause close list",
+        "import": "nights csv pairs",
+        "storage": "check create",
+    }
+    expected = {(verb,) for verb in single.split()}
+    expected |= {(group, verb) for group, verbs_of_it in grouped.items() for verb in verbs_of_it.split()}
+    assert expected <= set(verbs())
 
 
 def test_a_study_from_its_making_to_its_export(run: Run, home: Path, tmp_path: Path) -> None:
@@ -196,7 +203,8 @@ def test_an_export_folder_in_use(run: Run, tmp_path: Path) -> None:
 EVERY_KIND = [
     ("study", "list"), ("study", "create", "x", "--protocol", "nights-2afc"), ("study", "open", "x"), ("status", "x"),
     ("export", "x", "out"), ("import", "csv", "FILE", "--study", "x"), ("simulate", "x", "--participants", "1"),
-    ("worker",), ("serve", "--port", "0"), ("up", "--port", "0"), ("db", "upgrade"), ("demo", "--port", "0"),
+    ("worker",), ("generate", "x"),
+    ("serve", "--port", "0"), ("up", "--port", "0"), ("db", "upgrade"), ("demo", "--port", "0"),
 ]  # fmt: skip
 HEADING = "Lookalike · a study from drawn triplets to a filtered dataset\n"  # of the demo
 BAD_ENVIRONMENTS = {

@@ -1,5 +1,7 @@
 """Plans: their numbers, their jobs, taking them back."""
 
+from pathlib import Path
+
 import pytest
 from sqlalchemy import text
 
@@ -12,9 +14,12 @@ from app.services import studies
 from app.services.generation import batches, plans
 from app.services.generation.plans import Order
 from app.services.generation.progress import progress
+from app.services.imports import import_triplets
 from app.services.items import next_number
+from app.services.triplet_files import read_nights
 from app.storage import LocalStorage
 from tests.factories import make_slug, make_study
+from tests.triplet_folder import TripletFolder
 
 
 def order(categories: list[str], per_category: int, *, batch_size: int = 4, prompt: str = "A {category}") -> Order:
@@ -90,6 +95,16 @@ def test_cancel_takes_the_jobs_back_and_resume_brings_them_again(sessions: Sessi
     with sessions.begin() as session:
         assert plans.resume(session, slug=slug) == 9
     assert jobs(sessions, plan) == [0, 4, 8]
+
+
+def test_an_import_leaves_a_plans_numbers_alone(
+    sessions: Sessions, storage: LocalStorage, slug: str, tmp_path: Path
+) -> None:
+    make(sessions, slug, order(["ant"], 60))
+    folder = TripletFolder(tmp_path)
+    file = read_nights(folder.nights(folder.nights_rows(2, first=50)))
+    with pytest.raises(BadInput, match="the id 50 is kept for an item to be generated"):
+        import_triplets(sessions, storage, slug=slug, file=file, normalise=False, report=lambda *_: None)
 
 
 def test_a_study_opens_when_its_items_are_there(sessions: Sessions, storage: LocalStorage) -> None:

@@ -255,7 +255,9 @@ def test_options_that_the_model_has_not(model: Path, changes: dict[str, Any], co
         describe(str(model), options=replace(OPTIONS, **changes))
 
 
-def test_a_device_that_is_not_there(model: Path) -> None:
+def test_devices(model: Path) -> None:
     described = describe(str(model), options=OPTIONS)
+    by_itself = TextToImage.load(described.name, described.revision, described.options, None)
+    assert by_itself.recipe["device"]
     with pytest.raises(CannotGenerate, match="The device 'cuda:63' cannot be used"):
         TextToImage.load(described.name, described.revision, described.options, "cuda:63")
