@@ -39,6 +39,6 @@ clean: ## remove what the verbs made, but not the data in .lookalike
 
 .venv/test.stamp: $(INPUTS) | .venv/bin/pip
 	@echo "Installing Lookalike and its tests' needs into .venv (once)" >&2
-	@$(PIP) install --constraint constraints.txt --editable '.[local,worker,training,dev]'
+	@$(PIP) install --constraint constraints.txt --editable '.[local,worker,training,analysis,dev]'
 	@sh tests/browser/install-chromium.sh
 	@touch $@ .venv/demo.stamp

@@ -13,6 +13,7 @@ LookalikeError                 a sentence for a human and an HTTP status
 │   └── Withdrawn       410    the person has left the study
 ├── TooLarge            413
 └── Unavailable         503    database, storage or disk
+    └── Damaged         503    stored bytes are not what their key says
 """
 
 from typing import Any
@@ -97,3 +98,7 @@ class TooLarge(LookalikeError):
 class Unavailable(LookalikeError):
     status = 503
     title = "Temporarily unavailable"
+
+
+class Damaged(Unavailable):
+    pass

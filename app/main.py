@@ -10,8 +10,8 @@ from app.db import POOL_SIZE, open_sessions
 from app.keys import load_keys
 from app.paths import STATIC
 from app.settings import Settings
-from app.storage import LocalStorage
-from app.web import participant
+from app.storage import open_storage
+from app.web import health, participant
 from app.web.assets import Assets
 from app.web.deps import Resources
 from app.web.limits import MAX_BODY, DefaultHeaders, Places
@@ -31,7 +31,7 @@ def create_app(settings: Settings) -> FastAPI:
         to_thread.current_default_thread_limiter().total_tokens = 2 * POOL_SIZE
         with ExitStack() as stack:
             sessions = stack.enter_context(open_sessions(settings))
-            app.state.resources = Resources(sessions, LocalStorage(settings.images), load_keys(settings))
+            app.state.resources = Resources(sessions, open_storage(settings, cached=True), load_keys(settings))
             yield
 
     app = FastAPI(
@@ -51,6 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
         return render(request, MessagePage(title="Lookalike", message=message))
 
     add_error_handlers(app)
+    app.include_router(health.router)
     app.include_router(participant.router)
     app.mount("/static", Assets(directory=STATIC), name="static")
     return app

@@ -9,6 +9,7 @@ import procrastinate
 from procrastinate.exceptions import AlreadyEnqueued
 from sqlalchemy.orm import Session
 
+ASSESS = "lookalike.assess"
 CHECK_ROUND = "lookalike.check_round"
 TICK = "lookalike.tick"
 
@@ -19,6 +20,11 @@ queue = procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
 def defer_round_check(session: Session, *, study_id: int) -> None:
     """Have the worker look whether the study's round can be closed; one waiting check per study is enough."""
     _defer(session, CHECK_ROUND, queueing_lock=f"round-{study_id}", study_id=study_id)
+
+
+def defer_assessment(session: Session, *, assignment_id: int) -> None:
+    """Have the worker look at an assignment that has ended."""
+    _defer(session, ASSESS, queueing_lock=f"assess-{assignment_id}", assignment_id=assignment_id)
 
 
 def _defer(session: Session, name: str, *, queueing_lock: str, **arguments: Any) -> None:

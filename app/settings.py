@@ -1,10 +1,15 @@
 """What a deployment sets, read from the environment once and passed on from there."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _folder_like(prefix: str) -> str:
+    """`a/b`, `/a/b` and `a/b/` all mean what begins with `a/b/`."""
+    return f"{prefix.strip('/')}/" if prefix.strip("/") else ""
 
 
 class Settings(BaseSettings):
@@ -20,11 +25,31 @@ class Settings(BaseSettings):
     secret_key: Annotated[Annotated[SecretStr, Field(min_length=32)] | None, Field(validation_alias="SECRET_KEY")] = (
         None
     )
+    s3_bucket: Annotated[
+        Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{1,62}$")] | None,
+        Field(validation_alias="S3_BUCKET"),
+    ] = None
+    s3_prefix: Annotated[str, AfterValidator(_folder_like), Field(validation_alias="S3_PREFIX")] = ""
+    s3_endpoint_url: Annotated[
+        Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+/?$")] | None,
+        BeforeValidator(lambda url: url or None),  # set but empty: Amazon's own
+        Field(validation_alias="S3_ENDPOINT_URL"),
+    ] = None
+    s3_sse: Annotated[Literal["AES256", "aws:kms", "aws:kms:dsse"] | None, Field(validation_alias="S3_SSE")] = None
+    s3_sse_kms_key_id: Annotated[str | None, Field(validation_alias="S3_SSE_KMS_KEY_ID")] = None
+    s3_cache_size: Annotated[
+        Annotated[ByteSize, Field(ge=2**20)], Field(validation_alias="S3_CACHE_SIZE", validate_default=True)
+    ] = ByteSize(5 * 2**30)
 
     @property
     def images(self) -> Path:
         """The folder of the local image store."""
         return self.home / "images"
+
+    @property
+    def image_cache(self) -> Path:
+        """Where a server keeps what it has read from S3."""
+        return self.home / "cache"
 
     @property
     def exports(self) -> Path:

@@ -2,46 +2,36 @@
 
     python -m benchmarks.next_trial_latency
 
-A headless Chromium sits through an assignment of 120 trials with images of 512 pixels. Measured in the page: from the
+A headless Chromium sits through an assignment of 100 trials with images of 512 pixels. Measured in the page: from the
 time stamp of the key that answers, to the time at which the browser painted the last of the next trial's three images
 (Element Timing). Fails if the 95th percentile is above 100 ms.
 """
 
-import io
 import shutil
-import socket
 import statistics
 import sys
 import tempfile
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
-import numpy
-import uvicorn
-from PIL import Image
 from playwright.sync_api import Page, sync_playwright
-from sqlalchemy.orm import sessionmaker
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.db import Sessions, make_engine, upgrade
-from app.domain import protocol
-from app.main import create_app
-from app.postgres import embedded_postgres
-from app.services import imports, studies
-from app.services.item_files import read_csv
-from app.settings import Settings
-from app.storage import LocalStorage
+from benchmarks.site import study_page
 
 ADDED_S = 0.1
 LIMIT_MS = 100
-TRIALS = 120
+TRIALS = 100  # as many as there can be without a break
 IMAGE_SIDE = 512
 THINKING_MS = 400
 ARGUMENTS = ["--no-sandbox", "--disable-gpu"]
+PROTOCOL = {
+    "assignment.trials": str(TRIALS),
+    "assignment.practice": "0",
+    "assignment.sentinels": "0",
+    "assignment.sentinel_misses_allowed": "0",
+    "assignment.break_every": str(TRIALS),
+}
 
 # The observer of the images runs before they are painted, in time to ask for a record of that.
 WATCH = """() => {
@@ -69,61 +59,6 @@ class Slow:
         await self._app(scope, receive, send)
 
 
-def make_triplets(folder: Path) -> Path:
-    """A CSV of triplets of noisy gradients, which compress about as badly as photographs."""
-    rng = numpy.random.default_rng(1)
-    images = []
-    for number in range(30):
-        corners = rng.integers(0, 256, (4, 4, 3), dtype=numpy.uint8)
-        base = Image.fromarray(corners).resize((IMAGE_SIDE, IMAGE_SIDE), Image.Resampling.BICUBIC)
-        noisy = numpy.asarray(base, dtype=numpy.int16) + rng.integers(-20, 21, (IMAGE_SIDE, IMAGE_SIDE, 3))
-        buffer = io.BytesIO()
-        Image.fromarray(noisy.clip(0, 255).astype(numpy.uint8)).save(buffer, "PNG")
-        images.append(f"{number}.png")
-        (folder / images[-1]).write_bytes(buffer.getvalue())
-    rows = [
-        f"{images[i % 30]},{images[(i + 1 + i // 30) % 30]},{images[(i + 11 + i // 30) % 30]}" for i in range(TRIALS)
-    ]
-    (folder / "triplets.csv").write_text("\n".join(["reference,candidate_0,candidate_1", *rows]) + "\n")
-    return folder / "triplets.csv"
-
-
-def make_study(sessions: Sessions, storage: LocalStorage, triplets: Path) -> None:
-    overrides = {
-        "assignment.trials": str(TRIALS),
-        "assignment.practice": "0",
-        "assignment.sentinels": "0",
-        "assignment.sentinel_misses_allowed": "0",
-    }
-    with sessions.begin() as session:
-        studies.create(session, slug="latency", protocol=protocol.load("nights-2afc", overrides=overrides))
-    imports.import_items(
-        sessions, storage, slug="latency", file=read_csv(triplets), normalise=False, report=lambda *_: None
-    )
-    with sessions.begin() as session:
-        studies.open_study(session, slug="latency")
-
-
-@contextmanager
-def slow_server(home: Path) -> Iterator[str]:
-    with embedded_postgres(home) as url:
-        settings = Settings(LOOKALIKE_HOME=home, DATABASE_URL=url)
-        engine = make_engine(url)
-        upgrade(engine)
-        make_study(sessionmaker(engine), LocalStorage(settings.images), make_triplets(home))
-        engine.dispose()
-        listener = socket.create_server(("127.0.0.1", 0))
-        config = uvicorn.Config(Slow(create_app(settings)), log_level="warning", access_log=False, lifespan="on")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        while not server.started:
-            time.sleep(0.05)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server.should_exit = True
-        thread.join(timeout=10)
-
-
 def judge_all(page: Page) -> list[float]:
     page.get_by_role("button", name="I agree").click()
     for number in range(1, TRIALS + 1):
@@ -140,10 +75,16 @@ def judge_all(page: Page) -> list[float]:
 
 
 def main() -> int:
-    with tempfile.TemporaryDirectory() as folder, slow_server(Path(folder)) as url, sync_playwright() as playwright:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        sync_playwright() as playwright,
+        study_page(
+            Path(folder), preset="nights-2afc", overrides=PROTOCOL, items=TRIALS, image_side=IMAGE_SIDE, wrap=Slow
+        ) as url,
+    ):
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
         page = browser.new_page(viewport={"width": 1280, "height": 800})
-        page.goto(f"{url}/studies/latency?participant=benchmark")
+        page.goto(url)
         latencies = judge_all(page)
         browser.close()
     percentiles = statistics.quantiles(latencies, n=100, method="inclusive")

@@ -20,6 +20,7 @@ from app.main import create_app
 from app.postgres import embedded_postgres
 from app.settings import Settings
 from app.storage import LocalStorage
+from tests.s3_server import S3_ENVIRONMENT, S3Server, running_s3
 
 # A busy machine is no failure: property tests are bounded by their number of examples, not by the clock.
 hypothesis.settings.register_profile("lookalike", deadline=None)
@@ -78,6 +79,18 @@ def sessions(settings: Settings) -> Iterator[Sessions]:
 @pytest.fixture(scope="session")
 def storage(settings: Settings) -> LocalStorage:
     return LocalStorage(settings.images)
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """An S3 server, and an environment that has the keys to it and nothing else of S3's."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name in [name for name in os.environ if name.startswith(("AWS_", "S3_"))]:
+            environment.delenv(name)
+        for name, value in S3_ENVIRONMENT.items():
+            environment.setenv(name, value)
+        with running_s3(tmp_path_factory.mktemp("s3") / "buckets") as server:
+            yield server
 
 
 @pytest.fixture(scope="session")

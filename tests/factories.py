@@ -44,10 +44,12 @@ def make_study(
     """
     slug = make_slug()
     settings = {name.replace("__", "."): _toml(value) for name, value in overrides.items()}
+    loaded = protocol.load(preset, overrides=settings)
+    derivative = images.DERIVATIVE_FOR[loaded.kind]
     rng = random.Random(slug)
-    checked = [images.check(make_png(rng), name="made") for _ in range(3 * min(items, 80))]
+    checked = [images.check(make_png(rng), name="made", derivative=derivative) for _ in range(3 * min(items, 80))]
     with sessions.begin() as session:
-        study = studies.create(session, slug=slug, protocol=protocol.load(preset, overrides=settings), seed=seed)
+        study = studies.create(session, slug=slug, protocol=loaded, seed=seed)
         images.store(session, storage, checked)
         shas = [image.sha256 for image in checked]
         # The second lap over the images takes other candidates for the same reference, and so on.

@@ -16,7 +16,7 @@ from app.services.judgments import Answer
 Choose = Callable[[Any], int]
 """Which candidate (0 or 1) somebody chooses of an item."""
 
-_TRIALS = text("""
+TRIALS = text("""
     SELECT t.id AS trial, t.left_candidate, i.* FROM trials t JOIN items i ON i.id = t.item_id
     JOIN assignments a ON a.id = t.assignment_id WHERE a.token_sha256 = sha256(convert_to(:token, 'UTF8'))
     ORDER BY t.position
@@ -33,7 +33,7 @@ def answer(sessions: Sessions, token: str, choose: Choose, *, most: int = 1000) 
     """Answer the assignment's practice and sentinels, rightly, and at most so many of its pool trials."""
     with sessions.begin() as session:
         answers, judged = [], 0
-        for trial in session.execute(_TRIALS, {"token": token}):
+        for trial in session.execute(TRIALS, {"token": token}):
             judged += trial.role == "pool"
             if trial.role != "pool" or judged <= most:
                 choice = choose(trial) if trial.answer is None else trial.answer

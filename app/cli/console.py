@@ -30,6 +30,8 @@ HOME = Path(".lookalike")
 _ALLOWED = {
     "DATABASE_URL": "must be a PostgreSQL URL, such as postgresql://user:password@host/name",
     "SECRET_KEY": "must have at least 32 characters",
+    "S3_BUCKET": "must be the name of a bucket, without s3:// or a path",
+    "S3_ENDPOINT_URL": "must be the URL of an S3 server without a path, such as https://s3.example.org:9000",
 }
 
 

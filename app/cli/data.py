@@ -1,17 +1,22 @@
 """`import …` and `export`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
 from app.cli.console import HOME, AsJson, Home, out, plain_errors, print_json, progress_bar, settings_for
 from app.db import open_sessions
-from app.services.exports.run import export_study
+from app.errors import BadInput
+from app.services.exports.run import Format, export_study
 from app.services.imports import import_items
 from app.services.item_files import ItemFile, read_csv, read_nights, read_pairs
-from app.storage import LocalStorage
+from app.settings import Settings
+from app.storage import open_storage
+
+if TYPE_CHECKING:
+    from app.storage.s3 import Bucket
 
 imports = typer.Typer(help="Bring triplets or pairs into a draft study.", no_args_is_help=True)
 Study = Annotated[str, typer.Option("--study", help="The study's name.")]
@@ -73,7 +78,7 @@ def _import(file: ItemFile, study: str, normalise: bool, as_json: bool, home: Pa
     settings = settings_for(home)
     with open_sessions(settings) as sessions, progress_bar() as report:
         result = import_items(
-            sessions, LocalStorage(settings.images), slug=study, file=file, normalise=normalise, report=report
+            sessions, open_storage(settings), slug=study, file=file, normalise=normalise, report=report
         )
     if as_json:
         print_json(result)
@@ -85,18 +90,26 @@ def _import(file: ItemFile, study: str, normalise: bool, as_json: bool, home: Pa
 
 def export(
     name: Annotated[str, typer.Argument(help="The study's name.")],
-    out_folder: Annotated[Path, typer.Argument(metavar="OUT", help="A folder that does not exist yet.")],
+    place: Annotated[
+        str, typer.Argument(metavar="OUT", help="A folder that does not exist yet, or s3://BUCKET/PREFIX.")
+    ],
+    form: Annotated[
+        Format,
+        typer.Option("--format", help="folder: the layout of NIGHTS; the others: few large files with images."),
+    ] = "folder",
     as_json: AsJson = False,
     home: Home = HOME,
 ) -> None:
-    """Write a study's dataset in the NIGHTS layout.
+    """Write a study's dataset. An export that was interrupted goes on where it stopped.
 
     Example: lookalike export shoes exports/shoes-1
     """
     with plain_errors():
         settings = settings_for(home)
         with open_sessions(settings) as sessions, progress_bar() as report:
-            result = export_study(sessions, LocalStorage(settings.images), slug=name, out=out_folder, report=report)
+            result = export_study(
+                sessions, open_storage(settings), slug=name, out=_place(settings, place), form=form, report=report
+            )
     if as_json:
         print_json(result)
     else:
@@ -106,3 +119,14 @@ def export(
             f"{counts['dropped']:,} dropped, {counts['short']:,} short of {counts['items']:,} items.",
             soft_wrap=True,
         )
+
+
+def _place(settings: Settings, place: str) -> "Path | Bucket":
+    if not place.startswith("s3://"):
+        return Path(place)
+    from app.storage.s3 import open_bucket
+
+    name, _, prefix = place.removeprefix("s3://").partition("/")
+    if not name:
+        raise BadInput(f"{place} names no bucket: it should be s3://BUCKET/PREFIX.")
+    return open_bucket(settings, name, prefix=f"{prefix.strip('/')}/" if prefix.strip("/") else "")

@@ -21,7 +21,7 @@ from app.services.items import add_items, pool_of
 from app.services.status import study_status
 from app.settings import Settings
 from app.simulation.crowd import CrowdPlan, CrowdReport, run_crowd
-from app.storage import LocalStorage
+from app.storage import open_storage
 
 TRIPLETS = 96
 SITTING = {"assignment.trials": "16", "assignment.practice": "3", "assignment.sentinels": "4"}
@@ -90,7 +90,7 @@ def _make_studies(settings: Settings, sessions: Sessions) -> tuple[str, str]:
         studies.create(session, slug=crowds, protocol=protocol, seed=turn)
         studies.create(session, slug=yours, protocol=protocol, seed=turn)
     with progress_bar() as report:
-        add_drawn(sessions, LocalStorage(settings.images), slug=crowds, count=TRIPLETS, report=report)
+        add_drawn(sessions, open_storage(settings), slug=crowds, count=TRIPLETS, report=report)
     with sessions.begin() as session:
         drawn = pool_of(session, study=studies.by_slug(session, crowds))
         add_items(session, study=studies.by_slug(session, yours), items=drawn)
@@ -129,6 +129,4 @@ def _watch_crowd(sessions: Sessions, children: list[Child], url: str, slug: str)
 
 def _export(settings: Settings, sessions: Sessions, slug: str) -> ExportResult:
     with progress_bar() as report:
-        return export_study(
-            sessions, LocalStorage(settings.images), slug=slug, out=settings.exports / slug, report=report
-        )
+        return export_study(sessions, open_storage(settings), slug=slug, out=settings.exports / slug, report=report)

@@ -6,7 +6,7 @@ import warnings
 import structlog
 import typer
 
-from app.cli import data, demo, serving, studies
+from app.cli import data, demo, quality, serving, storage, studies
 
 cli = typer.Typer(
     name="lookalike",
@@ -26,6 +26,10 @@ cli.add_typer(data.imports, name="import")
 cli.command()(studies.simulate)
 cli.command()(studies.status)
 cli.command()(data.export)
+cli.command()(quality.report)
+cli.command()(quality.exclude)
+cli.command()(quality.reinstate)
+cli.add_typer(storage.storage, name="storage")
 
 
 @cli.callback()

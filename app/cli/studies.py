@@ -17,7 +17,8 @@ from app.services.derive import derive_study
 from app.services.status import StudyStatus, study_status
 from app.settings import Settings
 from app.simulation.crowd import CrowdPlan, CrowdReport, run_crowd
-from app.storage import LocalStorage
+from app.simulation.observers import KINDS, Kind
+from app.storage import open_storage
 
 study = typer.Typer(help="Make studies and steer them.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="The study's name.")]
@@ -75,7 +76,7 @@ def derive(
         with open_sessions(settings) as sessions, progress_bar() as report:
             derived = derive_study(
                 sessions,
-                LocalStorage(settings.images),
+                open_storage(settings),
                 source=source,
                 slug=name,
                 protocol=loaded,
@@ -190,14 +191,16 @@ def simulate(
     url: Annotated[str, typer.Option(help="The server.")] = "http://127.0.0.1:8000",
     noise: Annotated[float, typer.Option(min=1e-6, help="latent: decision noise (SD).")] = 1.0,
     lapse: Annotated[float, typer.Option(min=0, max=1, help="latent: share of lapses.")] = 0.02,
-    left_pressers: Annotated[float, typer.Option(min=0, max=1, help="Share who always press left.")] = 0.0,
-    random_clickers: Annotated[float, typer.Option(min=0, max=1, help="Share who click at random.")] = 0.0,
+    mix: Annotated[
+        list[str] | None,
+        typer.Option("--mix", metavar="KIND=SHARE", help=f"Not all attentive: a share of {', '.join(KINDS[1:])}."),
+    ] = None,
     as_json: AsJson = False,
     home: Home = HOME,
 ) -> None:
     """Let a simulated crowd take part over HTTP.
 
-    Example: lookalike simulate shoes --participants 200 --concurrency 20 --answers recorded
+    Example: lookalike simulate shoes --participants 200 --answers recorded --mix left-presser=0.1
     """
     with plain_errors():
         if answers not in ("latent", "recorded"):
@@ -210,8 +213,7 @@ def simulate(
             seed=seed,
             noise=noise,
             lapse=lapse,
-            left_pressers=left_pressers,
-            random_clickers=random_clickers,
+            mix=_mix(mix or []),
         )
         with open_sessions(settings_for(home)) as sessions, progress_bar() as show:
             with sessions() as session:
@@ -223,6 +225,22 @@ def simulate(
         print_json({key: value for key, value in vars(report).items() if key != "acknowledged"})
     else:
         out.print(crowd_line(report))
+
+
+def _mix(pairs: list[str]) -> dict[Kind, float]:
+    shares: dict[Kind, float] = {}
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        kind = next((kind for kind in KINDS if kind == name.strip()), None)
+        if kind is None:
+            raise BadInput(f"--mix takes KIND=SHARE with one of {', '.join(KINDS)} (got {pair!r}).")
+        try:
+            shares[kind] = float(value)
+        except ValueError:
+            raise BadInput(f"--mix takes KIND=SHARE, such as {kind}=0.1 (got {pair!r}).") from None
+    if not (all(0 <= share <= 1 for share in shares.values()) and sum(shares.values()) <= 1 + 1e-9):
+        raise BadInput("The shares of --mix are from 0 to 1, and together at most 1.")
+    return shares
 
 
 def crowd_line(report: CrowdReport) -> str:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import ErrorDetails
 
 from app.domain.consensus import Drop, Rule
+from app.domain.quality_rules import QualityRules
 from app.errors import BadInput
 
 _PRESETS = resources.files("app.domain") / "presets"
@@ -27,6 +28,7 @@ _NOT_TOML = (ValueError, RecursionError)  # also numbers of thousands of digits,
 
 Kind = Literal["2afc", "jnd"]
 Text = Annotated[str, Field(max_length=_LONGEST_TEXT)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
@@ -120,9 +122,22 @@ class CheckQuestion(Section):
 
 
 class Quality(Section):
-    """What failed sentinels do: exclude the assignment's votes (reversibly) or propose it to the researcher."""
+    """What failed sentinels do: exclude the assignment's votes (reversibly) or propose it to the researcher. And what
+    is tolerated before a finding is proposed: see `quality_rules.QualityRules`."""
 
     failed_sentinels: Literal["exclude", "propose"] = "exclude"
+    false_alarm_share_allowed: Share = 0.4
+    instruction_misses_allowed: int = Field(0, ge=0, le=200)
+    side_bias_p: Share = 0.001
+    fast_share: Share = 0.2
+    slow_share: Share = 0.2
+    repeated_share: Share = 0.5
+    time_variation: float = Field(0.1, ge=0, le=10)
+    agreement_kappa: float = Field(0.0, ge=-1, le=1)
+    timing_flagged_share: Share = 0.2
+    suspect_share: Share = 0.2
+    same_device_p: Share = 0.001
+    fewest_answers: int = Field(20, ge=0, le=10_000)
 
 
 class Pay(Section):
@@ -177,6 +192,13 @@ class Protocol(Section):
     @property
     def rule(self) -> Rule:
         return Rule(self.rounds, self.votes_per_round, self.min_votes, self.drop)
+
+    @property
+    def quality_rules(self) -> QualityRules:
+        return QualityRules(
+            sentinel_misses_allowed=self.assignment.sentinel_misses_allowed,
+            **self.quality.model_dump(exclude={"failed_sentinels"}),
+        )
 
 
 FROZEN_FIELDS = ("kind", "rounds", "votes_per_round", "min_votes", "drop", "presentation", "question")

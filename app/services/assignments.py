@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from app.errors import BadInput, Conflict, NotFound, Screened, Unanswered, Withdrawn
 from app.keys import token_sha256
 from app.models.assignments import Abort, Assignment, Trial
-from app.queue import defer_round_check
+from app.queue import defer_assessment, defer_round_check
 from app.services.exclusions import exclude
 from app.services.protocols import protocol_version
 from app.services.rounds import is_round_complete, release_leases_of, release_slot
@@ -129,6 +129,7 @@ def complete(session: Session, *, token: str) -> Assignment:
     assignment.completed_at = func.clock_timestamp()
     session.flush()
     session.refresh(assignment)
+    defer_assessment(session, assignment_id=assignment.id)
     if is_round_complete(session, study_id=assignment.study_id):
         defer_round_check(session, study_id=assignment.study_id)
     return assignment
@@ -147,8 +148,8 @@ def withdraw(session: Session, *, token: str) -> None:
         raise Conflict("This assignment is already completed. Please contact the researchers to withdraw your answers.")
     assignment.state = "withdrawn"
     session.flush()
-    release_leases_of(session, study_id=assignment.study_id, assignment_id=assignment.id)
     exclude(session, assignment=assignment, reason="withdrawn by the participant", actor="participant")
+    release_leases_of(session, study_id=assignment.study_id, assignment_id=assignment.id)
 
 
 def expire(session: Session, assignment: Assignment) -> None:
@@ -156,6 +157,7 @@ def expire(session: Session, assignment: Assignment) -> None:
     assignment.state = "expired"
     session.flush()
     release_leases_of(session, study_id=assignment.study_id, assignment_id=assignment.id)
+    defer_assessment(session, assignment_id=assignment.id)
 
 
 def expire_overdue(session: Session) -> None:
@@ -206,5 +208,6 @@ def _skip(session: Session, assignment: Assignment, trial: Trial) -> None:
 
 
 def store_environment(session: Session, *, token: str, environment: Mapping[str, Any]) -> None:
-    """What the page measured: refresh rate, viewport and the like; the latest report counts."""
-    by_token(session, token, lock=True).environment = dict(environment)
+    """What the page measured and the person said: refresh rate, viewport, colour vision; of each the latest counts."""
+    assignment = by_token(session, token, lock=True)
+    assignment.environment = {**(assignment.environment or {}), **environment}

@@ -1,11 +1,61 @@
-"""Excluding an assignment's votes and taking that back: reversible, and the items are restated at once."""
+"""Excluding an assignment's votes and taking that back: reversible, and the items are restated at once.
+
+`exclude` and `reinstate` are for other services, which hold the assignment's lock and only want its votes not to be
+used, or to be used again. `exclude_by_hand` and `reinstate_by_hand` are decisions, and repeating one is an error.
+"""
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app.errors import BadInput, Conflict, NotFound
 from app.models.assignments import Assignment, Exclusion, Trial
 from app.models.studies import Study
 from app.services.rounds import reconcile
+
+
+def exclude_by_hand(session: Session, *, assignment_id: int, reason: str, actor: str) -> Assignment:
+    """Make an assignment's votes void.
+
+    Raises:
+        NotFound: no such assignment. BadInput: no reason. Conflict: it is excluded already.
+    """
+    assignment, reason = by_id(session, assignment_id), _given(reason)
+    exclusion = in_force(session, assignment.id)
+    if exclusion is not None:
+        raise Conflict(
+            f"Assignment {assignment.id} is excluded already, since {exclusion.excluded_at:%Y-%m-%d %H:%M} by "
+            f"{exclusion.excluded_by}: {exclusion.reason}"
+        )
+    exclude(session, assignment=assignment, reason=reason, actor=actor)
+    return assignment
+
+
+def reinstate_by_hand(session: Session, *, assignment_id: int, reason: str, actor: str) -> Assignment:
+    """Use an excluded assignment's votes again: they return to their place.
+
+    Raises:
+        NotFound: no such assignment. BadInput: no reason.
+        Conflict: it is not excluded, or the participant withdrew it, which nobody else can take back.
+    """
+    assignment, reason = by_id(session, assignment_id), _given(reason)
+    if in_force(session, assignment.id) is None:
+        raise Conflict(f"Assignment {assignment.id} is not excluded, so there is nothing to reinstate.")
+    if assignment.state == "withdrawn":
+        raise Conflict(f"Assignment {assignment.id} was withdrawn by the participant; its answers may not be used.")
+    reinstate(session, assignment=assignment, reason=reason, actor=actor)
+    return assignment
+
+
+def by_id(session: Session, assignment_id: int) -> Assignment:
+    """The assignment by its public number, locked like for a vote: no vote slips in while it is decided upon.
+
+    Raises NotFound.
+    """
+    wanted = select(Assignment).where(Assignment.id == assignment_id).with_for_update(key_share=True)
+    assignment = session.scalar(wanted.execution_options(populate_existing=True))
+    if assignment is None:
+        raise NotFound(f"There is no assignment {assignment_id}. `lookalike report STUDY` lists them.")
+    return assignment
 
 
 def exclude(session: Session, *, assignment: Assignment, reason: str, actor: str) -> None:
@@ -34,10 +84,25 @@ def in_force(session: Session, assignment_id: int) -> Exclusion | None:
     )
 
 
+def was_decided(session: Session, assignment_id: int) -> bool:
+    """Whether anybody ever excluded it, be it reinstated since."""
+    decided = select(Exclusion.id).where(Exclusion.assignment_id == assignment_id)
+    return session.scalar(select(decided.exists())) or False
+
+
+def _given(reason: str) -> str:
+    if not reason.strip():
+        raise BadInput("Say why: the reason stays with the decision and is exported with the votes.")
+    return reason.strip()
+
+
 def _reconcile_items_of(session: Session, assignment: Assignment) -> None:
+    # The study before its items, like a round that opens; it may have to collect again.
+    locked = select(Study).where(Study.id == assignment.study_id).with_for_update(key_share=True)
+    study = session.scalars(locked.execution_options(populate_existing=True)).one()
     items = session.scalars(
         select(Trial.item_id)
         .where(Trial.assignment_id == assignment.id, Trial.slot_id.is_not(None))
         .order_by(Trial.item_id)
     ).all()
-    reconcile(session, study=session.get_one(Study, assignment.study_id), item_ids=list(items))
+    reconcile(session, study=study, item_ids=list(items))

@@ -12,7 +12,7 @@ from itertools import product
 import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageChops, ImageCms, ImageStat, UnidentifiedImageError
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -30,6 +30,10 @@ DISPLAY_SIDE = 768
 """The longest side of a display derivative in pixels: twice the size a candidate has on a desktop page."""
 LOSSLESS_SIDE = 4096
 """The longest side of an image that is shown losslessly, in its own size: no screen is larger."""
+
+ROWS_TO_COME = 0x6C6F6F6B
+"""An advisory lock, shared by all who have stored bytes whose rows are still to be committed: as long as anybody holds
+it, an object without a row is not known to be abandoned."""
 
 _EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}  # MPO: a JPEG with further pictures behind
 _PLAIN_MODES = ("RGB", "L", "P", "1")
@@ -234,6 +238,7 @@ def store(session: Session, storage: Storage, images: list[CheckedImage]) -> Non
     """Bytes first, rows second: a row never names bytes that are not there. The same content is stored once."""
     if not images:
         return
+    session.execute(text("SELECT pg_advisory_xact_lock_shared(:lock)"), {"lock": ROWS_TO_COME})
     with ThreadPoolExecutor() as pool:  # a durable write is mostly waiting
         list(pool.map(storage.put, [image.data for image in images]))
         shown = list(pool.map(storage.put, [image.derivative for image in images]))

@@ -233,12 +233,14 @@ def _require_same(session: Session, repeats: dict[tuple[int, int], int]) -> None
 
 
 def _after_votes(session: Session, assignment: Any, rows: Sequence[Any], *, is_pool_done: bool) -> None:
-    """What votes entail: an item that is not unanimous needs fewer further votes, a void vote leaves its item in need,
+    """What votes entail: an item that is not unanimous needs other further votes, a void vote leaves its item in need,
     and the last vote of a round, which is also the last vote of some assignment, has the worker close it."""
     split = sorted({row.item_id for row in rows if row.is_split})
     if split and assignment.drop != "none":
         study = session.get_one(Study, assignment.study_id)
-        unanimity.close_surplus(session, Stage.of(study, current_protocol(session, study.id)), split)
+        # An item ahead of its round that splits under `round_end` has the rest of that round of its own to complete.
+        balance = unanimity.settle if assignment.drop == "round_end" else unanimity.close_surplus
+        balance(session, Stage.of(study, current_protocol(session, study.id)), split)
     if assignment.excluded:
         voted = sorted({row.item_id for row in rows if row.is_new and row.role == "pool"})
         reconcile(session, study=session.get_one(Study, assignment.study_id), item_ids=voted)

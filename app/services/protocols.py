@@ -17,3 +17,9 @@ def current_protocol(session: Session, study_id: int) -> Protocol:
 
 def protocol_version(session: Session, study_id: int, version: int) -> Protocol:
     return Protocol.model_validate(session.get_one(ProtocolVersion, (study_id, version)).document)
+
+
+def all_versions(session: Session, study_id: int) -> dict[int, Protocol]:
+    """The study's protocols by version."""
+    versions = session.scalars(select(ProtocolVersion).where(ProtocolVersion.study_id == study_id))
+    return {row.version: Protocol.model_validate(row.document) for row in versions}

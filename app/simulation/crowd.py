@@ -1,10 +1,9 @@
 """A crowd that takes part over the real HTTP API, many people at a time."""
 
-import math
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -15,16 +14,26 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 from app.db import Sessions
 from app.errors import Unavailable
 from app.simulation import answer_key
-from app.simulation.observers import Key, Kind, Observer, Probit, Recorded, answer
+from app.simulation.observers import (
+    MEDIAN_RT_MS,
+    Key,
+    Kind,
+    Observer,
+    Probit,
+    Recorded,
+    answer,
+    draw_tempo,
+    response_time,
+)
 
 PATIENCE_S = 120
 """How long a simulated person keeps trying while the server is away."""
-_MEDIAN_RT_MS = 1100.0
 
 
 @dataclass(frozen=True)
 class CrowdPlan:
-    """Who comes. Shares are of all participants; noise is in units of the latent distance.
+    """Who comes. `mix` says what share of the participants is of a kind, the rest being attentive; noise is in units of
+    the latent distance.
 
     `think_s` is the mean time an answer takes; 0 answers as fast as the server can.
     """
@@ -36,8 +45,7 @@ class CrowdPlan:
     seed: int = 1
     noise: float = 1.0
     lapse: float = 0.02
-    left_pressers: float = 0.0
-    random_clickers: float = 0.0
+    mix: Mapping[Kind, float] = field(default_factory=dict)
     think_s: float = 0.0
 
 
@@ -131,6 +139,7 @@ class _Sitting:
         self._crowd = crowd
         self._plan = crowd.plan
         self._kind = self._draw_kind()
+        self._tempo = draw_tempo(self._rng)
         # Every call may be repeated, so a server that is away is simply asked again.
         self._persistently = Retrying(
             retry=retry_if_exception_type(_ServerAwayError),
@@ -156,9 +165,11 @@ class _Sitting:
 
     def _draw_kind(self) -> Kind:
         draw = self._rng.random()
-        if draw < self._plan.left_pressers:
-            return "left-presser"
-        return "random-clicker" if draw < self._plan.left_pressers + self._plan.random_clickers else "attentive"
+        for kind, share in self._plan.mix.items():
+            if draw < share:
+                return kind
+            draw -= share
+        return "attentive"
 
     def _observer(self) -> Observer:
         if self._plan.answers == "recorded":
@@ -178,9 +189,9 @@ class _Sitting:
             time.sleep(float(response.headers["Retry-After"]))
 
     def _judge(self, assignment: str, trial: int, answers: list[str]) -> None:
-        rt_ms = self._rng.lognormvariate(math.log(_MEDIAN_RT_MS), 0.4)
+        rt_ms = response_time(self._kind, self._tempo, self._rng)
         if self._plan.think_s:
-            time.sleep(self._plan.think_s * rt_ms / _MEDIAN_RT_MS)
+            time.sleep(self._plan.think_s * rt_ms / MEDIAN_RT_MS)
         judgment = {
             "trial": trial,
             "answers": answers,

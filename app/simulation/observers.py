@@ -1,19 +1,27 @@
-"""Simulated observers: how a person of a certain kind answers one trial."""
+"""Simulated observers: what a person of a certain kind answers in one trial, and how long they say it took."""
 
 import hashlib
 import math
 import random
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 from app.domain.presentation import flashes
 
-Kind = Literal["attentive", "left-presser", "random-clicker"]
+Kind = Literal["attentive", "fallible", "left-presser", "random-clicker", "constant-speed", "fast-forward"]
+"""The first two are honest: one is right where there is a right answer, one in 95 of 100 trials. The others look at
+nothing: one presses left, which in JND means "same", and of the three that press at random one does so at a constant
+speed, and one at once."""
+KINDS: tuple[Kind, ...] = get_args(Kind)
+_CLICKERS = ("random-clicker", "constant-speed", "fast-forward")
+
 SAME, DIFFERENT = "same", "different"
 CRITERION = 2.33
 """In units of the noise: how far apart two impressions must be to be called different. At 2.33 an identical pair is so
 called about one time in ten: 2 Φ(−2.33 / √2)."""
+FALLIBLE_ACCURACY = 0.95
+MEDIAN_RT_MS = 2100.0
 
 
 @dataclass(frozen=True)
@@ -113,17 +121,36 @@ def answer(kind: Kind, observer: Observer, key: Key, rng: random.Random) -> list
 def _side(kind: Kind, observer: Observer, key: Key, rng: random.Random) -> str:
     if kind == "left-presser":
         return "left"
-    if kind == "random-clicker":
+    if kind in _CLICKERS:
         return rng.choice(("left", "right"))
     choice = observer.choose(key) if key.answers is None else key.answers[0]
+    choice ^= _errs(kind, rng)
     return "left" if choice == key.left_candidate else "right"
 
 
 def _same_or_different(kind: Kind, observer: Observer, key: Key, candidate: int, rng: random.Random) -> str:
     if kind == "left-presser":
         return SAME
-    if kind == "random-clicker":
+    if kind in _CLICKERS:
         return rng.choice((SAME, DIFFERENT))
     known = None if key.answers is None else key.answers[candidate]
     is_different = observer.notices(key, candidate) if known is None else known
-    return DIFFERENT if is_different else SAME
+    return DIFFERENT if is_different ^ _errs(kind, rng) else SAME
+
+
+def _errs(kind: Kind, rng: random.Random) -> bool:
+    return kind == "fallible" and rng.random() >= FALLIBLE_ACCURACY
+
+
+def draw_tempo(rng: random.Random) -> float:
+    """A person's own median response time in ms: from 1.5 to 3 s, `MEDIAN_RT_MS` in the middle of people."""
+    return MEDIAN_RT_MS * math.exp(rng.uniform(-1, 1) * math.log(3000 / MEDIAN_RT_MS))
+
+
+def response_time(kind: Kind, tempo: float, rng: random.Random) -> float:
+    """In ms: log-normal around the person's tempo, unless it is no person."""
+    if kind == "constant-speed":
+        return rng.uniform(990, 1010)
+    if kind == "fast-forward":
+        return rng.uniform(60, 180)
+    return rng.lognormvariate(math.log(tempo), 0.4)

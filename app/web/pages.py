@@ -1,5 +1,6 @@
 """The participant's pages: one typed context each."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import ClassVar, Literal
@@ -9,6 +10,7 @@ from fastapi.responses import HTMLResponse
 from fastapi.templating import Jinja2Templates
 from markupsafe import Markup
 
+from app.domain.protocol import CheckQuestion, Kind, Screening
 from app.paths import STATIC, TEMPLATES
 
 templates = Jinja2Templates(directory=TEMPLATES)
@@ -23,29 +25,36 @@ class Page:
 
 @dataclass(frozen=True)
 class ConsentPage(Page):
-    """Consent and instructions. `fields` are the recruiter's, handed on by the form; `touch` says whether a touch
-    screen will do."""
+    """Consent and instructions. `fields` are the recruiter's, handed on by the form; the script looks whether the
+    device meets `screening`."""
 
     template = "participant/consent.html"
     slug: str
     consent: Markup
     instructions: Markup
     ethics: str
+    contact: str
     minutes: int
     trials: int
-    touch: bool
+    screening: Screening
     fields: dict[str, str]
 
 
 @dataclass(frozen=True)
 class TrialsPage(Page):
-    """Practice, trials and thank-you of one assignment; the script fetches the trials themselves."""
+    """Comprehension check (unless passed), practice, trials and thank-you of one assignment; the script fetches the
+    trials themselves."""
 
     template = "participant/trials.html"
     token: str
+    kind: Kind
     question: str
     instructions: Markup
+    contact: str
     thanks: Markup
+    check: Sequence[CheckQuestion]
+    screening: Screening
+    break_every: int
 
     @property
     def modules(self) -> list[str]:
@@ -55,7 +64,8 @@ class TrialsPage(Page):
 
 @cache
 def _trial_modules() -> list[str]:
-    return sorted(path.relative_to(STATIC).as_posix() for path in (STATIC / "js" / "trials").glob("*.js"))
+    scripts = [*(STATIC / "js" / "trials").glob("*.js"), STATIC / "js" / "screening.js"]
+    return sorted(path.relative_to(STATIC).as_posix() for path in scripts)
 
 
 @dataclass(frozen=True)

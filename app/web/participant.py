@@ -35,6 +35,7 @@ from app.web.payloads import (
 )
 
 router = APIRouter(tags=["participant"])
+COLOUR_VISION = ("normal", "deficient", "unsure")
 IMAGE_CACHE = "private, max-age=86400, immutable"
 
 
@@ -70,6 +71,7 @@ def consent_page(request: Request, slug: str, session: SessionDep, resources: Re
     if people.find_assignment(session, resources.keys, study_id=study.id, arrival=arrival) is None:
         sign_ups.require_open(study)
     protocol = current_protocol(session, study.id)
+    sitting = protocol.assignment
     page = ConsentPage(
         title=protocol.title,
         language=protocol.language,
@@ -77,9 +79,10 @@ def consent_page(request: Request, slug: str, session: SessionDep, resources: Re
         consent=Markup(to_html(protocol.consent)),  # noqa: S704 - sanitised
         instructions=Markup(to_html(protocol.instructions)),  # noqa: S704 - sanitised
         ethics=protocol.ethics,
-        minutes=protocol.assignment.minutes,
-        trials=protocol.assignment.trials + protocol.assignment.practice + protocol.assignment.sentinels,
-        touch=protocol.screening.touch,
+        contact=protocol.contact,
+        minutes=sitting.minutes,
+        trials=sitting.trials + sitting.practice + sitting.sentinels + sitting.instruction_trials,
+        screening=protocol.screening,
         fields={"participant": arrival.participant},
     )
     return render(request, page)
@@ -98,11 +101,17 @@ def sign_up(
     resources: ResourcesDep,
     fields: Annotated[dict[str, str], Depends(read_fields)],
 ) -> Response:
-    """Consent, and get an assignment: `consent=true` and the recruiter's fields, as a form or as JSON."""
+    """Consent, and get an assignment: `consent=true` and the recruiter's fields, as a form or as JSON; optionally
+    `colour_vision`, what the person says of it: normal, deficient or unsure."""
     study = studies.by_slug(session, slug)
     if fields.get("consent") != "true":
         raise BadInput("To take part you have to agree first: consent must be true.")
+    colour_vision = fields.get("colour_vision", "")
+    if colour_vision not in ("", *COLOUR_VISION):
+        raise BadInput(f"colour_vision is one of {', '.join(COLOUR_VISION)}, or left out.")
     signed_up = sign_ups.sign_up(session, resources.keys, study=study, arrival=direct.identify(fields))
+    if signed_up.is_new and colour_vision:
+        assignments.store_environment(session, token=signed_up.token, environment={"colour_vision": colour_vision})
     url = f"/assignments/{signed_up.token}"
     if is_form(request):
         return RedirectResponse(url, status_code=303)
@@ -142,9 +151,14 @@ def assignment_page(request: Request, token: str, session: SessionDep) -> Respon
             title=protocol.title,
             language=protocol.language,
             token=token,
+            kind=protocol.kind,
             question=protocol.question,
             instructions=Markup(to_html(protocol.instructions)),  # noqa: S704 - sanitised
+            contact=protocol.contact,
             thanks=thanks,
+            check=protocol.check if assignment.checked_at is None else [],
+            screening=protocol.screening,
+            break_every=protocol.assignment.break_every,
         ),
     )
 

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
-from app.errors import LookalikeError
+from app.errors import LookalikeError, Unavailable
 from app.web.limits import MAX_BODY
 from app.web.pages import MessagePage, Retry, render
 
@@ -57,6 +57,19 @@ def add_error_handlers(app: FastAPI) -> None:
             message=error.message,
             details=error.details,
             headers=error.headers,
+        )
+
+    @app.exception_handler(Unavailable)
+    def _unavailable(request: Request, error: Unavailable) -> Response:
+        """What is wrong with the image store is for whoever runs it."""
+        log.error("unavailable", error=error.message)
+        return respond(
+            request,
+            status=error.status,
+            title=error.title,
+            message="A part of this server does not answer at the moment. Nothing was lost; please try again.",
+            details={},
+            headers={"Retry-After": "2"},
         )
 
     @app.exception_handler(RequestValidationError)

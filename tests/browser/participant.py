@@ -35,10 +35,14 @@ class Participant:
         self.page = page
         self.context = page.context
 
-    def start(self, slug: str, *, name: str = "ada") -> None:
+    def agree(self, slug: str, *, name: str = "ada") -> None:
         """Arrive by the direct link and agree."""
         self.page.goto(f"/studies/{slug}?participant={name}")
         self.page.get_by_role("button", name="I agree and want to start").click()
+
+    def start(self, slug: str, *, name: str = "ada") -> None:
+        """Agree, and wait for the first 2AFC trial."""
+        self.agree(slug, name=name)
         self.await_trial(1)
 
     @property
@@ -50,6 +54,17 @@ class Participant:
         expect(self.page.locator("#progress-count")).to_contain_text(f" {number} of ")
         expect(self.page.locator("#two-afc:not(.is-blank)")).to_have_count(1)
         self.page.evaluate(_UNTIL_ANSWERABLE)
+
+    def await_question(self, question: str) -> None:
+        """Until a JND trial asks it and can be answered."""
+        expect(self.page.locator(".is-asking #question")).to_have_text(question)
+        self.page.evaluate(_UNTIL_ANSWERABLE)
+
+    def await_flash(self, number: int) -> None:
+        """Until image `number` of a JND trial, from 1, is on screen."""
+        self.page.wait_for_function(
+            "(place) => document.querySelectorAll('.flashes img')[place]?.classList.contains('is-on')", arg=number - 1
+        )
 
     def press(self, side: Side, *, key: str | None = None) -> None:
         self.page.keyboard.press(key or f"Arrow{side.title()}")

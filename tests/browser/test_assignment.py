@@ -63,6 +63,8 @@ def test_by_keyboard_alone(sittings: Sittings, sessions: Sessions, study: str) -
     ada = sittings.participant()
     ada.page.goto(f"/studies/{study}?participant=ada")
     ada.page.keyboard.press("Tab")
+    expect(ada.page.get_by_label("Do you see colours as most people do?")).to_be_focused()
+    ada.page.keyboard.press("Tab")
     expect(ada.page.get_by_role("button", name="I agree and want to start")).to_be_focused()
     ada.page.keyboard.press("Enter")
     ada.await_trial(1)

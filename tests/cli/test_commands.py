@@ -45,7 +45,7 @@ def test_every_verb_explains_itself_with_an_example(verb: tuple[str, ...]) -> No
 def test_the_verbs_of_this_version() -> None:
     assert {("demo",), ("up",), ("serve",), ("worker",), ("db", "upgrade"), ("simulate",), ("status",), ("export",)} | {
         ("study", verb) for verb in ("create", "open", "pause", "close", "list")
-    } | {("import", "nights"), ("import", "csv")} <= set(verbs())
+    } | {("import", "nights"), ("import", "csv"), ("report",), ("exclude",), ("reinstate",)} <= set(verbs())
 
 
 def test_a_study_from_its_making_to_its_export(run: Run, home: Path, tmp_path: Path) -> None:
@@ -126,6 +126,13 @@ WRONG: dict[str, tuple[tuple[str, ...], int, str]] = {
     "no KEY=VALUE": (("study", "create", "x", "--protocol", "nights-2afc", "--set", "rounds"), 2, "KEY=VALUE"),
     "no such file": (("import", "csv", "none.csv", "--study", "nobody"), 2, "There is no file none.csv."),
     "no such folder": (("import", "nights", "none", "--study", "nobody"), 2, "There is no file none/data.csv."),
+    "no such kind": (("simulate", "x", "--participants", "1", "--mix", "sleeper=0.5"), 2, "left-presser"),
+    "no such share": (("simulate", "x", "--participants", "1", "--mix", "left-presser"), 2, "left-presser=0.1"),
+    "too large a share": (("simulate", "x", "--participants", "1", "--mix", "fallible=1.1"), 2, "at most 1"),
+    "not a share": (("simulate", "x", "--participants", "1", "--mix", "fallible=nan"), 2, "at most 1"),
+    "excluding nobody": (("exclude", "123456", "--reason", "x"), 1, "There is no assignment 123456."),
+    "reinstating nobody": (("reinstate", "123456", "--reason", "x"), 1, "There is no assignment 123456."),
+    "reporting on no study": (("report", "nobody", "--out", "OUT"), 1, "There is no study 'nobody'."),
     "no such answers": (("simulate", "x", "--participants", "1", "--answers", "wild"), 2, "latent or recorded"),
 }  # fmt: skip
 

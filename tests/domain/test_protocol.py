@@ -75,6 +75,23 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"screening": {"touch": "yes"}}, "screening.touch", "valid boolean"),
     ({"screening": {"touch": 1}}, "screening.touch", "valid boolean"),
     ({"quality": {"failed_sentinels": "reject"}}, "quality.failed_sentinels", "'exclude' or 'propose'"),
+    *(
+        ({"quality": {name: 1.1}}, f"quality.{name}", "less than or equal to 1")
+        for name in (
+            "false_alarm_share_allowed",
+            "side_bias_p",
+            "fast_share",
+            "slow_share",
+            "repeated_share",
+            "timing_flagged_share",
+            "suspect_share",
+            "same_device_p",
+        )
+    ),
+    ({"quality": {"instruction_misses_allowed": -1}}, "quality.instruction_misses_allowed", "or equal to 0"),
+    ({"quality": {"time_variation": float("nan")}}, "quality.time_variation", "less than or equal to 10"),
+    ({"quality": {"agreement_kappa": -1.1}}, "quality.agreement_kappa", "greater than or equal to -1"),
+    ({"quality": {"fewest_answers": 2.5}}, "quality.fewest_answers", "valid integer"),
     ({"pay": {"currency": "pounds"}}, "pay.currency", "pattern"),
     ({"pay": {"reward": -1}}, "pay.reward", "greater than or equal to 0"),
     ({"pay": {"reward": 1.5}}, "pay.reward", "valid integer"),

@@ -11,13 +11,16 @@ from sqlalchemy import text
 
 from app.db import Sessions
 from app.domain import protocol
+from app.domain.quality import Count
+from app.domain.sensitivity import d_prime_same_different
 from app.errors import AnswerConflict, BadInput, Conflict, Gone
 from app.keys import Keys
-from app.services import assignments, exclusions, judgments, rounds, studies
+from app.services import assignments, exclusions, judgments, quality, rounds, studies
 from app.services.assignments import by_token
 from app.services.derive import derive_study
 from app.services.exports.run import export_study
 from app.services.judgments import Answer
+from app.services.reports.numbers import study_report
 from app.storage import LocalStorage
 from tests.factories import make_slug
 from tests.pictures import decoded, png
@@ -315,3 +318,31 @@ def test_a_derived_study_has_the_numbers_splits_and_pixels_of_its_source(
             {"image": items[0].reference},
         ).one()
     assert (decoded(storage.get(shown)) == decoded(storage.get(items[0].reference))).all()
+
+
+class TestQuality:
+    def test_a_report_takes_every_pair_for_itself_and_tells_sensitivity(
+        self, sessions: Sessions, keys: Keys, two_pairs: str
+    ) -> None:
+        for person in range(3):
+            sit(sessions, keys, two_pairs, f"{two_pairs}-{person}", lambda _, candidate: candidate)
+        with sessions() as session:
+            report = study_report(session, studies.by_slug(session, two_pairs))
+        assert (report.kind, report.filter, report.agreement.votes) == ("jnd", None, 3 * 6 * 2)
+        assert report.agreement.items % 2 == 0
+        assert report.agreement.pairwise.estimate == 1
+        assert report.sensitivity is not None
+        assert (report.sensitivity.hits, report.sensitivity.false_alarms) == (Count(6, 6), Count(0, 6))
+        assert report.sensitivity.d_prime == d_prime_same_different(6.5 / 7, 0.5 / 7)
+        assert all(line.signals.side_bias_p is None for line in report.sittings)
+
+    def test_always_same_is_excluded(self, sessions: Sessions, keys: Keys, two_pairs: str) -> None:
+        token = sign_up(sessions, keys, two_pairs, two_pairs)
+        same = [Answer(trial.trial, ("same",) * trial.pairs) for trial in trials_of(sessions, token)]
+        with sessions.begin() as session:
+            judgments.record(session, token=token, answers=same)
+            number = assignments.complete(session, token=token).id
+            quality.assess(session, assignment_id=number)
+            exclusion = exclusions.in_force(session, number)
+            assert exclusion is not None
+            assert exclusion.reason == 'Said "same" of 2 of 2 clearly different pairs; 1 may be missed.'

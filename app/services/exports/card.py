@@ -1,7 +1,11 @@
 """The dataset card: README.md of an export, with the front matter that `datasets.load_dataset` reads."""
 
+from collections.abc import Sequence
+from pathlib import PurePath
+
 from app.domain.protocol import Protocol
 
+_TABLE_NAMES = ("items", "judgments", "assignments")
 _FILTERED = {
     "dissent": "a triplet is dropped at its first dissenting vote",
     "round_end": "a triplet is dropped at the end of the round in which a vote dissents",
@@ -18,23 +22,50 @@ _TABLES = {
 }
 
 
-def card(*, slug: str, status: str, protocol: Protocol, counts: dict[str, int], version: str) -> str:
+_IMAGES = {
+    "folder": "| `ref/`, `distort/` | the images, byte for byte as they were imported or generated |",
+    "webdataset": "| `data/*.tar` | WebDataset shards: the kept items by split, all others in `others` |",
+    "parquet": "| `data/*.parquet` | the kept items by split, all others in `others`, with their images' bytes |",
+}
+
+
+def _configs(form: str, shards: Sequence[str]) -> str:
+    """What `datasets.load_dataset` offers: tables, and shards if they are of one kind with them."""
+    tables = [f"  - config_name: {name}\n    data_files: {name}.parquet\n" for name in _TABLE_NAMES]
+    if form == "folder":
+        tables[0] += "    default: true\n"
+        return "".join(tables)
+    parts = dict.fromkeys(PurePath(shard).name.rpartition("-")[0] for shard in shards)
+    extension = PurePath(shards[0]).suffix if shards else ""
+    files = {part: f"data/{part}-*{extension}" for part in parts}
+    splits = "".join(
+        f"      - split: {part}\n        path: {path}\n" for part, path in files.items() if part != "others"
+    )
+    images = f"  - config_name: images\n    data_files:\n{splits}    default: true\n" if splits else ""
+    others = f"  - config_name: others\n    data_files: {files['others']}\n" if "others" in files else ""
+    return images + others + ("".join(tables) if form == "parquet" else "")
+
+
+def card(
+    *,
+    slug: str,
+    status: str,
+    protocol: Protocol,
+    counts: dict[str, int],
+    version: str,
+    form: str = "folder",
+    shards: Sequence[str] = (),
+) -> str:
     ending = "" if status in ("finished", "closed") else (
         f"\n> The study was still **{status}** when this was exported: later exports will differ.\n"
     )  # fmt: skip
+    lines = [_TABLES[protocol.kind] + "\n"] if form == "folder" or protocol.kind == "jnd" else []
     return f"""---
 pretty_name: "{slug}"
 task_categories: [image-feature-extraction]
 tags: [perceptual-similarity, {protocol.kind}, human-judgments]
 configs:
-  - config_name: items
-    data_files: items.parquet
-    default: true
-  - config_name: judgments
-    data_files: judgments.parquet
-  - config_name: assignments
-    data_files: assignments.parquet
----
+{_configs(form, shards)}---
 
 # {slug}
 
@@ -55,8 +86,7 @@ Collected with Lookalike {version}; {protocol.rounds} round(s) of {protocol.vote
 
 | file | holds |
 |---|---|
-{_TABLES[protocol.kind]}
-| `ref/`, `distort/` | the images, byte for byte as they were imported or generated |
+{"".join(lines)}{_IMAGES[form]}
 | `judgments.parquet` | every answer, void ones with their reason; participants are pseudonyms |
 | `items.parquet`, `assignments.parquet` | what the judgments refer to |
 | `manifest.json` | protocol, counts, and the sha256 of every file |

@@ -1,43 +1,49 @@
 """Exporting a study: complete or absent, in constant memory, byte-identical for the same state."""
 
 import csv
-import errno
-import os
-import shutil
-import tempfile
+import hashlib
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from app.db import Sessions
 from app.domain.protocol import Kind, Protocol
-from app.errors import BadInput, Unavailable
+from app.errors import Conflict
 from app.models.studies import Export, Study
 from app.services import studies
 from app.services.exports import layout, tables
 from app.services.exports.card import card
+from app.services.exports.drafts import MANIFEST, Draft, drafting, require_free
 from app.services.exports.manifest import file_sha256, write_manifest
 from app.services.exports.queries import Snapshot
+from app.services.exports.shards import write_shards
 from app.services.item_files import NIGHTS_COLUMNS
 from app.services.protocols import current_version, protocol_version
 from app.storage import Storage
 
-TABLES: dict[Kind, tuple[str, ...]] = {
-    "2afc": ("data.csv", "unfiltered.csv", "items.parquet", "judgments.parquet", "assignments.parquet", "README.md"),
-    "jnd": ("jnd.csv", "items.parquet", "judgments.parquet", "assignments.parquet", "README.md"),
-}
-_BLOBS = ".blobs"
+if TYPE_CHECKING:
+    from app.storage.s3 import Bucket
+
+Format = Literal["folder", "webdataset", "parquet"]
+Report = Callable[[str, int, int], None]
+
+_IN_FOLDER: dict[Kind, tuple[str, ...]] = {"2afc": ("data.csv", "unfiltered.csv"), "jnd": ("jnd.csv",)}
+_IN_SHARDS: dict[Kind, tuple[str, ...]] = {"2afc": (), "jnd": ("jnd.csv",)}
+_ALWAYS = ("items.parquet", "judgments.parquet", "assignments.parquet", "README.md")
+AT_A_TIME = 64
+"""Items whose images are copied between two notes of how far the export has come."""
 
 
 @dataclass(frozen=True)
 class ExportResult:
-    """`version` counts the study's different exports: the same state has the same version."""
+    """`version` counts the study's different exports: the same state in the same format has the same version."""
 
     path: str
     version: int
@@ -46,128 +52,107 @@ class ExportResult:
 
 
 def export_study(
-    sessions: Sessions, storage: Storage, *, slug: str, out: Path, report: Callable[[str, int, int], None]
+    sessions: Sessions,
+    storage: Storage,
+    *,
+    slug: str,
+    out: "Path | Bucket",
+    report: Report,
+    form: Format = "folder",
 ) -> ExportResult:
-    """Write a study's export to `out`, which must not exist or be empty.
+    """Write a study's export to `out`, which must not exist or be empty. An interrupted one is taken up again.
 
     Raises:
-        NotFound: no such study. BadInput: `out` is in use.
-        Unavailable: the disk is full; nothing is left behind.
+        NotFound: no such study. BadInput: `out` is in use. Conflict: another export is writing there.
+        Unavailable: the disk is full (nothing is left behind), or the storage is not to be had.
     """
-    place = out.resolve()
-    _require_free(place)
+    require_free(out)
     with sessions() as session:
-        studies.by_slug(session, slug)  # before any folder is made
-    with _draft(place) as draft:
+        study = studies.by_slug(session, slug)  # before any folder is made
+        of = {"study": study.id, "name": slug, "seed": study.seed, "format": form}
+    with _alone(sessions, out), drafting(out, of=of) as draft:
         with sessions.begin() as session:
             session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
-            head, kept, manifest_sha256 = _write(session, storage, studies.by_slug(session, slug), draft, report)
+            head, kept, manifest_sha256 = _write(session, storage, studies.by_slug(session, slug), draft, form, report)
         with sessions.begin() as session:
             version = _remember(session, slug, manifest_sha256, head["counts"], kept)
-            os.replace(draft, place)  # last, so that what has its name is also on record
+            draft.finish()  # last, so that what is there is also on record
     return ExportResult(str(out), version, manifest_sha256, head["counts"])
 
 
-def _require_free(place: Path) -> None:
-    if place.exists() and (not place.is_dir() or any(place.iterdir())):
-        raise BadInput(f"{place} is not an empty folder. Choose another, or move it away.")
-    for parent in place.parents:
-        if parent.exists() and not parent.is_dir():
-            raise BadInput(f"{place} cannot be a folder: {parent} is a file.")
-
-
 @contextmanager
-def _draft(place: Path) -> Iterator[Path]:
-    """A folder beside `place` to write in and rename; gone afterwards if it was not."""
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
-        draft.chmod(0o755)
-        try:
-            yield draft
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Unavailable(f"The disk of {place.parent} is full. Make room there and export again.") from None
-        if error.errno == errno.ENOTEMPTY:
-            raise BadInput(f"{place} was filled by somebody else meanwhile. Choose another folder.") from None
-        raise
+def _alone(sessions: Sessions, out: "Path | Bucket") -> Iterator[None]:
+    """A lock on the place that ends with this process, however that ends."""
+    place = str(out.resolve() if isinstance(out, Path) else out)
+    with sessions.begin() as session:
+        lock = text("SELECT pg_try_advisory_xact_lock(hashtextextended(:place, 0))")
+        if not session.scalar(lock, {"place": f"export to {place}"}):
+            raise Conflict(f"Another export is being written to {place}. Wait for it, or choose another place.")
+        yield
 
 
 def _write(
-    session: Session, storage: Storage, study: Study, draft: Path, report: Callable[[str, int, int], None]
+    session: Session, storage: Storage, study: Study, draft: Draft, form: Format, report: Report
 ) -> tuple[dict[str, Any], list[int], str]:
-    """Write every file of the export; returns the manifest's head, the numbers of the items kept, and its sha256."""
+    """Write every file but the manifest, which is left in the draft's scratch; returns its head, the numbers of the
+    items kept, and its sha256."""
     number = current_version(session, study.id)
     protocol = protocol_version(session, study.id, number)
     status, version = studies.status_word(study), installed_version("lookalike")
+    versions = {"lookalike": version, "pyarrow": installed_version("pyarrow")}
     with Snapshot(session, study_id=study.id, protocol=protocol) as snapshot:
         counts = snapshot.counts()
-        _write_images(draft, storage, snapshot, total=counts["items"], report=report)
-        counts |= _write_tables(draft, snapshot, protocol)
-        text = card(slug=study.slug, status=status, protocol=protocol, counts=counts, version=version)
-        (draft / "README.md").write_text(text, encoding="utf-8")
+
+        def writing(done: int) -> None:
+            report("writing images", done, counts["items"])
+
+        if form == "folder":
+            _write_images(draft, storage, snapshot, writing)
+        else:
+            write_shards(draft, snapshot, form, storage.get, versions=versions, report=writing)
+        names = (*(_IN_FOLDER if form == "folder" else _IN_SHARDS)[protocol.kind], *_ALWAYS)
+        counts |= _write_tables(draft.scratch, names, snapshot, protocol)
+        text = card(slug=study.slug, status=status, protocol=protocol, counts=counts, version=version,
+                    form=form, shards=sorted(draft.progress.shards))  # fmt: skip
+        (draft.scratch / "README.md").write_text(text, encoding="utf-8")
         head = {
             "study": {"name": study.slug, "seed": study.seed, "status": status, "round": study.round},
             "protocol": {"version": number, "document": protocol.model_dump(mode="json")},
             "filters": {"min_votes": protocol.min_votes, "drop": protocol.drop},
             "counts": counts,
-            "versions": {"lookalike": version, "pyarrow": installed_version("pyarrow")},
+            "versions": versions,
         }
-        files = _files(draft, TABLES[protocol.kind], snapshot)
-        return head, snapshot.kept(), write_manifest(draft / "manifest.json", head, files)
+        if form != "folder":
+            head["format"] = form
+        hashes = [(name, file_sha256(draft.scratch / name)) for name in names]
+        for name in names:
+            draft.put(name)
+        files = itertools.chain(hashes, _image_hashes(snapshot) if form == "folder" else _shard_hashes(draft))
+        return head, snapshot.kept(), write_manifest(draft.scratch / MANIFEST, head, files)
 
 
-def _write_tables(draft: Path, snapshot: Snapshot, protocol: Protocol) -> dict[str, int]:
-    """Write the CSV and parquet files; returns how many judgments and assignments they hold."""
-    if protocol.kind == "jnd":
-        _write_csv(draft / "jnd.csv", layout.PAIR_COLUMNS, map(layout.pair_row, snapshot.pairs()))
-    else:
-        as_shares = protocol.drop == "none"
-        kept = (layout.kept_row(row, as_shares=as_shares) for row in snapshot.pool() if row.status == "kept")
-        _write_csv(draft / "data.csv", NIGHTS_COLUMNS, kept)
-        _write_csv(draft / "unfiltered.csv", layout.UNFILTERED_COLUMNS, map(layout.unfiltered_row, snapshot.pool()))
-    tables.write_parquet(draft / "items.parquet", tables.ITEMS, snapshot.pool())
-    return {
-        "judgments": tables.write_parquet(draft / "judgments.parquet", tables.JUDGMENTS, snapshot.judgments()),
-        "assignments": tables.write_parquet(draft / "assignments.parquet", tables.ASSIGNMENTS, snapshot.assignments()),
-    }
+def _write_images(draft: Draft, storage: Storage, snapshot: Snapshot, report: Callable[[int], None]) -> None:
+    """Every item's images under their names; those that an interrupted export has put already are not put again."""
+    told, done, there = hashlib.sha256(), 0, _items_there(draft, snapshot)
+    rows = snapshot.pool()
+    report(0)
+    while batch := list(itertools.islice(rows, AT_A_TIME)):
+        files = [file for row in batch for file in _image_files(row)]
+        told.update(repr(files).encode())
+        if done >= there:
+            draft.put_images(files, storage.get)
+            draft.progress.items, draft.progress.digest = done + len(batch), told.hexdigest()
+            draft.save_progress()
+        done += len(batch)
+        report(done)
 
 
-def _write_csv(path: Path, columns: Iterable[str], rows: Iterable[list[object]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
-
-
-def _write_images(
-    draft: Path, storage: Storage, snapshot: Snapshot, *, total: int, report: Callable[[str, int, int], None]
-) -> None:
-    """Every image once as a blob, and a hard link to it wherever an item shows it."""
-    for done, row in enumerate(snapshot.pool()):
-        report("writing images", done, total)
-        for name, sha256 in _image_files(row):
-            blob = draft / _BLOBS / sha256[:2] / sha256
-            if not blob.exists():
-                blob.parent.mkdir(parents=True, exist_ok=True)
-                blob.write_bytes(storage.get(sha256))
-            path = draft / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _link(path, blob)
-    report("writing images", total, total)
-    shutil.rmtree(draft / _BLOBS, ignore_errors=True)
-
-
-def _link(path: Path, blob: Path) -> None:
-    """A hard link, or a copy where the file system has none, or no more of them for this file."""
-    try:
-        path.hardlink_to(blob)
-    except OSError as error:
-        if error.errno not in (errno.EMLINK, errno.EPERM, errno.ENOTSUP):
-            raise
-        shutil.copyfile(blob, path)
+def _items_there(draft: Draft, snapshot: Snapshot) -> int:
+    """How many of the first items have their images already: none, if these are not what they were."""
+    told, rows = hashlib.sha256(), itertools.islice(snapshot.pool(), draft.progress.items)
+    while batch := list(itertools.islice(rows, AT_A_TIME)):
+        told.update(repr([file for row in batch for file in _image_files(row)]).encode())
+    return draft.progress.items if told.hexdigest() == draft.progress.digest else 0
 
 
 def _image_files(row: Any) -> Iterator[tuple[str, str]]:
@@ -178,11 +163,37 @@ def _image_files(row: Any) -> Iterator[tuple[str, str]]:
         yield where.candidate_1, row.candidate_1
 
 
-def _files(draft: Path, names: Iterable[str], snapshot: Snapshot) -> Iterator[tuple[str, str]]:
-    for name in names:
-        yield name, file_sha256(draft / name)
+def _image_hashes(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     for row in snapshot.pool():
         yield from _image_files(row)
+
+
+def _shard_hashes(draft: Draft) -> Iterator[tuple[str, str]]:
+    for name, (_, sha256) in sorted(draft.progress.shards.items()):
+        yield name, sha256
+
+
+def _write_tables(folder: Path, names: Iterable[str], snapshot: Snapshot, protocol: Protocol) -> dict[str, int]:
+    """Write the CSV and parquet files; returns how many judgments and assignments they hold."""
+    if "jnd.csv" in names:
+        _write_csv(folder / "jnd.csv", layout.PAIR_COLUMNS, map(layout.pair_row, snapshot.pairs()))
+    if "data.csv" in names:
+        as_shares = protocol.drop == "none"
+        kept = (layout.kept_row(row, as_shares=as_shares) for row in snapshot.pool() if row.status == "kept")
+        _write_csv(folder / "data.csv", NIGHTS_COLUMNS, kept)
+        _write_csv(folder / "unfiltered.csv", layout.UNFILTERED_COLUMNS, map(layout.unfiltered_row, snapshot.pool()))
+    tables.write_parquet(folder / "items.parquet", tables.ITEMS, snapshot.pool())
+    return {
+        "judgments": tables.write_parquet(folder / "judgments.parquet", tables.JUDGMENTS, snapshot.judgments()),
+        "assignments": tables.write_parquet(folder / "assignments.parquet", tables.ASSIGNMENTS, snapshot.assignments()),
+    }
+
+
+def _write_csv(path: Path, columns: Iterable[str], rows: Iterable[list[object]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
 
 
 def _remember(session: Session, slug: str, manifest_sha256: str, counts: dict[str, int], kept: list[int]) -> int:

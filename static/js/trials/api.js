@@ -1,10 +1,14 @@
 /**
  * The participant's HTTP contract as functions.
  *
- * @typedef {{id: number, kind: string, images: Record<string, string>, attempt: number, practice?: true}} Trial
+ * @typedef {{id: number, kind: string, attempt: number, practice?: true}} AnyTrial
+ * @typedef {AnyTrial & {images: Record<string, string>, prompt?: string}} TwoAfcTrial
+ * @typedef {AnyTrial & {flashes: string[], pairs: [number, number][], questions: string[]}} JndTrial
+ * @typedef {TwoAfcTrial | JndTrial} Trial
+ * @typedef {{scale: number, stimulus_ms: number, gap_ms: number}} Presentation
  * @typedef {{answers: string[], input: string, rt_ms: number, timing: object}} Answer
  * @typedef {Answer & {trial: number}} Judgment
- * @typedef {{trial: number, correct: boolean, expected: string}} Feedback
+ * @typedef {{trial: number, correct: boolean, expected: string | string[]}} Feedback the side, or an answer per question
  * @typedef {{accepted: number[], position: number, total: number, feedback: Feedback[]}} Receipt
  */
 import { Unreachable } from './connection.js';
@@ -26,13 +30,16 @@ export class Refused extends Error {
 export function assignmentApi(token) {
   const at = (path) => `/assignments/${token}/${path}`;
   return {
-    /** @returns {Promise<{assignment: {total: number}, trials: Trial[]}>} */
+    /** @returns {Promise<{assignment: {total: number}, presentation: Presentation, trials: Trial[]}>} */
     trials: () => json(at('trials')),
     /** @returns {Promise<Receipt>} */
     judge: (/** @type {Judgment[]} */ judgments) => json(at('judgments'), { judgments }),
     /** @returns {Promise<{trial: Trial | null}>} */
-    abort: (/** @type {{trial: number, attempt: number, reason: string}} */ attempt) => json(at('aborts'), attempt),
+    abort: (/** @type {{trial: number, attempt: number, reason: string, timing?: object}} */ attempt) =>
+      json(at('aborts'), attempt),
     environment: (/** @type {object} */ measured) => answer(at('environment'), post(measured)),
+    /** @returns {Promise<{passed: boolean, tries_left: number, wrong: number[]}>} */
+    check: (/** @type {string[]} */ answers) => json(at('check'), { answers }),
     withdraw: () => answer(at('withdraw'), post({})),
     /** @returns {Promise<{completion_code: string}>} */
     complete: () => json(at('complete'), {}),

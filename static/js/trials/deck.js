@@ -1,7 +1,8 @@
 /**
  * The trials still to come, the next ones loaded ahead.
  *
- * A trial that cannot be loaded is replaced in the background, by itself with new addresses at the end, or by nothing.
+ * A trial that cannot be loaded or was interrupted is replaced in the background, by itself with new addresses at the
+ * end, or by nothing.
  */
 
 const AHEAD = 3;
@@ -9,6 +10,7 @@ const AHEAD = 3;
 /**
  * @typedef {import('./api.js').Trial} Trial
  * @typedef {{trial: Trial, ready?: Promise<object | null>}} Card
+ * @typedef {{reason: string, timing?: object}} Attempt
  */
 
 export class Deck {
@@ -23,7 +25,7 @@ export class Deck {
    * @param {Trial[]} trials
    * @param {object} parts
    * @param {(trial: Trial) => Promise<object>} parts.load what showing the trial takes
-   * @param {(trial: Trial) => Promise<Trial | null>} parts.replace called when loading has failed
+   * @param {(trial: Trial, attempt: Attempt) => Promise<Trial | null>} parts.replace called when an attempt came to nothing
    */
   constructor(trials, { load, replace }) {
     this.#cards = trials.map((trial) => ({ trial }));
@@ -56,19 +58,23 @@ export class Deck {
 
   #loadAhead() {
     for (const card of this.#cards.slice(0, AHEAD)) {
-      card.ready ??= this.#load(card.trial).catch(() => this.#putOff(card));
+      card.ready ??= this.#load(card.trial).catch(() => this.#takeOut(card));
     }
   }
 
-  /** Take the card out at once; its replacement comes when it comes. A failed one fails `next` once all else is done. */
-  #putOff(card) {
+  #takeOut(card) {
     this.#cards = this.#cards.filter((other) => other !== card);
-    const replacement = this.#replace(card.trial).then((trial) => {
+    this.putOff(card.trial, { reason: 'decode' });
+    return null;
+  }
+
+  /** Have the trial come again; when its replacement comes is not waited for. A failed one fails `next` once all else is done. */
+  putOff(/** @type {Trial} */ trial, /** @type {Attempt} */ attempt) {
+    const replacement = this.#replace(trial, attempt).then((again) => {
       this.#replacements.delete(replacement);
-      if (trial) this.#cards.push({ trial });
+      if (again) this.#cards.push({ trial: again });
     });
     replacement.catch(() => {});
     this.#replacements.add(replacement);
-    return null;
   }
 }

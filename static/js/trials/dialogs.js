@@ -3,7 +3,10 @@ import { Refused } from './api.js';
 
 /** @param {() => Promise<void>} leave rejects if it did not work */
 export function wireDialogs(leave) {
-  opens('instructions-open', 'instructions-dialog');
+  const instructions = opens('instructions-open', 'instructions-dialog');
+  addEventListener('keydown', (event) => {
+    if (event.key === '?' && !document.querySelector('dialog[open]')) open(instructions);
+  });
   const dialog = opens('leave-open', 'leave-dialog');
   const confirm = /** @type {HTMLButtonElement} */ (document.getElementById('leave-confirm'));
   const problem = document.getElementById('leave-problem');
@@ -22,6 +25,12 @@ export function wireDialogs(leave) {
 
 function opens(buttonId, dialogId) {
   const dialog = /** @type {HTMLDialogElement} */ (document.getElementById(dialogId));
-  document.getElementById(buttonId).addEventListener('click', () => dialog.showModal());
+  document.getElementById(buttonId).addEventListener('click', () => open(dialog));
   return dialog;
+}
+
+/** Over the trials, which have to know: what lies under a dialog is not seen. */
+function open(dialog) {
+  dialog.showModal();
+  document.dispatchEvent(new Event('covered'));
 }

@@ -1,15 +1,34 @@
 /** What the answers were given on. Nothing that identifies a person or a machine. */
+import { onPixelRatioChange } from './disturbances.js';
 import { frameInterval } from './frames.js';
 
-/** Measured while the first trials are shown; takes about a second. */
-export async function measureEnvironment() {
+/**
+ * Report the environment, measured while the first trials are shown (it takes about a second), and again whenever the
+ * zoom has changed: the latest report counts.
+ *
+ * @param {(measured: object) => Promise<void>} report
+ */
+export async function watchEnvironment(report) {
+  let zoomChanges = 0;
   const frame = await frameInterval();
+  const tell = () => report({ ...environment(frame), zoom_changes: zoomChanges });
+  const onChange = () => {
+    zoomChanges += 1;
+    onPixelRatioChange(onChange);
+    tell();
+  };
+  onPixelRatioChange(onChange);
+  await tell();
+}
+
+function environment(frame) {
   return {
     frame_interval_ms: frame,
     refresh_rate_hz: Math.round(1000 / frame),
     viewport: [innerWidth, innerHeight],
     screen: [screen.width, screen.height],
     device_pixel_ratio: devicePixelRatio,
+    fullscreen: matchMedia('(display-mode: fullscreen)').matches,
     browser: browserFamily(navigator.userAgent),
     touch: navigator.maxTouchPoints > 0,
     coarse_pointer: matchMedia('(pointer: coarse)').matches,

@@ -7,14 +7,23 @@ export function nextFrame() {
   return new Promise((resolve) => requestAnimationFrame(resolve));
 }
 
-/** The interval between frames in ms: the median of 60, which a few late ones do not move. */
-export async function frameInterval() {
-  const intervals = [];
-  let last = await nextFrame();
-  while (intervals.length < SAMPLES) {
-    const now = await nextFrame();
-    intervals.push(now - last);
-    last = now;
+/** The first frame at or after `time`. */
+export async function firstFrameAfter(time) {
+  for (;;) {
+    const frame = await nextFrame();
+    if (frame >= time) return frame;
   }
-  return intervals.sort((a, b) => a - b)[SAMPLES / 2];
+}
+
+/** The interval between frames in ms, measured over the next 61. */
+export async function frameInterval() {
+  const stamps = [];
+  while (stamps.length <= SAMPLES) stamps.push(await nextFrame());
+  return medianInterval(stamps);
+}
+
+/** The median of the intervals between time stamps, which a few late frames do not move. */
+export function medianInterval(/** @type {number[]} */ stamps) {
+  const intervals = stamps.slice(1).map((stamp, place) => stamp - stamps[place]);
+  return intervals.sort((a, b) => a - b)[Math.floor(intervals.length / 2)];
 }

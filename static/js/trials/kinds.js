@@ -1,11 +1,15 @@
 /**
  * The kinds of trials. Each is a module with the same functions:
  *
- *   load(trial)            what showing the trial takes, ready to be painted
- *   show(stimulus, signal) shows it from the next frame on, and resolves to the answer
- *   clear()                takes it away
- *   reveal(feedback)       points out the expected answer of a practice trial, and returns a sentence about it
+ *   load(trial, presentation)  what showing the trial takes, ready to be painted
+ *   show(stimulus, signal)     shows it from the next frame on, and resolves to the answer, or to `{interrupted, timing}`
+ *   clear()                    takes it away
+ *   reveal(feedback)           points out the expected answer of a practice trial, and returns a sentence about it
+ *
+ * A page has the elements of its study's kind only, so only that module is loaded.
  */
-import * as twoAfc from './two_afc.js';
+const modules = { '2afc': () => import('./two_afc.js'), jnd: () => import('./jnd.js') };
 
-export const kinds = { '2afc': twoAfc };
+export function loadKind(/** @type {string} */ name) {
+  return modules[name]();
+}

@@ -1,16 +1,19 @@
 /** The participant's page from the first trial to the completion code. */
 import { offerCopy } from '../completion_code.js';
 import { Refused, assignmentApi } from './api.js';
+import { Breaks } from './breaks.js';
+import { passCheck } from './check.js';
 import { untilAnswered } from './connection.js';
 import { wireDialogs } from './dialogs.js';
-import { measureEnvironment } from './environment.js';
+import { watchEnvironment } from './environment.js';
 import { keptAnswers } from './kept_answers.js';
+import { loadKind } from './kinds.js';
 import { keepNotice } from './notice.js';
 import { Outbox } from './outbox.js';
 import { sit } from './sitting.js';
 import { showMessage, showSaving, showThanks } from './views.js';
 
-const { token } = document.getElementById('stage').dataset;
+const { token, kind: kindName, breakEvery } = document.getElementById('stage').dataset;
 const api = assignmentApi(token);
 const ended = new AbortController();
 
@@ -54,15 +57,18 @@ async function leave() {
   location.reload();
 }
 
-async function reportEnvironment() {
-  const measured = await measureEnvironment();
-  await untilAnswered(() => api.environment(measured), { tries: 3 });
+async function judge() {
+  await passCheck(api);
+  const kind = await loadKind(kindName);
+  const breaks = new Breaks(Number(breakEvery));
+  return sit({ kind, api, outbox, breaks, signal: ended.signal, onAnswered: showSaving });
 }
 
 onUnsentChange();
 wireDialogs(leave);
-reportEnvironment().catch(() => {}); // Nice to know; the answers count without it.
-sit({ api, outbox, signal: ended.signal, onAnswered: showSaving }).then((code) => {
+// Nice to know; the answers count without it.
+watchEnvironment((measured) => untilAnswered(() => api.environment(measured), { tries: 3 })).catch(() => {});
+judge().then((code) => {
   if (ended.signal.aborted) return;
   showThanks(code);
   offerCopy();

@@ -6,20 +6,45 @@
  * answers the trial that comes after.
  */
 
+import { firstFrameAfter } from './frames.js';
+
+/**
+ * What begins sooner after something appears is no response to it but the tail of the last one: a second key, a double
+ * tap. (The BAPPS page held its buttons back for the same 100 ms.)
+ */
+const TOO_EARLY_MS = 100;
+
 let pointerDown = { timeStamp: -Infinity, pointerType: '' };
 addEventListener('pointerdown', (event) => (pointerDown = event), { capture: true });
 
 /**
  * @typedef {{value: string, button: HTMLElement, keys: string[]}} Choice `keys` are values of event.key and event.code
  * @typedef {{value: string, input: string, time: number}} Press
+ */
+
+/**
+ * The answer to what has appeared at `onset`.
  *
+ * @param {number} onset the time stamp of the frame that first shows it
+ * @param {Choice[]} choices
+ * @param {AbortSignal} signal ends the waiting without an answer
+ * @returns {Promise<Press & {answerable: number}>} `answerable` is the first frame from which on a press counts
+ */
+export async function answerTo(onset, choices, signal) {
+  let answerable = Infinity;
+  const pressed = onePress(choices, { isPossible: (time) => time >= answerable, signal });
+  answerable = await firstFrameAfter(onset + TOO_EARLY_MS);
+  return { ...(await pressed), answerable };
+}
+
+/**
  * @param {Choice[]} choices
  * @param {object} options
  * @param {(time: number) => boolean} options.isPossible whether a press that began then can be an answer
  * @param {AbortSignal} options.signal ends the waiting without an answer
  * @returns {Promise<Press>}
  */
-export function onePress(choices, { isPossible, signal }) {
+function onePress(choices, { isPossible, signal }) {
   return new Promise((resolve) => {
     if (signal.aborted) return;
     const over = new AbortController();

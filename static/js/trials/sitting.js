@@ -5,27 +5,37 @@ import { Refused } from './api.js';
 import { untilAnswered } from './connection.js';
 import { Deck } from './deck.js';
 import { showFeedback } from './feedback.js';
-import { kinds } from './kinds.js';
+import { pause } from './pause.js';
 import { showProgress } from './progress.js';
 
+const INTERRUPTIONS = {
+  hidden: 'This page was out of sight while the images were shown.',
+  covered: 'Something covered the images while they were shown.',
+  resize: 'The window or its zoom changed while the images were shown.',
+};
+
 /**
+ * The sitting from where it stands.
+ *
  * @param {object} parts
+ * @param {Awaited<ReturnType<typeof import('./kinds.js').loadKind>>} parts.kind
  * @param {ReturnType<typeof import('./api.js').assignmentApi>} parts.api
  * @param {import('./outbox.js').Outbox} parts.outbox
+ * @param {import('./breaks.js').Breaks} parts.breaks
  * @param {AbortSignal} parts.signal ends the sitting early; the promise then never resolves
  * @param {() => void} parts.onAnswered called when there is nothing left to answer
  * @returns {Promise<string>} the completion code
  */
-export async function sit({ api, outbox, signal, onAnswered }) {
+export async function sit({ kind, api, outbox, breaks, signal, onAnswered }) {
   let answered = outbox.trials;
   for (;;) {
-    const { assignment, trials } = await untilAnswered(api.trials);
+    const { assignment, presentation, trials } = await untilAnswered(api.trials);
     const open = trials.filter((trial) => !answered.has(trial.id));
     const deck = new Deck(open, {
-      load: (trial) => kinds[trial.kind].load(trial),
-      replace: (trial) => putOff(api, trial),
+      load: (trial) => kind.load(trial, presentation),
+      replace: (trial, attempt) => putOff(api, trial, attempt),
     });
-    await judgeAll(deck, { total: assignment.total, outbox, signal });
+    await judgeAll(deck, { kind, total: assignment.total, outbox, breaks, signal });
     onAnswered();
     await outbox.drained();
     try {
@@ -38,12 +48,19 @@ export async function sit({ api, outbox, signal, onAnswered }) {
   }
 }
 
-async function judgeAll(deck, { total, outbox, signal }) {
+async function judgeAll(deck, { kind, total, outbox, breaks, signal }) {
   for (let next = await deck.next(); next; next = await deck.next()) {
     const { trial, stimulus } = next;
-    const kind = kinds[trial.kind];
-    showProgress({ number: total - deck.remaining, total, isPractice: trial.practice === true });
-    const answer = await kind.show(stimulus, signal);
+    const number = total - deck.remaining;
+    await breaks.before(number, total);
+    showProgress({ number, total, isPractice: trial.practice === true });
+    const { interrupted, ...answer } = await kind.show(stimulus, signal);
+    if (interrupted) {
+      kind.clear();
+      deck.putOff(trial, { reason: interrupted === 'resize' ? 'resize' : 'hidden', timing: answer.timing });
+      await pause({ title: 'Interrupted', text: `${INTERRUPTIONS[interrupted]} No harm done: they come again later.` });
+      continue;
+    }
     const stored = outbox.add({ trial: trial.id, ...answer });
     if (trial.practice) {
       const feedback = await stored;
@@ -53,9 +70,9 @@ async function judgeAll(deck, { total, outbox, signal }) {
   }
 }
 
-/** A trial that cannot be shown comes again at the end with new addresses, or after three attempts never (null). */
-async function putOff(api, trial) {
-  const aborted = { trial: trial.id, attempt: trial.attempt, reason: 'decode' };
+/** A trial that came to no answer comes again at the end with new addresses, or after three attempts never (null). */
+async function putOff(api, trial, { reason, timing }) {
+  const aborted = { trial: trial.id, attempt: trial.attempt, reason, timing };
   try {
     return (await untilAnswered(() => api.abort(aborted))).trial;
   } catch (error) {

@@ -1,18 +1,15 @@
 /**
  * The 2AFC trial: a reference and two candidates, until the person presses the more similar one.
  */
+import { watchForDisturbances } from './disturbances.js';
 import { nextFrame } from './frames.js';
 import { decodedImage } from './images.js';
-import { onePress } from './presses.js';
-
-/**
- * What begins sooner after the images appear is no response to them but the tail of the last one: a second key, a
- * double tap. (The BAPPS page held its buttons back for the same 100 ms.)
- */
-const TOO_EARLY_MS = 100;
+import { answerTo } from './presses.js';
 
 const view = document.getElementById('two-afc');
 const find = (selector) => /** @type {HTMLElement} */ (view.querySelector(selector));
+const question = document.getElementById('question');
+const usualQuestion = question.textContent;
 const triplet = find('.triplet');
 const places = { reference: find('.reference'), left: find('button.left'), right: find('button.right') };
 const choices = [
@@ -23,8 +20,8 @@ const choices = [
 /** @typedef {Record<'reference' | 'left' | 'right', HTMLImageElement>} Triplet */
 
 /**
- * @param {import('./api.js').Trial} trial
- * @returns {Promise<Triplet>} all of its images, decoded
+ * @param {import('./api.js').TwoAfcTrial} trial
+ * @returns {Promise<{images: Triplet, prompt?: string}>} all of its images, decoded
  */
 export async function load(trial) {
   const [reference, left, right] = await Promise.all(
@@ -33,24 +30,23 @@ export async function load(trial) {
   reference.alt = 'Reference image';
   // The buttons around them carry their names.
   left.alt = right.alt = '';
-  return { reference, left, right };
+  return { images: { reference, left, right }, prompt: trial.prompt };
 }
 
 /**
  * Show the images from the next frame on, all of them in one, until they are answered.
  *
- * @param {Triplet} images
+ * @param {{images: Triplet, prompt?: string}} stimulus
  * @param {AbortSignal} signal ends the trial without an answer
  * @returns {Promise<import('./api.js').Answer>}
  */
-export async function show(images, signal) {
-  const hidden = watchForHiding();
+export async function show({ images, prompt }, signal) {
+  const disturbances = watchForDisturbances();
   const onset = await nextFrame();
+  question.textContent = prompt ?? usualQuestion;
   paint(images);
-  let answerable = Infinity;
-  const pressed = onePress(choices, { isPossible: (time) => time >= answerable, signal });
-  answerable = await firstFrameAfter(onset + TOO_EARLY_MS);
-  const { value, input, time } = await pressed;
+  const { value, input, time, answerable } = await answerTo(onset, choices, signal);
+  disturbances.stop();
   return {
     answers: [value],
     input,
@@ -59,7 +55,8 @@ export async function show(images, signal) {
       onset_ms: onset,
       answerable_ms: answerable,
       answered_ms: time,
-      hidden: hidden.stop(),
+      // The person has looked away meanwhile, which makes a response time meaningless.
+      hidden: disturbances.flags.has('hidden'),
       viewport: [innerWidth, innerHeight],
       device_pixel_ratio: devicePixelRatio,
       image: [images.left.naturalWidth, images.left.naturalHeight],
@@ -89,26 +86,4 @@ function paint(images) {
   for (const [name, place] of Object.entries(places)) place.replaceChildren(images[name]);
   triplet.style.setProperty('--aspect', String(images.left.naturalWidth / images.left.naturalHeight));
   view.classList.remove('is-blank');
-}
-
-async function firstFrameAfter(time) {
-  for (;;) {
-    const frame = await nextFrame();
-    if (frame >= time) return frame;
-  }
-}
-
-/** Whether the person has looked away meanwhile, which makes a response time meaningless. */
-function watchForHiding() {
-  let wasHidden = document.hidden;
-  const note = () => {
-    wasHidden = true;
-  };
-  document.addEventListener('visibilitychange', note);
-  return {
-    stop() {
-      document.removeEventListener('visibilitychange', note);
-      return wasHidden;
-    },
-  };
 }

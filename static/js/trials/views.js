@@ -28,6 +28,7 @@ export function showMessage({ title, text, isWorthReloading }) {
 /** From here on the page follows the person's light or dark theme. */
 function replaceStage(view) {
   stage.remove();
+  document.getElementById('check')?.remove();
   delete document.documentElement.dataset.theme;
   view.hidden = false;
   view.querySelector('h1').focus();

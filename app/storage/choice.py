@@ -1,0 +1,21 @@
+"""Which store a deployment has."""
+
+from app.settings import Settings
+from app.storage.base import Storage
+from app.storage.local import LocalStorage
+
+
+def open_storage(settings: Settings, *, cached: bool = False) -> Storage:
+    """The bucket that S3_BUCKET names, or the folder in the home.
+
+    Args:
+        cached: keep what is read from S3 in the home, up to S3_CACHE_SIZE. For servers, which read the same images
+            again and again; everybody else reads each image once.
+    """
+    if settings.s3_bucket is None:
+        return LocalStorage(settings.images)
+    from app.storage.cache import CachedStorage  # boto3 takes a third of a second to import
+    from app.storage.s3 import S3Storage, open_bucket
+
+    store = S3Storage(open_bucket(settings, settings.s3_bucket, prefix=settings.s3_prefix))
+    return CachedStorage(store, settings.image_cache, limit=settings.s3_cache_size) if cached else store

@@ -1,0 +1,139 @@
+"""Excluding and reinstating in any order, closed rounds included: the state is always the naive oracle's."""
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import select, text
+
+from app.db import Sessions
+from app.errors import Conflict
+from app.keys import Keys
+from app.models.items import Item
+from app.services import assignments, judgments, rounds, studies
+from app.services.exclusions import exclude_by_hand, reinstate_by_hand
+from app.services.judgments import Answer
+from app.storage import LocalStorage
+from tests.factories import make_study
+from tests.services.test_histories import History
+from tests.sittings import sign_up
+
+NO_CHECKS = {"assignment__practice": 0, "assignment__sentinels": 0, "assignment__sentinel_misses_allowed": 0}
+DECISIONS = 30
+
+
+class Decided(History):
+    """A history in which a person decides."""
+
+    def exclude_or_reinstate(self) -> None:
+        chosen = self.rng.choice(sorted(set(self.tokens) - self.withdrawn))
+        is_excluded = chosen in self.excluded
+        first, repeated = (reinstate_by_hand, exclude_by_hand) if is_excluded else (exclude_by_hand, reinstate_by_hand)
+        with pytest.raises(Conflict):
+            repeated(self.session, assignment_id=chosen, reason="once more", actor="test")
+        first(self.session, assignment_id=chosen, reason="looked again", actor="test")
+        self.excluded ^= {chosen}
+
+
+@pytest.mark.parametrize("drop", ["dissent", "round_end", "none"])
+@pytest.mark.parametrize("ends", ["finished", "closed"])
+def test_after_every_decision_every_item_is_the_oracles(
+    sessions: Sessions, storage: LocalStorage, keys: Keys, drop: str, ends: str
+) -> None:
+    settings = {"drop": drop, "rounds": 4, "votes_per_round": 2, "min_votes": 1, "assignment__trials": 10}
+    slug = make_study(sessions, storage, items=24, **settings, **NO_CHECKS)
+    with sessions() as session:
+        history = Decided(session, keys, slug, seed=len(drop + ends))
+        while history.study.round < 3:
+            history.sign_up()
+            for _ in range(3):
+                history.vote()
+            history.advance()
+        for _ in range(DECISIONS // 2):  # rounds 1 and 2 are closed, round 3 is not
+            history.exclude_or_reinstate()
+            history.check()
+            history.step()
+        if ends == "closed":
+            studies.close(session, slug=slug)
+        else:
+            history.finish()
+        for _ in range(DECISIONS // 2):
+            history.exclude_or_reinstate()
+            history.check()
+        for assignment in sorted(history.excluded - history.withdrawn):
+            reinstate_by_hand(session, assignment_id=assignment, reason="all of them", actor="test")
+        history.excluded &= history.withdrawn
+        history.check()
+        session.rollback()
+
+
+def test_a_dissent_ahead_of_the_round_asks_for_the_rest_of_it(
+    sessions: Sessions, storage: LocalStorage, keys: Keys
+) -> None:
+    """Two votes agree; a third, in the place of one that came back meanwhile, does not: `round_end` wants a fourth."""
+    settings = {"drop": "round_end", "rounds": 2, "votes_per_round": 2, "min_votes": 1, "assignment__trials": 1}
+    slug = make_study(sessions, storage, items=1, **settings, **NO_CHECKS)
+
+    def vote(token: str, choice: int) -> None:
+        with sessions.begin() as session:
+            (trial,) = assignments.progress(session, assignments.by_token(session, token)).open
+            side = "left" if choice == trial.left_candidate else "right"
+            judgments.record(session, token=token, answers=[Answer(trial.id, (side,))])
+
+    first = sign_up(sessions, keys, slug, f"{slug}-1")
+    vote(first, 0)
+    vote(sign_up(sessions, keys, slug, f"{slug}-2"), 0)
+    with sessions.begin() as session:
+        number = assignments.by_token(session, first).id
+        exclude_by_hand(session, assignment_id=number, reason="looked odd", actor="test")
+    third = sign_up(sessions, keys, slug, f"{slug}-3")
+    with sessions.begin() as session:
+        reinstate_by_hand(session, assignment_id=number, reason="was not", actor="test")
+    vote(third, 1)
+    vote(sign_up(sessions, keys, slug, f"{slug}-4"), 0)
+    with sessions() as session:
+        item = session.scalars(select(Item).where(Item.study_id == studies.by_slug(session, slug).id)).one()
+        assert (item.votes_0, item.votes_1, item.dropped_round) == (3, 1, 2)
+
+
+def test_deciding_while_they_vote(sessions: Sessions, storage: LocalStorage, keys: Keys) -> None:
+    """Every vote is counted in or out, whichever came first."""
+    settings = {"drop": "none", "rounds": 2, "votes_per_round": 3, "min_votes": 1, "assignment__trials": 12}
+    slug = make_study(sessions, storage, items=24, **settings, **NO_CHECKS)
+    tokens = [sign_up(sessions, keys, slug, f"{slug}-{person}") for person in range(6)]
+    with sessions() as session:
+        study = studies.by_slug(session, slug).id
+        people = [assignments.by_token(session, token) for token in tokens]
+        numbers = {token: person.id for token, person in zip(tokens, people, strict=True)}
+        trials = {
+            token: assignments.progress(session, person).open for token, person in zip(tokens, people, strict=True)
+        }
+
+    def vote(token: str) -> None:
+        for trial in trials[token]:
+            with sessions.begin() as session:
+                judgments.record(session, token=token, answers=[Answer(trial.id, ("left",))])
+
+    def decide(token: str) -> None:
+        rng = random.Random(token)
+        for turn in range(7):
+            by_hand = reinstate_by_hand if turn % 2 else exclude_by_hand
+            with sessions.begin() as session:
+                by_hand(session, assignment_id=numbers[token], reason="a race", actor="test")
+            if rng.random() < 0.5:
+                with sessions.begin() as session:
+                    rounds.advance(session, study_id=study)
+
+    with ThreadPoolExecutor(12) as threads:
+        racing = [threads.submit(act, token) for token in tokens for act in (vote, decide)]
+        for race in racing:
+            race.result()
+    with sessions.begin() as session:
+        for token in tokens[::2]:
+            reinstate_by_hand(session, assignment_id=numbers[token], reason="over", actor="test")
+        counted = "SELECT id, votes_0 + votes_1 AS votes FROM items WHERE study_id = :study AND role = 'pool'"
+        items = {row.id: row.votes for row in session.execute(text(counted), {"study": study})}
+        valid = "SELECT item_id FROM trials t JOIN judgments j ON j.trial_id = t.id WHERE assignment_id = ANY(:valid)"
+        for item in session.scalars(text(valid), {"valid": [numbers[token] for token in tokens[::2]]}):
+            items[item] -= 1
+    assert set(items.values()) == {0}

@@ -1,0 +1,62 @@
+"""What proxies and orchestrators ask."""
+
+import secrets
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy.exc import OperationalError
+
+from app.db import Sessions
+from app.main import create_app
+from app.settings import Settings
+from app.storage import LocalStorage
+from app.web import health
+from tests.factories import make_study
+from tests.s3_server import S3Server
+
+
+def test_a_server_that_can_work(client: TestClient) -> None:
+    for path in ("/healthz", "/readyz"):
+        answer = client.get(path)
+        assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+        assert answer.headers["cache-control"] == "no-store"
+
+
+def test_a_database_that_does_not_answer(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(resources: Any) -> None:
+        raise OperationalError("SELECT 1", {}, Exception("connection refused by db.internal"))
+
+    monkeypatch.setitem(health._PARTS, "database", broken)
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()) == (503, {"status": "not ready", "failing": ["database"]})
+    assert client.get("/healthz").status_code == 200
+
+
+def test_a_store_that_does_not_answer(s3: S3Server, database_url: str, tmp_path: Path) -> None:
+    for bucket, status in ((s3.bucket.name, 200), (f"gone-{secrets.token_hex(4)}", 503)):
+        settings = Settings(
+            LOOKALIKE_HOME=tmp_path, DATABASE_URL=database_url, S3_BUCKET=bucket, S3_ENDPOINT_URL=s3.url
+        )
+        with TestClient(create_app(settings)) as client:
+            assert client.get("/readyz").status_code == status
+            assert client.get("/healthz").status_code == 200
+
+
+def test_participants_are_not_told_about_the_bucket(
+    client: TestClient, sessions: Sessions, storage: LocalStorage, s3: S3Server, settings: Settings
+) -> None:
+    slug = make_study(sessions, storage, items=8, assignment__sentinels=1, assignment__sentinel_misses_allowed=0)
+    fields = {"participant": "ada", "consent": True}
+    token = client.post(f"/studies/{slug}/assignments", json=fields).json()["token"]
+    (image, *_) = client.get(f"/assignments/{token}/trials").json()["trials"][0]["images"].values()
+    assert client.get(image).status_code == 200
+    elsewhere = Settings(
+        LOOKALIKE_HOME=settings.home, DATABASE_URL=settings.database_url, S3_BUCKET="gone", S3_ENDPOINT_URL=s3.url
+    )
+    with TestClient(create_app(elsewhere)) as broken:
+        answer = broken.get(image)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    assert "Nothing was lost" in answer.json()["detail"]
+    assert "gone" not in answer.text
