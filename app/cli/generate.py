@@ -169,9 +169,10 @@ def _categories(sources: list[str]) -> list[str]:
         raise BadInput(f"Say of what: --categories FILE, or one of {', '.join(names.list_names())}.")
     kept, merged = names.merge([(source, _category_list(source)) for source in sources])
     if merged:
-        err.print(f"{len(merged):,} names stand for categories that are there already:")
+        err.print(f"{len(merged):,} names stand for categories that are there already:", soft_wrap=True)
     for one in merged:
-        err.print(escape(f"  {one.name} ({one.source}) is {one.kept} ({one.kept_source})"), highlight=False)
+        said = escape(f"  {one.name} ({one.source}) is {one.kept} ({one.kept_source})")
+        err.print(said, highlight=False, soft_wrap=True)
     return kept
 
 

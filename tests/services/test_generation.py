@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from app.services.triplet_files import read_nights
 from sqlalchemy import text
 
 from app.db import Sessions
@@ -16,7 +17,6 @@ from app.services.generation.plans import Order
 from app.services.generation.progress import progress
 from app.services.imports import import_triplets
 from app.services.items import next_number
-from app.services.triplet_files import read_nights
 from app.storage import LocalStorage
 from tests.factories import make_slug, make_study
 from tests.triplet_folder import TripletFolder
