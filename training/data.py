@@ -7,7 +7,7 @@ import numpy as np
 
 from training.errors import DataError
 from training.manifest import read_manifest
-from training.tables import find_images, load_share, parse_count, parse_share, read_rows, require_columns
+from training.tables import BappsImages, find_images, load_share, parse_count, parse_share, read_rows, require_columns
 from training.triplets import Triplets
 
 NIGHTS_COLUMNS = ("id", "left_vote", "right_vote", "votes", "ref_path", "left_path", "right_path", "split")
@@ -100,11 +100,11 @@ def _read_bapps(folder: Path) -> Triplets:
     judged = [(part, file) for part in _bapps_parts(folder) for file in sorted((part / "judge").glob("*.npy"))]
     if not judged:
         raise DataError(f"{folder}: judge/ holds no .npy file")
-    names = [f"{part.relative_to(folder)}/{{}}/{file.stem}.png" for part, file in judged]
+    find = BappsImages(folder)
     return _assemble(
         folder,
         str(folder),
-        [(name.format("ref"), name.format("p0"), name.format("p1")) for name in names],
+        [(find(part / "ref", file), find(part / "p0", file), find(part / "p1", file)) for part, file in judged],
         targets=[load_share(file) for _, file in judged],
         votes=[0] * len(judged),
         ids=[f"{part.name}/{file.stem}" for part, file in judged],

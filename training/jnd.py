@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from training.errors import DataError
 from training.manifest import read_manifest
-from training.tables import find_images, load_share, parse_count, parse_share, read_rows
+from training.tables import BappsImages, find_images, load_share, parse_count, parse_share, read_rows
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,8 @@ def _read_bapps_jnd(folder: Path) -> JndPairs:
     judged = [(part, file) for part in parts for file in sorted((part / "same").glob("*.npy"))]
     if not judged:
         raise DataError(f"{folder} holds no JND judgments: wanted jnd.csv, pairs.csv, or p0/, p1/ and same/*.npy")
-    names = [f"{part.relative_to(folder)}/{{}}/{file.stem}.png" for part, file in judged]
-    pairs = [(name.format("p0"), name.format("p1")) for name in names]
+    find = BappsImages(folder)
+    pairs = [(find(part / "p0", file), find(part / "p1", file)) for part, file in judged]
     return _assemble_pairs(
         folder,
         str(folder),

@@ -70,3 +70,19 @@ def find_images(root: Path, names: Sequence[str]) -> tuple[Path, ...]:
     if missing:
         raise DataError(f"{root}: {len(missing)} of {len(names)} images are missing, the first is {missing[0]}")
     return images
+
+
+class BappsImages:
+    """The images beside judgments: of the same name, with whatever extension."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._names: dict[Path, dict[str, str]] = {}
+
+    def __call__(self, folder: Path, judgment: Path) -> str:
+        """The image's path relative to the root; one that is missing is named as BAPPS would have it."""
+        if folder not in self._names:
+            there = folder.iterdir() if folder.is_dir() else ()
+            self._names[folder] = {path.stem: path.name for path in there}
+        name = self._names[folder].get(judgment.stem, f"{judgment.stem}.png")
+        return str((folder / name).relative_to(self._root))

@@ -95,7 +95,9 @@ def export(
     ],
     form: Annotated[
         Format,
-        typer.Option("--format", help="folder: the layout of NIGHTS; the others: few large files with images."),
+        typer.Option(
+            "--format", help="folder: the layout of NIGHTS; bapps: that of LPIPS; the others: few large files."
+        ),
     ] = "folder",
     as_json: AsJson = False,
     home: Home = HOME,

@@ -1,11 +1,14 @@
 """JND studies: pairs on their way in, checks, judgments, and what comes out."""
 
 import csv
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import text
 
@@ -346,3 +349,23 @@ class TestQuality:
             exclusion = exclusions.in_force(session, number)
             assert exclusion is not None
             assert exclusion.reason == 'Said "same" of 2 of 2 clearly different pairs; 1 may be missed.'
+
+
+def test_the_layout_of_bapps_reads_back(
+    sessions: Sessions, storage: LocalStorage, keys: Keys, one_pair: str, tmp_path: Path
+) -> None:
+    for person in range(4):
+        sit(sessions, keys, one_pair, f"person-{person}", lambda item, _: item.number % 2)
+    out = tmp_path / "bapps"
+    export_study(sessions, storage, slug=one_pair, out=out, form="bapps", report=silent)
+    files = json.loads((out / "manifest.json").read_text())["files"]
+    assert {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()} == {*files, "manifest.json"}
+    assert all(hashlib.sha256((out / name).read_bytes()).hexdigest() == sha256 for name, sha256 in files.items())
+    shares = {}
+    for judged in out.glob(f"jnd/*/{one_pair}/same/*.npy"):
+        number, pair = judged.stem.split("_")
+        assert pair == "0"
+        for images in ("p0", "p1"):
+            assert (judged.parents[1] / images / f"{judged.stem}.png").is_file()
+        shares[int(number)] = float(np.load(judged)[0])
+    assert shares == {number: float(number % 2 == 0) for number in range(10)}

@@ -24,6 +24,7 @@ _TABLES = {
 
 _IMAGES = {
     "folder": "| `ref/`, `distort/` | the images, byte for byte as they were imported or generated |",
+    "bapps": "| `2afc/` or `jnd/` | the kept items in the layout of BAPPS, by split; shares of votes as .npy |",
     "webdataset": "| `data/*.tar` | WebDataset shards: the kept items by split, all others in `others` |",
     "parquet": "| `data/*.parquet` | the kept items by split, all others in `others`, with their images' bytes |",
 }
@@ -32,7 +33,7 @@ _IMAGES = {
 def _configs(form: str, shards: Sequence[str]) -> str:
     """What `datasets.load_dataset` offers: tables, and shards if they are of one kind with them."""
     tables = [f"  - config_name: {name}\n    data_files: {name}.parquet\n" for name in _TABLE_NAMES]
-    if form == "folder":
+    if form in ("folder", "bapps"):
         tables[0] += "    default: true\n"
         return "".join(tables)
     parts = dict.fromkeys(PurePath(shard).name.rpartition("-")[0] for shard in shards)

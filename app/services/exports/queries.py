@@ -41,7 +41,8 @@ _PAIRS = f"""
         WHERE a.study_id = :study AND j.slot_id IS NOT NULL AND NOT j.late AND NOT {IN_FORCE.format(assignment="a.id")}
         GROUP BY t.item_id, j.question
     )
-    SELECT i.number, pair, i.split, i.is_imagenet, i.prompt, {_STATUS} AS status, i.candidate_1,
+    SELECT i.number, pair, i.split, i.is_imagenet, i.prompt, {_STATUS} AS status,
+           i.reference, i.candidate_0, i.candidate_1,
            coalesce(valid.same, 0) AS same_votes, coalesce(valid.different, 0) AS different_votes,
            r.extension AS reference_extension,
            a.extension AS candidate_0_extension, b.extension AS candidate_1_extension

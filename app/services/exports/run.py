@@ -18,7 +18,8 @@ from app.domain.protocol import Kind, Protocol
 from app.errors import Conflict
 from app.models.studies import Export, Study
 from app.services import studies
-from app.services.exports import layout, tables
+from app.services.exports import bapps, layout, tables
+from app.services.exports.bapps import Judged
 from app.services.exports.card import card
 from app.services.exports.drafts import MANIFEST, Draft, drafting, require_free
 from app.services.exports.manifest import file_sha256, write_manifest
@@ -31,7 +32,7 @@ from app.storage import Storage
 if TYPE_CHECKING:
     from app.storage.s3 import Bucket
 
-Format = Literal["folder", "webdataset", "parquet"]
+Format = Literal["folder", "webdataset", "parquet", "bapps"]
 Report = Callable[[str, int, int], None]
 
 _IN_FOLDER: dict[Kind, tuple[str, ...]] = {"2afc": ("data.csv", "unfiltered.csv"), "jnd": ("jnd.csv",)}
@@ -110,6 +111,8 @@ def _write(
 
         if form == "folder":
             _write_images(draft, storage, snapshot, writing)
+        elif form == "bapps":
+            _write_bapps(draft, storage, bapps.judged(snapshot, kind=protocol.kind, study=study.slug), writing)
         else:
             write_shards(draft, snapshot, form, storage.get, versions=versions, report=writing)
         names = (*(_IN_FOLDER if form == "folder" else _IN_SHARDS)[protocol.kind], *_ALWAYS)
@@ -129,8 +132,15 @@ def _write(
         hashes = [(name, file_sha256(draft.scratch / name)) for name in names]
         for name in names:
             draft.put(name)
-        files = itertools.chain(hashes, _image_hashes(snapshot) if form == "folder" else _shard_hashes(draft))
-        return head, snapshot.kept(), write_manifest(draft.scratch / MANIFEST, head, files)
+        if form == "folder":
+            contents = _image_hashes(snapshot)
+        elif form == "bapps":
+            judged = bapps.judged(snapshot, kind=protocol.kind, study=study.slug)
+            contents = itertools.chain.from_iterable(one.hashes() for one in judged)
+        else:
+            contents = _shard_hashes(draft)
+        manifest_sha256 = write_manifest(draft.scratch / MANIFEST, head, itertools.chain(hashes, contents))
+        return head, snapshot.kept(), manifest_sha256
 
 
 def _write_images(draft: Draft, storage: Storage, snapshot: Snapshot, report: Callable[[int], None]) -> None:
@@ -145,6 +155,20 @@ def _write_images(draft: Draft, storage: Storage, snapshot: Snapshot, report: Ca
             draft.put_images(files, storage.get)
             draft.progress.items, draft.progress.digest = done + len(batch), told.hexdigest()
             draft.save_progress()
+        done += len(batch)
+        report(done)
+
+
+def _write_bapps(draft: Draft, storage: Storage, judged: Iterator[Judged], report: Callable[[int], None]) -> None:
+    done = 0
+    report(0)
+    while batch := list(itertools.islice(judged, AT_A_TIME)):
+        draft.put_images([file for one in batch for file in one.images], storage.get)
+        for one in batch:
+            path = draft.scratch / one.share_name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(one.share_file)
+            draft.put(one.share_name)
         done += len(batch)
         report(done)
 
