@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def test_a_killed_worker_costs_nothing(server_url: str, worker_id: str, tmp_path
     database = make_database(server_url, f"generation_{worker_id}")
     settings = Settings(LOOKALIKE_HOME=tmp_path / "home", DATABASE_URL=database)
     engine = make_engine(database)
-    model = describe(str(pipelines.stable_diffusion(tmp_path / "model")), options=Options(steps=2, dtype="float32"))
+    model = describe(str(pipelines.stable_diffusion(tmp_path / "model")), options=Options(steps=1, dtype="float32"))
     order = plans.Order(
         "diffusers",
         class_list("cifar100")[:CATEGORIES],
@@ -80,9 +80,9 @@ def test_a_killed_worker_costs_nothing(server_url: str, worker_id: str, tmp_path
     engine.dispose()
 
 
-def _wait(engine: Engine, condition) -> bool:  # type: ignore[no-untyped-def]
+def _wait(engine: Engine, condition: Callable[[Session], bool]) -> bool:
     """Until the condition holds; whether a job was begun a second time meanwhile."""
-    again, deadline = False, time.monotonic() + 120
+    again, deadline = False, time.monotonic() + 300
     while True:
         with sessionmaker(engine)() as session:
             if condition(session):
