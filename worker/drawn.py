@@ -13,6 +13,7 @@ from PIL import Image
 
 from app.db import Sessions
 from app.domain.generation import ROLES, image_seed
+from app.domain.protocol import Kind
 from app.services import images, studies
 from app.services.generation.batches import Call, Wanted, Work
 from app.services.images import CheckedImage
@@ -21,7 +22,7 @@ from app.storage import Storage
 from worker.generator import Drawn, DrawnItem, Stopped, Stopping
 from worker.procedural.catalogue import CATEGORIES
 from worker.procedural.draw import draw
-from worker.procedural.sampling import triplet
+from worker.procedural.sampling import triplet, two_pairs
 from worker.procedural.scene import Scene, prompt
 
 SOURCE = "procedural"
@@ -29,7 +30,8 @@ _SEEDS_PER_STUDY = 1_000_000
 
 
 class Procedural:
-    """Draws the items of batches; an item's three images come from one seed."""
+    """Draws the items of batches; an item's three images come from one seed. In JND a triplet is two pairs, at graded
+    distances."""
 
     note: str | None = None
 
@@ -39,24 +41,26 @@ class Procedural:
         for wanted in work.items:
             if stopping():
                 raise Stopped
-            item, call = self._draw(wanted, image_seed(work.study_seed, wanted.number, "reference", 0), len(calls))
+            seed = image_seed(work.study_seed, wanted.number, "reference", 0)
+            item, call = self._draw(wanted, work.kind, seed, len(calls))
             items.append(item)
             calls.append(call)
         return Drawn(items, {}, calls)
 
-    def _draw(self, wanted: Wanted, seed: int, call: int) -> tuple[DrawnItem, Call]:
+    def _draw(self, wanted: Wanted, kind: Kind, seed: int, call: int) -> tuple[DrawnItem, Call]:
         started = time.monotonic()
-        pictures, distances = draw_item(wanted.category, seed)
-        recipe = {"generator": SOURCE, "versions": {name: metadata.version(name) for name in ("lookalike", "pillow")}}
+        pictures, distances = draw_item(wanted.category, seed, kind)
+        versions = {name: metadata.version(name) for name in ("lookalike", "pillow")}
+        recipe = {"generator": SOURCE, "kind": kind, "versions": versions}
         shared = {"number": wanted.number, "attempt": 0, "seed": seed, "category": wanted.category}
         shots = [{"role": role, "prompt": wanted.prompt} | shared for role in ROLES]
         origins = [(call, place) for place in range(len(ROLES))]
         return DrawnItem(wanted, pictures, origins, distances), Call(recipe, shots, time.monotonic() - started)
 
 
-def draw_item(category: str, seed: int) -> tuple[list[Image.Image], tuple[float, float]]:
+def draw_item(category: str, seed: int, kind: Kind) -> tuple[list[Image.Image], tuple[float, float]]:
     """A triplet's pictures in the order of ROLES, and the latent distances of its candidates."""
-    drawn = triplet(category, seed)
+    drawn = (two_pairs if kind == "jnd" else triplet)(category, seed)
     pictures = [draw(scene) for scene in (drawn.reference, drawn.candidate_0, drawn.candidate_1)]
     return pictures, (drawn.distance_0, drawn.distance_1)
 

@@ -58,7 +58,7 @@ class _Caller:
 
     def make(self, call: GenerationCall) -> list[Image.Image]:
         if call.recipe["generator"] == "procedural":
-            return draw_item(call.images[0]["category"], call.images[0]["seed"])[0]
+            return draw_item(call.images[0]["category"], call.images[0]["seed"], call.recipe["kind"])[0]
         if self._recipe != call.recipe:
             from worker.generate import TextToImage
 

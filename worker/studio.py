@@ -71,7 +71,7 @@ class Studio:
             started = time.monotonic()
             drawn = self._load(work).make(work, stopping)
             seconds = time.monotonic() - started
-        self._store(work, self._encoded(drawn, seconds), stopping)
+        self._store(work, self._encoded(work, drawn, seconds), stopping)
 
     @contextmanager
     def _problems_said(self) -> Iterator[None]:
@@ -128,9 +128,10 @@ class Studio:
         with suppress(Overtaken), self._sessions.begin() as session:
             batches.finish(session, self._storage, work=work, made=made)
 
-    def _encoded(self, drawn: Drawn, seconds: float) -> Made:
+    def _encoded(self, work: Work, drawn: Drawn, seconds: float) -> Made:
         pictures = [image for item in drawn.items for image in item.images]
-        checked = list(self._encoders.map(_checked, pictures))
+        derivative = images.DERIVATIVE_FOR[work.kind]
+        checked = list(self._encoders.map(lambda picture: _checked(picture, derivative), pictures))
         items = []
         for place, item in enumerate(drawn.items):
             start = place * len(item.images)
@@ -139,10 +140,10 @@ class Studio:
         return Made(items, drawn.set_aside, drawn.calls, seconds)
 
 
-def _checked(image: Image.Image) -> CheckedImage:
+def _checked(image: Image.Image, derivative: str) -> CheckedImage:
     buffer = io.BytesIO()
     image.convert("RGB").save(buffer, "PNG", compress_level=_COMPRESSION)
-    return images.check(buffer.getvalue(), name="a generated image")
+    return images.check(buffer.getvalue(), name="a generated image", derivative=derivative)
 
 
 def _error(state: RetryCallState) -> str:

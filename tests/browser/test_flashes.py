@@ -123,8 +123,22 @@ def test_twenty_flashes_by_keyboard_alone(sittings: Sittings, sessions: Sessions
         assert_log_is_sound(timing)
     for judgment in judgments:
         assert (judgment.rt_ms is not None) == (judgment.question == 0)
-    # One late frame is enough for a flag and no machine is without; that they are rare is the benchmark's to show.
-    assert any(timing["flags"] == [] for timing in timings(judgments))
+
+
+def test_without_late_frames_there_are_no_flags(sittings: Sittings, sessions: Sessions, storage: LocalStorage) -> None:
+    """One late frame is enough for a flag, and a busy machine has some: so many trials until one is clean. That flags
+    are rare is the benchmark's to show."""
+    most = 20
+    slug = make_flashes(sessions, storage, trials=most, assignment__practice=0)
+    ada = sittings.participant()
+    ada.agree(slug)
+    ada.page.get_by_role("button", name="Start").click()
+    for _ in range(most - 1):
+        answer(ada)
+        ada.await_flash(1)  # of the next trial: the answers before it are on their way
+        if any(timing["flags"] == [] for timing in timings(stored(sessions, slug))):
+            return
+    pytest.fail(f"every one of {most - 1} trials was flagged")
 
 
 def assert_log_is_sound(timing: dict[str, Any]) -> None:

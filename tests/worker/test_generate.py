@@ -31,7 +31,7 @@ def load(folder: Path, **changes: Any) -> TextToImage:
 
 def work(*, items: int = 4) -> Work:
     wanted = [Wanted(number, "dog", "An image of a dog") for number in range(items)]
-    return Work(1, "study", 3, "diffusers", "model", "revision", OPTIONS, wanted)
+    return Work(1, "study", 3, "2afc", "diffusers", "model", "revision", OPTIONS, wanted)
 
 
 def make(model: TextToImage, *, items: int = 4) -> Drawn:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.worker.scenes import PLAIN, SCENES
 from worker.procedural.catalogue import CATEGORIES
 from worker.procedural.distance import distance
-from worker.procedural.sampling import Triplet, pair, sample_scene, triplet, vary
+from worker.procedural.sampling import Triplet, sample_scene, triplet, two_pairs, vary
 from worker.procedural.scene import Scene
 
 
@@ -62,13 +62,15 @@ def test_an_impossible_amount_is_refused_and_draws_nothing(amount: float) -> Non
     assert generator.random() == rng(1).random()
 
 
-@pytest.mark.parametrize("level", [0, 0.5, 1.5, 4.0])
-def test_a_pair_is_graded(level: float) -> None:
-    for seed in range(40):
-        reference, candidate = pair(CATEGORIES[seed % len(CATEGORIES)], seed, level)
-        assert reference.category == candidate.category
-        assert distance(reference, candidate) == pytest.approx(level, abs=0.05)
-        assert (reference == candidate) == (level == 0)
+def test_two_pairs_are_graded() -> None:
+    found = [two_pairs(CATEGORIES[seed % len(CATEGORIES)], seed) for seed in range(60)]
+    for drawn in found:
+        assert drawn.reference not in (drawn.candidate_0, drawn.candidate_1)
+        assert drawn.distance_0 == pytest.approx(distance(drawn.reference, drawn.candidate_0), abs=1e-6)
+        assert drawn.distance_1 == pytest.approx(distance(drawn.reference, drawn.candidate_1), abs=1e-6)
+    levels = {round(level * 2) / 2 for drawn in found for level in (drawn.distance_0, drawn.distance_1)}
+    assert {0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0} <= levels
+    assert two_pairs("cat", 7) == two_pairs("cat", 7)
 
 
 def test_triplets_are_spread_over_three_difficulties(triplets: list[Triplet]) -> None:
@@ -111,7 +113,7 @@ def test_a_seed_keeps_its_meaning(triplets: list[Triplet]) -> None:
     )
 
 
-@pytest.mark.parametrize("call", [lambda: triplet("dragon", 1), lambda: pair("dragon", 1, 1.0)])
+@pytest.mark.parametrize("call", [lambda: triplet("dragon", 1), lambda: two_pairs("dragon", 1)])
 def test_an_unknown_category_is_refused(call: object) -> None:
     assert callable(call)
     with pytest.raises(ValueError, match="category 'dragon' is unknown; choose one of: apple"):
@@ -130,4 +132,4 @@ def test_a_seed_that_is_no_whole_number_is_refused(seed: int) -> None:
     with pytest.raises(ValueError, match="seed must be a whole number of 0 or more, not"):
         triplet("cat", seed)
     with pytest.raises(ValueError, match="seed must be a whole number of 0 or more, not"):
-        pair("cat", seed, 1.0)
+        two_pairs("cat", seed)

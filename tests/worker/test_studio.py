@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import select, text
 
 from app.db import Sessions
+from app.domain import protocol
 from app.errors import Unavailable
 from app.models.generation import GenerationBatch
 from app.services import studies, workers
@@ -16,6 +17,7 @@ from app.services.generation import batches, plans
 from app.services.generation.batches import Work
 from app.services.generation.progress import progress
 from app.storage import LocalStorage
+from tests.factories import make_slug
 from tests.worker import pipelines
 from tests.worker.conftest import Planned
 from worker.generator import CannotGenerate, Stopped
@@ -65,6 +67,27 @@ def test_two_workers_given_the_same_batch_make_its_items_once(
             text("SELECT count(*) FROM generation_calls WHERE batch_id = :id"), {"id": work.batch_id}
         ).one()
     assert calls == 1, "nothing of the second is stored"
+
+
+def test_a_jnd_study_gets_pairs_at_graded_distances(sessions: Sessions, studio: Studio) -> None:
+    slug = make_slug()
+    with sessions.begin() as session:
+        studies.create(session, slug=slug, protocol=protocol.load("nights-jnd"), seed=5)
+        plan_id = plans.make_plan(session, slug=slug, order=plans.Order("procedural", ["cat", "sailboat"], 2, 4)).id
+        (batch,) = session.scalars(select(GenerationBatch.id).where(GenerationBatch.plan_id == plan_id))
+    studio.make(batch, never)
+    with sessions() as session:
+        items = session.execute(
+            text("""
+                SELECT i.distance_0, i.distance_1, count(d.sha256) AS lossless FROM items i
+                JOIN studies s ON s.id = i.study_id
+                JOIN derivatives d ON d.image IN (i.reference, i.candidate_0, i.candidate_1) AND d.kind = 'lossless'
+                WHERE s.slug = :slug GROUP BY i.id
+            """),
+            {"slug": slug},
+        ).all()
+    assert [item.lossless for item in items] == [3] * 4
+    assert all(0 < distance < 4.5 for item in items for distance in (item.distance_0, item.distance_1))
 
 
 def test_what_is_cancelled_while_it_is_made_is_thrown_away_whole(

@@ -1,4 +1,4 @@
-"""Scenes drawn by lot: one, a variation of one, a pair, a triplet."""
+"""Scenes drawn by lot: one, a variation of one, a triplet, two pairs."""
 
 import hashlib
 import math
@@ -34,6 +34,9 @@ _GAPS: Final = ((0.0, 0.7), (0.9, 2.4), (2.6, 4.2))
 _NEAREST: Final = 0.8
 _FARTHEST: Final = 5.6
 _CANDIDATES_APART: Final = 0.5
+
+# From what hardly anybody sees to what everybody does.
+_LEVELS: Final = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,17 +95,6 @@ def vary(scene: Scene, rng: np.random.Generator, amount: float) -> Scene:
     return min(found, key=lambda miss_and_scene: miss_and_scene[0])[1]
 
 
-def pair(category: str, seed: int, level: float) -> tuple[Scene, Scene]:
-    """A reference and a candidate for a same/different trial, `level` apart as `vary` has it; 0 is the same.
-
-    Raises ValueError for an unknown category, a seed that is no whole number of 0 or more, or a negative
-    level.
-    """
-    rng = _generator("pair", category, seed)
-    reference = sample_scene(category, rng)
-    return reference, vary(reference, rng, level)
-
-
 def triplet(category: str, seed: int) -> Triplet:
     """Three scenes of one prompt, never two the same.
 
@@ -121,6 +113,20 @@ def triplet(category: str, seed: int) -> Triplet:
         # What a category cannot reach is missed by `vary`; such a draw is thrown away, never bent.
         reached = low <= abs(distance_1 - distance_0) <= high
         if reached and distance(first, second) >= _CANDIDATES_APART:
+            return Triplet(reference, first, second, distance_0, distance_1)
+
+
+def two_pairs(category: str, seed: int) -> Triplet:
+    """A reference and two candidates for same/different trials, each at a level drawn from a graded scale.
+
+    Raises ValueError for an unknown category or a seed that is no whole number of 0 or more.
+    """
+    rng = _generator("two pairs", category, seed)
+    while True:
+        reference = sample_scene(category, rng)
+        first, second = (vary(reference, rng, _choose(_LEVELS, rng)) for _ in range(2))
+        distance_0, distance_1 = (round(distance(reference, scene), 6) for scene in (first, second))
+        if distance_0 and distance_1 and first != second:
             return Triplet(reference, first, second, distance_0, distance_1)
 
 

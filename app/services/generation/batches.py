@@ -9,12 +9,14 @@ from sqlalchemy.orm import Session
 
 from app.domain import categories
 from app.domain.generation import ROLES, Options, Role, category_of
+from app.domain.protocol import Kind
 from app.models.generation import GeneratedImage, GenerationBatch, GenerationCall, GenerationPlan, SetAside
 from app.models.items import Item
 from app.models.studies import Study
 from app.services import images, studies
 from app.services.images import CheckedImage
 from app.services.items import NewItem, add_items
+from app.services.protocols import current_protocol
 from app.storage import Storage
 
 
@@ -38,6 +40,7 @@ class Work:
     batch_id: int
     slug: str
     study_seed: int
+    kind: Kind
     generator: str
     model: str | None
     revision: str | None
@@ -77,13 +80,13 @@ class Made:
 def waiting(session: Session, *, batch_id: int) -> Work | None:
     """The batch, if it still waits."""
     row = session.execute(_WAITING.where(GenerationBatch.id == batch_id)).one_or_none()
-    return None if row is None else _work(row)
+    return None if row is None else _work(session, row)
 
 
 def next_waiting(session: Session) -> Work | None:
     """The batch that has waited longest, of all studies."""
     row = session.execute(_WAITING.order_by(GenerationBatch.id).limit(1)).one_or_none()
-    return None if row is None else _work(row)
+    return None if row is None else _work(session, row)
 
 
 _WAITING = (
@@ -94,7 +97,7 @@ _WAITING = (
 )
 
 
-def _work(row: Row[GenerationBatch, GenerationPlan, Study]) -> Work:
+def _work(session: Session, row: Row[GenerationBatch, GenerationPlan, Study]) -> Work:
     batch, plan, study = row
     items = []
     for number in range(batch.first_number, batch.first_number + batch.size):
@@ -104,6 +107,7 @@ def _work(row: Row[GenerationBatch, GenerationPlan, Study]) -> Work:
         batch_id=batch.id,
         slug=study.slug,
         study_seed=study.seed,
+        kind=current_protocol(session, study.id).kind,
         generator=plan.generator,
         model=plan.model,
         revision=plan.revision,
