@@ -1,12 +1,13 @@
 """Bad crowds: are they found as often as the binomial says, and does excluding them bring the right set back?
 
-One study per kind of observer, 20 % of that kind and 80 % attentive. Half of its triplets are clear (everybody who
-looks sees the same), half are a coin's toss, and a triplet is kept after six unanimous votes: the clear ones are the
-truth. The crowd judges over HTTP until the study is finished, everybody with a finding is excluded, the crowd comes
-again for the votes that are missing, and so on until nobody is left to exclude.
+One study per kind of observer, 20 % of that kind and 80 % attentive. 2AFC: half of its triplets are clear (everybody
+who looks sees the same), half are a coin's toss, and a triplet is kept after six unanimous votes: the clear ones are
+the truth. JND: of each item's two pairs one is clearly different and one all but identical, and the set to bring back
+are the pairs that everybody calls different. The crowd judges over HTTP until the study is finished, everybody with a
+finding is excluded, the crowd comes again for the votes that are missing, and so on until nobody is left to exclude.
 
-    python benchmarks/detection.py            every kind, about a minute each
-    python benchmarks/detection.py fallible
+    python benchmarks/detection.py            every kind in 2AFC and in JND, about a minute each
+    python benchmarks/detection.py jnd fallible
 """
 
 import sys
@@ -20,7 +21,7 @@ from sqlalchemy import text
 
 from app.cli.supervisor import Child, running, wait_until_serving
 from app.db import Sessions, open_sessions
-from app.domain.detection import flag_probability_2afc
+from app.domain.detection import flag_probability_2afc, flag_probability_jnd
 from app.domain.protocol import Protocol
 from app.services import studies
 from app.services.exclusions import exclude_by_hand
@@ -33,13 +34,17 @@ from app.storage import LocalStorage
 from tests.factories import make_study
 
 PORT = 8598
-ITEMS = 480
+ITEMS = {"2afc": 480, "jnd": 60}
+PRESETS = {"2afc": "nights-2afc", "jnd": "nights-jnd"}
 SHARE = 0.2
 MOST_PASSES = 8
 SITTING = {"assignment__trials": 12, "assignment__practice": 0, "assignment__sentinels": 10}
-FILTER = {"rounds": 6, "min_votes": 6, "drop": "dissent", "quality__failed_sentinels": "propose"}
+RULES: dict[str, dict[str, object]] = {
+    "2afc": {"rounds": 6, "min_votes": 6, "drop": "dissent"},
+    "jnd": {"votes_per_round": 6, "min_votes": 6},
+}
 ACCURACY: dict[Kind, float] = {"attentive": 1.0, "fallible": FALLIBLE_ACCURACY}
-BY_CHANCE = {"sentinel_misses", "side_bias"}
+BY_CHANCE = {"sentinel_misses", "side_bias", "false_alarms"}
 """The findings whose rate `app/domain/detection.py` computes."""
 
 
@@ -52,26 +57,60 @@ class Flagged:
     any: int
 
 
-def make(sessions: Sessions, storage: LocalStorage) -> str:
-    """A study of which every second triplet is clear."""
-    slug = make_study(sessions, storage, items=ITEMS, is_open=False, **SITTING, **FILTER)
+DISTANCES = {
+    # Every second triplet is clear.
+    "2afc": """distance_0 = CASE number % 4 WHEN 0 THEN 0 WHEN 2 THEN 9 ELSE 1 END,
+               distance_1 = CASE number % 4 WHEN 0 THEN 9 WHEN 2 THEN 0 ELSE 1 END""",
+    # Of every two pairs one is.
+    "jnd": "distance_0 = 9 * (1 - number % 2), distance_1 = 9 * (number % 2)",
+}
+
+
+def make(sessions: Sessions, storage: LocalStorage, test: str) -> str:
+    """A study whose truth is known."""
+    slug = make_study(
+        sessions,
+        storage,
+        preset=PRESETS[test],
+        items=ITEMS[test],
+        is_open=False,
+        quality__failed_sentinels="propose",
+        **SITTING,
+        **RULES[test],  # type: ignore[arg-type]
+    )
     with sessions.begin() as session:
-        session.execute(text(
-            "UPDATE items SET distance_0 = CASE number % 4 WHEN 0 THEN 0 WHEN 2 THEN 9 ELSE 1 END,"
-            "                 distance_1 = CASE number % 4 WHEN 0 THEN 9 WHEN 2 THEN 0 ELSE 1 END"
-            " FROM studies s WHERE s.id = study_id AND slug = :slug AND role = 'pool'"), {"slug": slug})  # fmt: skip
+        session.execute(
+            text(
+                f"UPDATE items SET {DISTANCES[test]} FROM studies s "
+                "WHERE s.id = study_id AND slug = :slug AND role = 'pool'"
+            ),
+            {"slug": slug},
+        )
         studies.open_study(session, slug=slug)
     return slug
 
 
-def kept(sessions: Sessions, slug: str) -> tuple[float, float]:
-    """Precision and recall of the kept set, the clear triplets being the truth."""
-    query = text(
-        "SELECT number % 2 = 0 AS is_clear, dropped_round IS NULL AND votes_0 + votes_1 >= 6 AS is_kept "
-        "FROM items i JOIN studies s ON s.id = study_id WHERE slug = :slug AND role = 'pool'"
-    )
+KEPT = {
+    "2afc": """
+        SELECT number % 2 = 0 AS is_clear, dropped_round IS NULL AND votes_0 + votes_1 >= 6 AS is_kept
+        FROM items i JOIN studies s ON s.id = study_id WHERE slug = :slug AND role = 'pool'
+    """,
+    "jnd": """
+        SELECT i.number % 2 = j.question AS is_clear, count(*) >= 6 AND bool_and(j.choice = 1) AS is_kept
+        FROM items i JOIN studies s ON s.id = study_id JOIN trials t ON t.item_id = i.id
+        JOIN judgments j ON j.trial_id = t.id
+        WHERE slug = :slug AND role = 'pool' AND NOT late AND NOT EXISTS (
+            SELECT FROM exclusions e WHERE e.assignment_id = t.assignment_id AND e.reinstated_at IS NULL
+        )
+        GROUP BY i.number, j.question
+    """,
+}
+
+
+def kept(sessions: Sessions, slug: str, test: str) -> tuple[float, float]:
+    """Precision and recall of the kept set, the clear triplets or pairs being the truth."""
     with sessions() as session:
-        rows = session.execute(query, {"slug": slug}).all()
+        rows = session.execute(text(KEPT[test]), {"slug": slug}).all()
     right = sum(row.is_clear and row.is_kept for row in rows)
     return right / max(1, sum(row.is_kept for row in rows)), right / sum(row.is_clear for row in rows)
 
@@ -107,6 +146,16 @@ def flagged(sessions: Sessions, slug: str) -> tuple[dict[str, Flagged], list[int
 
 
 def expected(protocol: Protocol, kind: Kind) -> float:
+    if protocol.kind == "jnd":
+        sentinels, accuracy = protocol.assignment.sentinels, ACCURACY.get(kind, 0.5)
+        says_same = kind == "left-presser"
+        return flag_probability_jnd(
+            protocol.quality_rules,
+            different=sentinels,
+            same=sentinels,
+            hit_rate=0.0 if says_same else accuracy,
+            false_alarm_rate=0.0 if says_same else 1 - accuracy,
+        )
     return flag_probability_2afc(
         protocol.quality_rules,
         trials=protocol.assignment.trials,
@@ -116,12 +165,12 @@ def expected(protocol: Protocol, kind: Kind) -> float:
     )
 
 
-def run(sessions: Sessions, storage: LocalStorage, url: str, kind: Kind) -> bool:
+def run(sessions: Sessions, storage: LocalStorage, url: str, test: str, kind: Kind) -> bool:
     """Print what was found; whether all of it is within four standard errors of what was computed."""
-    slug = make(sessions, storage)
+    slug = make(sessions, storage, test)
     judge(sessions, url, slug, kind, turn=1)
     counted, odd = flagged(sessions, slug)
-    before, turn, removed = kept(sessions, slug), 1, 0
+    before, turn, removed = kept(sessions, slug, test), 1, 0
     while odd and turn < MOST_PASSES:
         with sessions.begin() as session:
             for assignment in odd:
@@ -130,7 +179,7 @@ def run(sessions: Sessions, storage: LocalStorage, url: str, kind: Kind) -> bool
         turn += 1
         judge(sessions, url, slug, kind, turn)
         _, odd = flagged(sessions, slug)
-    after = kept(sessions, slug)
+    after = kept(sessions, slug, test)
     with sessions() as session:
         protocol = current_protocol(session, studies.by_slug(session, slug).id)
     is_right = True
@@ -139,18 +188,20 @@ def run(sessions: Sessions, storage: LocalStorage, url: str, kind: Kind) -> bool
         error = sqrt(p * (1 - p) / rates.sittings)
         is_right &= abs(rates.computed / rates.sittings - p) <= 4 * error + 1 / rates.sittings
         print(
-            f"{name:<15}{rates.sittings:>9,}{rates.computed / rates.sittings:>11.1%}{p:>11.1%} ±{2 * error:>5.1%}"
-            f"{rates.any / rates.sittings:>11.1%}", end="" if name == kind else "\n",
+            f"{test:<6}{name:<15}{rates.sittings:>9,}{rates.computed / rates.sittings:>11.1%}{p:>11.1%}"
+            f" ±{2 * error:>5.1%}{rates.any / rates.sittings:>11.1%}", end="" if name == kind else "\n",
         )  # fmt: skip
         if name == kind:
             print(f"{before[0]:>13.3f} {before[1]:.3f}{after[0]:>9.3f} {after[1]:.3f}{removed:>9}{turn:>7}", flush=True)
     return is_right
 
 
-def main(kinds: Iterable[str]) -> None:
-    wanted = [kind for kind in KINDS if kind in kinds] or list(KINDS)
-    print("                        sentinels and side           any rule       before        after   excluded")
-    print("kind            sittings   flagged   computed         flagged   prec. recall  prec. recall        passes")
+def main(names: Iterable[str]) -> None:
+    kinds = [kind for kind in KINDS if kind in names] or list(KINDS)
+    tests = [test for test in PRESETS if test in names] or list(PRESETS)
+    above = "sentinels and side           any rule       before        after   excluded"
+    columns = "kind            sittings   flagged   computed         flagged   prec. recall  prec. recall        passes"
+    print(f"{'':30}{above}\n{'test':<6}{columns}")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         settings = Settings(LOOKALIKE_HOME=Path(folder, "home"))
         children = [
@@ -160,7 +211,8 @@ def main(kinds: Iterable[str]) -> None:
         with open_sessions(settings, migrate=True) as sessions, running(children):
             wait_until_serving(f"http://127.0.0.1:{PORT}", children)
             storage = LocalStorage(settings.images)
-            are_right = [run(sessions, storage, f"http://127.0.0.1:{PORT}", kind) for kind in wanted]
+            url = f"http://127.0.0.1:{PORT}"
+            are_right = [run(sessions, storage, url, test, kind) for test in tests for kind in kinds]
     if not all(are_right):
         raise SystemExit(1)
 
