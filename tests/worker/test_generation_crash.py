@@ -49,7 +49,7 @@ def three_workers(home: Path, database: str) -> Iterator[list[int]]:
         yield workers
         for worker in workers[1:]:
             os.kill(worker, signal.SIGTERM)
-        assert parent.wait(30) == 0
+        assert parent.wait(120) == 0
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:diffusers")

@@ -39,11 +39,11 @@ def worker(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen([sys.executable, "-m", "app.cli.main", "worker", *arguments]) as process:
         yield process
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 def wait_until(sessions: Sessions, query: str, expected: object) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while True:
         with sessions() as session:
             if session.scalars(text(query)).one() == expected:
@@ -96,4 +96,4 @@ def test_a_worker_without_its_model_takes_no_jobs_and_says_why(
         assert (list(attempts), how.waiting) == ([0, 0], 4)
         assert how.workers[0].problem == "diffusers is not installed here: pip install 'lookalike[worker]'."
         process.terminate()
-        process.wait(20)
+        process.wait(60)
