@@ -53,13 +53,14 @@ class S3Server:
 
 
 @contextmanager
-def running_s3(folder: Path) -> Iterator[S3Server]:
+def running_s3(folder: Path, *, believes_listings: str = "1ms") -> Iterator[S3Server]:
+    """The server, which believes for so long what it has seen of a folder: short, where tests change files by hand."""
     folder.mkdir(parents=True)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"127.0.0.1:{listener.getsockname()[1]}"
     command = (
         str(Path(sys.executable).with_name("rclone")), "serve", "s3", str(folder), "--addr", address,
-        "--auth-key", f"{KEY_ID},{SECRET}", "--dir-cache-time", "1ms", "--config", os.devnull, "--log-level", "ERROR",
+        "--auth-key", f"{KEY_ID},{SECRET}", "--dir-cache-time", believes_listings, "--config", os.devnull, "--log-level", "ERROR",
     )  # fmt: skip
     server = subprocess.Popen(command, env=dict(os.environ) | {"GOMAXPROCS": "1"})
     try:
