@@ -130,7 +130,7 @@ def evaluate(
         if things and images:
             texts.append(evaluations.on_things(measure, images, things, chosen, cache, progress))
     console.print(Markdown("\n\n".join(texts)))
-    console.print(f"Written to {out}.")
+    console.print(f"Written to {out}.", soft_wrap=True)
 
 
 @app.command()
@@ -165,7 +165,7 @@ def compare(
     (out / "comparison.md").write_text(text)
     draw_comparison(out / "comparison.png", result)
     console.print(Markdown(text))
-    console.print(f"Written to {out}.")
+    console.print(f"Written to {out}.", soft_wrap=True)
 
 
 @app.command()
@@ -187,7 +187,7 @@ def attention(
     model = open_model(metric)
     names = [f"tower {i}: {tower.backbone.config.model_type}" for i, tower in enumerate(model.iter_towers())]
     draw_attention(out, Metric(model, choose_device(device)), images, names)
-    console.print(f"Written to {out}.")
+    console.print(f"Written to {out}.", soft_wrap=True)
 
 
 @app.command()
@@ -224,7 +224,7 @@ def sensitivity(
     analysis.draw_sensitivities(out, measured, f"{Path(metric).name}, {len(files)} images")
     for one in measured:
         console.print(f"{one.change:34s} {one.effect}")
-    console.print(f"Written to {out}.")
+    console.print(f"Written to {out}.", soft_wrap=True)
 
 
 @app.command()
@@ -261,7 +261,7 @@ def retrieve(
     retrieval.draw_neighbours(out, query, folder, found)
     for name, distance in found:
         console.print(f"{distance:.4f}  {name}")
-    console.print(f"Written to {out}.")
+    console.print(f"Written to {out}.", soft_wrap=True)
 
 
 @app.command()
@@ -287,7 +287,8 @@ def invert(
     with counting(console, "optimising") as progress:
         result = inversion.invert(opened, opened.preprocess(target), steps, seed, progress)
     inversion.draw_inversion(out, result)
-    console.print(f"distance {result.distances[0]:.3f} → {result.distances[-1]:.3f}. Written to {out}.")
+    first, last = result.distances[0], result.distances[-1]
+    console.print(f"distance {first:.3f} → {last:.3f}. Written to {out}.", soft_wrap=True)
 
 
 @app.command("import-dreamsim")
@@ -319,4 +320,4 @@ def export_dreamsim(
     from training.run_folder import load_run
 
     write_export(load_run(run), out)
-    console.print(f"Written to {out}.")
+    console.print(f"Written to {out}.", soft_wrap=True)

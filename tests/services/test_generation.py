@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from app.services.triplet_files import read_nights
 from sqlalchemy import text
 
 from app.db import Sessions
@@ -15,7 +14,8 @@ from app.services import studies
 from app.services.generation import batches, plans
 from app.services.generation.plans import Order
 from app.services.generation.progress import progress
-from app.services.imports import import_triplets
+from app.services.imports import import_items
+from app.services.item_files import read_nights
 from app.services.items import next_number
 from app.storage import LocalStorage
 from tests.factories import make_slug, make_study
@@ -104,7 +104,7 @@ def test_an_import_leaves_a_plans_numbers_alone(
     folder = TripletFolder(tmp_path)
     file = read_nights(folder.nights(folder.nights_rows(2, first=50)))
     with pytest.raises(BadInput, match="the id 50 is kept for an item to be generated"):
-        import_triplets(sessions, storage, slug=slug, file=file, normalise=False, report=lambda *_: None)
+        import_items(sessions, storage, slug=slug, file=file, normalise=False, report=lambda *_: None)
 
 
 def test_a_study_opens_when_its_items_are_there(sessions: Sessions, storage: LocalStorage) -> None:
