@@ -60,7 +60,8 @@ def running_s3(folder: Path, *, believes_listings: str = "1ms") -> Iterator[S3Se
         address = f"127.0.0.1:{listener.getsockname()[1]}"
     command = (
         str(Path(sys.executable).with_name("rclone")), "serve", "s3", str(folder), "--addr", address,
-        "--auth-key", f"{KEY_ID},{SECRET}", "--dir-cache-time", believes_listings, "--config", os.devnull, "--log-level", "ERROR",
+        "--auth-key", f"{KEY_ID},{SECRET}", "--dir-cache-time", believes_listings,
+        "--config", os.devnull, "--log-level", "ERROR",
     )  # fmt: skip
     server = subprocess.Popen(command, env=dict(os.environ) | {"GOMAXPROCS": "1"})
     try:
