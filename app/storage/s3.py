@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, BinaryIO
+from pathlib import Path
+from typing import Any
 
 import boto3
+from boto3.exceptions import S3UploadFailedError
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import (
@@ -109,7 +111,8 @@ class Bucket:
             Conflict: with `only_new`, if there is something of that name.
         """
         if len(data) >= MULTIPART and not only_new:
-            self.upload(name, io.BytesIO(data))
+            with self._in_words(name):
+                self.client.upload_fileobj(io.BytesIO(data), self.name, self.prefix + name, **self._in_parts())
             return
         checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()
         options = self.encryption | ({"IfNoneMatch": "*"} if only_new else {})
@@ -118,16 +121,14 @@ class Bucket:
                 Bucket=self.name, Key=self.prefix + name, Body=data, ChecksumSHA256=checksum, **options
             )
 
-    def upload(self, name: str, file: BinaryIO) -> None:
+    def upload(self, name: str, path: Path) -> None:
         """Store a file, a large one in parts, of which only those are sent again that did not arrive."""
         with self._in_words(name):
-            self.client.upload_fileobj(
-                file,
-                self.name,
-                self.prefix + name,
-                ExtraArgs=self.encryption | {"ChecksumAlgorithm": "SHA256"},
-                Config=_IN_PARTS,
-            )
+            # By its path: what has no path is read into memory, ten parts at a time.
+            self.client.upload_file(str(path), self.name, self.prefix + name, **self._in_parts())
+
+    def _in_parts(self) -> dict[str, Any]:
+        return {"ExtraArgs": self.encryption | {"ChecksumAlgorithm": "SHA256"}, "Config": _IN_PARTS}
 
     def read(self, name: str) -> bytes:
         """Raises NotFound if there is no such object."""
@@ -187,6 +188,9 @@ class Bucket:
     def _in_words(self, name: str = "") -> Iterator[None]:
         try:
             yield
+        except S3UploadFailedError as error:  # boto3 makes a sentence of what the server said
+            said = error.__context__
+            raise (self._explained(said, name) if isinstance(said, ClientError) else Unavailable(str(error))) from error
         except (ClientError, BotoCoreError) as error:
             raise self._explained(error, name) from error
 

@@ -63,6 +63,17 @@ def test_a_large_object_goes_in_parts(bucket: Bucket, sent: Sent) -> None:
     assert store.get(key) == data
 
 
+@pytest.mark.parametrize("size", [10, MULTIPART + 1])
+def test_a_file_that_is_refused(bucket: Bucket, tmp_path: Path, size: int) -> None:
+    (tmp_path / "file").write_bytes(bytes(size))
+    operation = "PutObject" if size < MULTIPART else "UploadPart"
+    refused = answer(bucket, operation, 403, "AccessDenied")
+    with refused, pytest.raises(Unavailable, match="refuses access to the bucket"):
+        bucket.upload("file", tmp_path / "file")
+    bucket.upload("file", tmp_path / "file")
+    assert bucket.read("file") == bytes(size)
+
+
 def test_encryption_is_asked_for(s3: S3Server, bucket: Bucket, sent: Sent) -> None:
     encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "alias/images"}
     store = S3Storage(Bucket(bucket.client, bucket.name, bucket.prefix, encryption))

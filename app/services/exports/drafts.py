@@ -239,8 +239,7 @@ class BucketDraft:
 
     def put(self, name: str) -> None:
         path = self.scratch / name
-        with path.open("rb") as file:
-            self._bucket.upload(name, file)
+        self._bucket.upload(name, path)
         path.unlink()
 
     def forget(self, name: str) -> None:
