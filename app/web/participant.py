@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from markupsafe import Markup
 
 from app.domain.protocol import Protocol
+from app.domain.timing_records import is_absurd, is_possible_ms
 from app.errors import BadInput, Forbidden, TooLarge
 from app.recruiters import direct
 from app.services import assignments, judgments, people, sign_ups, studies, trials
@@ -225,7 +226,7 @@ def judge(token: str, given: GivenJudgments, session: SessionDep) -> Accepted:
                 input=judgment.input,
                 rt_ms=judgment.rt_ms,
                 timing=judgment.timing,
-                suspect=judgment.rt_ms is None or judgment.timing is None,
+                suspect=not is_possible_ms(judgment.rt_ms) or is_absurd(judgment.timing),
             )
             for judgment in given.judgments
         ],

@@ -282,6 +282,27 @@ class TestJudgments:
             assert (stored.rt_ms is None) == ("rt_ms" in odd)
             assert (stored.timing is None) == ("timing" in odd)
 
+    @pytest.mark.parametrize(
+        "absurd",
+        [
+            {"rt_ms": 1e9},
+            {"timing": {"onset_ms": -1}},
+            {"timing": {"answered_ms": 1e15}},
+            {"timing": {"intervals": [{"on_ms": 10, "off_ms": 5, "frames": 1}]}},
+            {"timing": {"intervals": [{"on_ms": 0, "off_ms": 500, "frames": 90_000}]}},
+        ],
+    )
+    def test_what_cannot_be_true_is_kept_and_the_judgment_marked(
+        self, client: TestClient, sessions: Sessions, slug: str, absurd: dict[str, Any]
+    ) -> None:
+        url = enrol(client, slug, "ann")
+        trial = open_trials(client, url)[0]["id"]
+        assert judge(client, url, judgment(trial) | absurd).status_code == 200
+        with sessions() as session:
+            stored = session.scalars(select(Judgment).where(Judgment.trial_id == trial)).one()
+            assert stored.suspect
+            assert {"rt_ms": stored.rt_ms, "timing": stored.timing}.items() >= absurd.items()
+
     def test_nan_and_infinity_cost_no_answer(self, client: TestClient, slug: str) -> None:
         url = enrol(client, slug, "ann")
         for trial, value in zip(open_trials(client, url), ("NaN", "Infinity", "-Infinity", "1e999"), strict=False):
