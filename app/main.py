@@ -12,6 +12,7 @@ from app.paths import STATIC
 from app.settings import Settings
 from app.storage import LocalStorage
 from app.web import participant
+from app.web.admin.router import router as admin_router
 from app.web.assets import Assets
 from app.web.deps import Resources
 from app.web.limits import MAX_BODY, DefaultHeaders, Places
@@ -52,5 +53,6 @@ def create_app(settings: Settings) -> FastAPI:
 
     add_error_handlers(app)
     app.include_router(participant.router)
+    app.include_router(admin_router)
     app.mount("/static", Assets(directory=STATIC), name="static")
     return app

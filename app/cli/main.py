@@ -6,7 +6,7 @@ import warnings
 import structlog
 import typer
 
-from app.cli import data, demo, serving, studies
+from app.cli import admin, data, demo, serving, studies
 
 cli = typer.Typer(
     name="lookalike",
@@ -23,6 +23,7 @@ cli.command()(serving.worker)
 cli.add_typer(serving.db, name="db")
 cli.add_typer(studies.study, name="study")
 cli.add_typer(data.imports, name="import")
+cli.add_typer(admin.admin, name="admin")
 cli.command()(studies.simulate)
 cli.command()(studies.status)
 cli.command()(data.export)

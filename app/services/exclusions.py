@@ -5,6 +5,7 @@ from sqlalchemy.orm import Session
 
 from app.models.assignments import Assignment, Exclusion, Trial
 from app.models.studies import Study
+from app.services import audit
 from app.services.rounds import reconcile
 
 
@@ -14,6 +15,7 @@ def exclude(session: Session, *, assignment: Assignment, reason: str, actor: str
         return
     session.add(Exclusion(assignment_id=assignment.id, reason=reason, excluded_by=actor))
     session.flush()
+    _record(session, "excluded the assignment", assignment, reason)
     _reconcile_items_of(session, assignment)
 
 
@@ -25,6 +27,7 @@ def reinstate(session: Session, *, assignment: Assignment, reason: str, actor: s
     exclusion.reinstated_at = func.clock_timestamp()
     exclusion.reinstated_by, exclusion.reinstated_reason = actor, reason
     session.flush()
+    _record(session, "reinstated the assignment", assignment, reason)
     _reconcile_items_of(session, assignment)
 
 
@@ -32,6 +35,11 @@ def in_force(session: Session, assignment_id: int) -> Exclusion | None:
     return session.scalar(
         select(Exclusion).where(Exclusion.assignment_id == assignment_id, Exclusion.reinstated_at.is_(None))
     )
+
+
+def _record(session: Session, action: str, assignment: Assignment, reason: str) -> None:
+    study = session.get_one(Study, assignment.study_id)
+    audit.record(session, action, study=study, subject=str(assignment.id), reason=reason)
 
 
 def _reconcile_items_of(session: Session, assignment: Assignment) -> None:

@@ -1,0 +1,14 @@
+"""What people may do in a study."""
+
+from typing import Literal, get_args
+
+Role = Literal["viewer", "researcher", "owner"]
+"""A viewer sees everything and changes nothing; a researcher steers the study and takes its data; an owner also says
+who belongs to it. Each may do what those before it may."""
+
+ROLES: tuple[Role, ...] = get_args(Role)
+
+
+def suffices(role: Role, wanted: Role) -> bool:
+    """Whether somebody with this role may do what the wanted one may."""
+    return ROLES.index(role) >= ROLES.index(wanted)
