@@ -6,7 +6,7 @@ import warnings
 import structlog
 import typer
 
-from app.cli import admin, data, demo, serving, studies
+from app.cli import admin, data, demo, forecasts, serving, studies
 
 cli = typer.Typer(
     name="lookalike",
@@ -27,6 +27,7 @@ cli.add_typer(admin.admin, name="admin")
 cli.command()(studies.simulate)
 cli.command()(studies.status)
 cli.command()(data.export)
+cli.command("forecast")(forecasts.show_forecast)
 
 
 @cli.callback()
