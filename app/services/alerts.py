@@ -53,7 +53,7 @@ def alerts(session: Session, *, study: Study, status: StudyStatus, protocol: Pro
     found = []
     if status.status == "collecting":
         if not facts.pending and facts.silent_s > STUCK_SECONDS:
-            found.append(Alert("bad", f"Round {study.round} is complete, but no worker has closed it. Does one run?"))
+            found.append(Alert("bad", f"Round {study.round} is complete, but no worker has closed it. Is one running?"))
         elif facts.silent_s > QUIET_MINUTES * 60 and not status.participants_now:
             found.append(Alert("warn", f"Nobody has taken part for {duration(float(facts.silent_s) / 60)}."))
     found += _quality(facts.excluded, facts.ended) + _money(status, protocol, facts.minutes)

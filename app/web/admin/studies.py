@@ -1,20 +1,23 @@
 """The list of studies, one study live, and steering it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
 
 from app.domain.durations import duration
+from app.domain.forecast import Forecast
 from app.domain.protocol import Protocol
 from app.errors import Conflict
 from app.models.studies import Study
-from app.services import overview, studies
+from app.services import activity, overview, studies
 from app.services.alerts import Alert, alerts
+from app.services.forecasts import forecast_from
 from app.services.overview import StudyGlance
 from app.services.protocols import current_protocol
-from app.services.status import StudyStatus, study_status
+from app.services.status import RoundStatus, StudyStatus, study_status
+from app.web.admin import charts
 from app.web.admin.access import AsResearcher, AsViewer, SignedInDep, StudyAccess
 from app.web.admin.pages import AdminPage, StudyPage, frame_of, go, head_of, show
 from app.web.deps import SessionDep
@@ -48,7 +51,7 @@ class Live:
         left = self.status.minutes_left
         return "–" if left is None else duration(left)
 
-    def money(self, minor_units: int) -> str:
+    def money(self, minor_units: float) -> str:
         return f"{minor_units / 100:,.2f} {self.protocol.pay.currency}"
 
 
@@ -58,6 +61,7 @@ class StudyLivePage(StudyPage):
     live: Live
     steps: Sequence[Step]
     link: str
+    expected: Forecast
 
 
 @dataclass(frozen=True)
@@ -83,11 +87,13 @@ def live_of(session: SessionDep, study: Study) -> Live:
 
 @router.get("/studies/{slug}")
 def study_page(request: Request, access: AsViewer, session: SessionDep) -> Response:
+    live = live_of(session, access.study)
     page = StudyLivePage(
         access.study.slug,
         frame_of(request, access.signed_in),
         head=head_of(access, title=access.study.slug, current="Overview"),
-        live=live_of(session, access.study),
+        live=live,
+        expected=forecast_from(live.status, live.protocol),
         steps=steps_of(access.study),
         link=str(request.url.replace(path=f"/studies/{access.study.slug}", query="")),
     )
@@ -98,7 +104,32 @@ def study_page(request: Request, access: AsViewer, session: SessionDep) -> Respo
 def live_fragment(request: Request, access: AsViewer, session: SessionDep) -> Response:
     """The part of the study's page that moves."""
     context = {"live": live_of(session, access.study), "head": head_of(access, title="", current="Overview")}
-    return templates.TemplateResponse(request, "admin/_live.html", context)
+    return templates.TemplateResponse(request, "admin/_live_update.html", context)
+
+
+@router.get("/studies/{slug}/charts/survivors.json")
+def survivors_chart(access: AsViewer, session: SessionDep) -> dict[str, Any]:
+    status = study_status(session, access.study)
+    expected = forecast_from(status, current_protocol(session, access.study.id))
+    return charts.survivor_curve(status, expected)
+
+
+@router.get("/studies/{slug}/charts/votes.json")
+def votes_chart(access: AsViewer, session: SessionDep) -> dict[str, Any]:
+    return charts.votes_by_minute(activity.votes_by_minute(session, access.study))
+
+
+@router.get("/studies/{slug}/charts/rounds.csv")
+def rounds_csv(access: AsViewer, session: SessionDep) -> Response:
+    """What the charts of the rounds show, as numbers."""
+    rows = study_status(session, access.study).by_round
+    columns = [field.name for field in fields(RoundStatus)]
+    lines = [",".join(columns)] + [",".join(str(getattr(row, name) or "") for name in columns) for row in rows]
+    return Response(
+        "\n".join(lines) + "\n",
+        media_type="text/csv",
+        headers={"Content-Disposition": f'attachment; filename="{access.study.slug}-rounds.csv"'},
+    )
 
 
 def steps_of(study: Study) -> Sequence[Step]:

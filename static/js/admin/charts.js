@@ -22,7 +22,7 @@ function config() {
     axis,
     legend: { labelColor: colour("--pico-color"), labelFontSize: 12, title: null, orient: "top", symbolStrokeWidth: 3 },
     range: { category: ["--observed", "--forecast", "--published"].map(colour) },
-    style: { forecast: { fill: colour("--forecast") } },
+    style: { observed: { color: colour("--observed") }, forecast: { color: colour("--forecast") } },
   };
 }
 
