@@ -40,6 +40,15 @@ def create(session: Session, *, slug: str, protocol: Protocol, seed: int | None 
     return study
 
 
+def complaint_about(session: Session, slug: str) -> str | None:
+    """Why a new study cannot have this name; None if it can."""
+    if not _SLUG.fullmatch(slug):
+        return "Lower-case letters, digits and inner hyphens, at most 63."
+    if session.scalar(select(Study.id).where(Study.slug == slug)) is not None:
+        return "There is already a study with this name."
+    return None
+
+
 def by_slug(session: Session, slug: str, *, lock: bool = False) -> Study:
     """Raises NotFound, also for what could name no study."""
     wanted = select(Study).where(Study.slug == slug)
