@@ -24,7 +24,7 @@ class Page:
 @dataclass(frozen=True)
 class ConsentPage(Page):
     """Consent and instructions. `fields` are the recruiter's, handed on by the form; `touch` says whether a touch
-    screen will do."""
+    screen will do, `is_preview` that a researcher looks at it and takes no part."""
 
     template = "participant/consent.html"
     slug: str
@@ -35,6 +35,7 @@ class ConsentPage(Page):
     trials: int
     touch: bool
     fields: dict[str, str]
+    is_preview: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True)

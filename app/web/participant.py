@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from markupsafe import Markup
 
+from app.domain.protocol import Protocol
 from app.errors import BadInput, TooLarge, Withdrawn
 from app.recruiters import direct
 from app.services import assignments, judgments, people, sign_ups, studies, trials
@@ -66,19 +67,25 @@ def consent_page(request: Request, slug: str, session: SessionDep, resources: Re
     if people.find_assignment(session, resources.keys, study_id=study.id, arrival=arrival) is None:
         sign_ups.require_open(study)
     protocol = current_protocol(session, study.id)
-    page = ConsentPage(
+    page = consent_page_of(study.slug, protocol, fields={"participant": arrival.participant})
+    return render(request, page)
+
+
+def consent_page_of(slug: str, protocol: Protocol, *, fields: dict[str, str], is_preview: bool = False) -> ConsentPage:
+    sitting = protocol.assignment
+    return ConsentPage(
         title=protocol.title,
         language=protocol.language,
         slug=slug,
         consent=Markup(to_html(protocol.consent)),  # noqa: S704 - sanitised
         instructions=Markup(to_html(protocol.instructions)),  # noqa: S704 - sanitised
         ethics=protocol.ethics,
-        minutes=protocol.assignment.minutes,
-        trials=protocol.assignment.trials + protocol.assignment.practice + protocol.assignment.sentinels,
+        minutes=sitting.minutes,
+        trials=sitting.trials + sitting.practice + sitting.sentinels,
         touch=protocol.screening.touch,
-        fields={"participant": arrival.participant},
+        fields=fields,
+        is_preview=is_preview,
     )
-    return render(request, page)
 
 
 @router.post(

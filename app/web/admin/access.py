@@ -3,13 +3,14 @@
 import hashlib
 import hmac
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, BinaryIO
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request, Response
+from starlette.datastructures import UploadFile
 
 from app.domain.roles import Role
-from app.errors import Forbidden
+from app.errors import BadInput, Forbidden
 from app.models.studies import Study
 from app.services import members, sign_ins
 from app.services.sign_ins import SignedIn
@@ -57,7 +58,8 @@ async def require_own_form(request: Request) -> None:
     is_foreign = site not in (None, "same-origin", "none") if site else _is_foreign(origin, request)
     if is_foreign:
         raise Forbidden("This form was sent from another site.")
-    given = request.headers.get("x-form-key") or (await request.form()).get("form_key")
+    # Uploads carry the key in their address, so that nothing is read before it is known who sends it.
+    given = request.query_params.get("form_key") or (await request.form()).get("form_key")
     if not isinstance(given, str) or not hmac.compare_digest(given.encode(), form_key(cookie_token(request)).encode()):
         raise Forbidden("This page is older than your sign-in. Reload it, then send the form again.")
 
@@ -104,3 +106,24 @@ async def read_form(request: Request) -> dict[str, str]:
 
 
 FormDep = Annotated[dict[str, str], Depends(read_form)]
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file sent with a form."""
+
+    name: str
+    file: BinaryIO
+    normalise: bool
+
+
+async def read_upload(request: Request) -> Upload:
+    """To be asked for after the access to the study: only then is the body read."""
+    form = await request.form()
+    archive = form.get("archive")
+    if not isinstance(archive, UploadFile):
+        raise BadInput("Choose a file to import.")
+    return Upload(archive.filename or "upload", archive.file, "normalise" in form)
+
+
+UploadDep = Annotated[Upload, Depends(read_upload)]

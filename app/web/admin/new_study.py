@@ -107,7 +107,10 @@ def _page(frame: Frame, judged: Judged) -> NewStudyPage:
     return NewStudyPage(
         "New study",
         frame,
-        presets={name: ABOUT.get(name, "") for name in protocols.preset_names()},
+        presets={
+            name: ABOUT.get(name, "")
+            for name in sorted(protocols.preset_names(), key=lambda name: name != DEFAULT_PRESET)
+        },
         preset=judged.preset,
         groups=form_groups(),
         outlook=judged.outlook,

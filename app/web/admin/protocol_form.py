@@ -13,13 +13,13 @@ from app.domain.protocol import Protocol
 Kind = Literal["line", "text", "number", "choice", "flag"]
 
 GROUPS = {
-    "": "What people see",
     "filter": "The filter",
     "assignment": "A sitting",
+    "pay": "Pay",
+    "": "What people see",
     "presentation": "Presentation",
     "screening": "Who can take part",
     "quality": "Attention",
-    "pay": "Pay",
 }
 _FILTER = ("rounds", "votes_per_round", "min_votes", "drop")
 _LONG = ("consent", "instructions", "thanks")

@@ -9,19 +9,20 @@ from fastapi import APIRouter, Request, Response
 from app.domain.durations import duration
 from app.domain.forecast import Forecast
 from app.domain.protocol import Protocol
-from app.errors import Conflict
+from app.errors import BadInput, Conflict
 from app.models.studies import Study
-from app.services import activity, overview, studies
+from app.services import activity, audit, overview, studies, uploads
 from app.services.alerts import Alert, alerts
 from app.services.forecasts import forecast_from
 from app.services.overview import StudyGlance
 from app.services.protocols import current_protocol
 from app.services.status import RoundStatus, StudyStatus, study_status
 from app.web.admin import charts
-from app.web.admin.access import AsResearcher, AsViewer, SignedInDep, StudyAccess
+from app.web.admin.access import AsResearcher, AsViewer, SignedInDep, StudyAccess, UploadDep
 from app.web.admin.pages import AdminPage, StudyPage, frame_of, go, head_of, show
-from app.web.deps import SessionDep
-from app.web.pages import templates
+from app.web.deps import ResourcesDep, SessionDep
+from app.web.pages import render, templates
+from app.web.participant import consent_page_of
 
 router = APIRouter()
 Step = Literal["open", "pause", "close"]
@@ -62,6 +63,8 @@ class StudyLivePage(StudyPage):
     steps: Sequence[Step]
     link: str
     expected: Forecast
+    import_problem: str | None
+    largest_upload: str = f"{uploads.LARGEST // 2**20:,} MB"
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,14 @@ def live_of(session: SessionDep, study: Study) -> Live:
 
 @router.get("/studies/{slug}")
 def study_page(request: Request, access: AsViewer, session: SessionDep) -> Response:
+    return show(request, live_page(request, access, session))
+
+
+def live_page(
+    request: Request, access: StudyAccess, session: SessionDep, *, import_problem: str | None = None
+) -> StudyLivePage:
     live = live_of(session, access.study)
-    page = StudyLivePage(
+    return StudyLivePage(
         access.study.slug,
         frame_of(request, access.signed_in),
         head=head_of(access, title=access.study.slug, current="Overview"),
@@ -96,8 +105,30 @@ def study_page(request: Request, access: AsViewer, session: SessionDep) -> Respo
         expected=forecast_from(live.status, live.protocol),
         steps=steps_of(access.study),
         link=str(request.url.replace(path=f"/studies/{access.study.slug}", query="")),
+        import_problem=import_problem,
     )
-    return show(request, page)
+
+
+@router.get("/studies/{slug}/preview")
+def preview(request: Request, access: AsViewer, session: SessionDep) -> Response:
+    """What participants read, on the very page they read it."""
+    protocol = current_protocol(session, access.study.id)
+    return render(request, consent_page_of(access.study.slug, protocol, fields={}, is_preview=True))
+
+
+@router.post("/studies/{slug}/import", max_body_size=uploads.LARGEST)
+def import_items(
+    request: Request, access: AsResearcher, upload: UploadDep, session: SessionDep, resources: ResourcesDep
+) -> Response:
+    study = access.study
+    try:
+        result = uploads.import_archive(
+            resources.sessions, resources.storage, slug=study.slug, archive=upload.file, normalise=upload.normalise
+        )
+    except (BadInput, Conflict) as error:
+        return show(request, live_page(request, access, session, import_problem=error.message), status=error.status)
+    audit.record(session, "imported items", study=study, subject=upload.name, items=result.items)
+    return go(f"/admin/studies/{study.slug}", access.signed_in, f"{result.items:,} items are in the pool.")
 
 
 @router.get("/studies/{slug}/live")

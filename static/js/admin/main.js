@@ -22,3 +22,19 @@ document.addEventListener("click", async ({ target }) => {
   await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
   button.textContent = "Copied";
 });
+
+// A form that takes its time says so, and is sent once.
+document.addEventListener("submit", ({ target }) => {
+  const button = target.dataset.busy && target.querySelector("button[type=submit]");
+  if (!button) return;
+  button.textContent = target.dataset.busy;
+  button.ariaBusy = "true";
+  setTimeout(() => (button.disabled = true));
+});
+
+// j and k leaf through what has neighbours.
+document.addEventListener("keydown", ({ key, target, ctrlKey, metaKey, altKey }) => {
+  if (ctrlKey || metaKey || altKey || target.closest("input, select, textarea")) return;
+  const rel = { j: "next", k: "prev" }[key];
+  if (rel) document.querySelector(`a[rel=${rel}]`)?.click();
+});
