@@ -63,7 +63,7 @@ def alerts(session: Session, *, study: Study, status: StudyStatus, protocol: Pro
 def _quality(excluded: int, ended: int) -> list[Alert]:
     if ended < _ENOUGH_TO_TELL or excluded <= _MANY_EXCLUDED * ended:
         return []
-    return [Alert("warn", f"{excluded} of {ended} sittings are excluded.", "/assignments?state=excluded")]
+    return [Alert("warn", f"{excluded} of {ended} sittings are excluded.", "/assignments?which=excluded")]
 
 
 def _money(status: StudyStatus, protocol: Protocol, minutes: float | None) -> list[Alert]:

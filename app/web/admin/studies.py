@@ -208,7 +208,9 @@ def take_step(step: Step, access: AsResearcher, session: SessionDep) -> Response
 def consequences(session: SessionDep, access: StudyAccess, step: Step) -> list[str]:
     status = study_status(session, access.study)
     protocol = current_protocol(session, access.study.id)
-    under_way = f"{status.participants_now:,} under way now may finish, and what they answer counts."
+    under_way = "Whoever is under way may finish, and what they answer counts."
+    if status.participants_now:
+        under_way += f" Now that is {status.participants_now:,}."
     match step:
         case "open" if access.study.state == "draft":
             sittings = -(-status.items * protocol.votes_per_round // protocol.assignment.trials)

@@ -1,0 +1,135 @@
+"""Assignments as researchers look through them: each at a glance, and trial by trial."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, get_args
+
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from app.errors import NotFound
+from app.models.assignments import ASSIGNMENT_STATES, Assignment, Exclusion
+from app.models.studies import Study
+
+Which = Literal["all", "active", "completed", "expired", "withdrawn", "returned", "excluded"]
+WHICH: tuple[Which, ...] = get_args(Which)
+assert set(ASSIGNMENT_STATES) <= set(WHICH)
+
+
+@dataclass(frozen=True)
+class SittingLine:
+    """`rts` are the response times in ms by position; `left` the share of pool trials answered left."""
+
+    id: int
+    participant: str
+    state: str
+    is_excluded: bool
+    created_at: datetime
+    minutes: float | None
+    trials: int
+    answered: int
+    sentinels: int
+    missed: int
+    left: float | None
+    median_rt_ms: float | None
+    rts: list[float | None]
+
+
+_LINES = text("""
+    WITH page AS (
+        SELECT a.*, EXISTS (SELECT FROM exclusions e WHERE e.assignment_id = a.id AND e.reinstated_at IS NULL)
+                        AS is_excluded
+        FROM assignments a
+        WHERE a.study_id = :study AND a.id < :before AND (CAST(:one AS bigint) IS NULL OR a.id = :one)
+          AND CASE :which WHEN 'all' THEN true
+                          WHEN 'excluded' THEN EXISTS (SELECT FROM exclusions e WHERE e.assignment_id = a.id
+                                                       AND e.reinstated_at IS NULL)
+                          ELSE a.state = :which END
+        ORDER BY a.id DESC LIMIT :limit
+    )
+    SELECT page.id, p.pseudonym AS participant, page.state, page.is_excluded, page.created_at,
+           CAST(extract(epoch FROM page.completed_at - page.created_at) / 60 AS float) AS minutes, done.*
+    FROM page
+    JOIN participants p ON p.id = page.participant_id
+    CROSS JOIN LATERAL (
+        SELECT count(DISTINCT t.id) AS trials, count(j.id) AS answered,
+               count(j.id) FILTER (WHERE i.role = 'sentinel') AS sentinels,
+               count(j.id) FILTER (WHERE i.role = 'sentinel' AND j.choice <> i.answer) AS missed,
+               CAST(avg(CASE WHEN j.choice = t.left_candidate THEN 1.0 ELSE 0 END)
+                    FILTER (WHERE i.role = 'pool' AND j.id IS NOT NULL) AS float) AS left,
+               percentile_cont(0.5) WITHIN GROUP (ORDER BY j.rt_ms) FILTER (WHERE i.role = 'pool') AS median_rt_ms,
+               coalesce(array_agg(j.rt_ms ORDER BY t.position) FILTER (WHERE j.id IS NOT NULL), '{}') AS rts
+        FROM trials t JOIN items i ON i.id = t.item_id
+        LEFT JOIN judgments j ON j.trial_id = t.id AND j.question = 0
+        WHERE t.assignment_id = page.id
+    ) done
+    ORDER BY page.id DESC
+""")
+
+
+def browse(
+    session: Session, study: Study, *, which: Which = "all", before: int = 2**63 - 1, limit: int
+) -> list[SittingLine]:
+    """The newest assignments first; `before` is the id of the last one seen."""
+    values = {"study": study.id, "which": which, "before": before, "limit": limit, "one": None}
+    return [SittingLine(**row._asdict()) for row in session.execute(_LINES, values)]
+
+
+def line_of(session: Session, assignment: Assignment) -> SittingLine:
+    values = {
+        "study": assignment.study_id, "which": "all", "before": 2**63 - 1, "limit": 1, "one": assignment.id,
+    }  # fmt: skip
+    return SittingLine(**session.execute(_LINES, values).one()._asdict())
+
+
+def by_id(session: Session, study: Study, assignment_id: int, *, lock: bool = False) -> Assignment:
+    """Raises NotFound, also for an assignment of another study."""
+    wanted = select(Assignment).where(Assignment.id == assignment_id, Assignment.study_id == study.id)
+    assignment = session.scalar(wanted.with_for_update(key_share=True) if lock else wanted)
+    if assignment is None:
+        raise NotFound(f"The study {study.slug!r} has no assignment {assignment_id}.")
+    return assignment
+
+
+def exclusions_of(session: Session, assignment: Assignment) -> list[Exclusion]:
+    """Every exclusion the assignment ever had, the first one first."""
+    return list(
+        session.scalars(select(Exclusion).where(Exclusion.assignment_id == assignment.id).order_by(Exclusion.id))
+    )
+
+
+@dataclass(frozen=True)
+class ShownTrial:
+    """A trial as it was shown. `chosen` is the side of the answer, `is_right` whether a known answer was given;
+    None where there is none. `number` names pool items."""
+
+    position: int
+    role: str
+    item_id: int
+    number: int | None
+    left_candidate: int
+    chosen: Literal["left", "right"] | None
+    is_right: bool | None
+    rt_ms: float | None
+    input: str | None
+    is_late: bool
+    is_suspect: bool
+    is_skipped: bool
+    attempts: int
+
+
+_TRIALS = text("""
+    SELECT t.position, i.role, i.id AS item_id, i.number, t.left_candidate,
+           CASE WHEN j.choice = t.left_candidate THEN 'left' WHEN j.id IS NOT NULL THEN 'right' END AS chosen,
+           j.choice = i.answer AS is_right, j.rt_ms, j.input,
+           coalesce(j.late, false) AS is_late, coalesce(j.suspect, false) AS is_suspect,
+           t.skipped_at IS NOT NULL AS is_skipped, t.attempt AS attempts
+    FROM trials t JOIN items i ON i.id = t.item_id
+    LEFT JOIN judgments j ON j.trial_id = t.id AND j.question = 0
+    WHERE t.assignment_id = :assignment ORDER BY t.position
+""")
+
+
+def trials_of(session: Session, assignment: Assignment) -> list[ShownTrial]:
+    """Trial by trial, in the order they were shown."""
+    return [ShownTrial(**row._asdict()) for row in session.execute(_TRIALS, {"assignment": assignment.id})]
