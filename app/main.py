@@ -32,7 +32,8 @@ def create_app(settings: Settings) -> FastAPI:
         to_thread.current_default_thread_limiter().total_tokens = 2 * POOL_SIZE
         with ExitStack() as stack:
             sessions = stack.enter_context(open_sessions(settings))
-            app.state.resources = Resources(sessions, LocalStorage(settings.images), load_keys(settings))
+            storage, keys = LocalStorage(settings.images), load_keys(settings)
+            app.state.resources = Resources(sessions, storage, keys, settings.exports)
             yield
 
     app = FastAPI(

@@ -10,6 +10,7 @@ from procrastinate.exceptions import AlreadyEnqueued
 from sqlalchemy.orm import Session
 
 CHECK_ROUND = "lookalike.check_round"
+EXPORT = "lookalike.export"
 TICK = "lookalike.tick"
 
 queue = procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
@@ -19,6 +20,12 @@ queue = procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
 def defer_round_check(session: Session, *, study_id: int) -> None:
     """Have the worker look whether the study's round can be closed; one waiting check per study is enough."""
     _defer(session, CHECK_ROUND, queueing_lock=f"round-{study_id}", study_id=study_id)
+
+
+def defer_export(session: Session, *, request_id: int) -> None:
+    """Have a worker write the export; one after the other, so that rounds never wait for more than one."""
+    connection = session.connection().connection.driver_connection
+    queue.configure_task(EXPORT, connection=connection, lock="exports").defer(request_id=request_id)
 
 
 def _defer(session: Session, name: str, *, queueing_lock: str, **arguments: Any) -> None:

@@ -7,9 +7,13 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exp
 
 from app.db import database_url, open_sessions
 from app.settings import Settings
+from worker.exporting import add_exports
 from worker.tasks import make_worker_app
 
 log = structlog.get_logger()
+
+CONCURRENCY = 2
+"""A long export, and the rounds beside it."""
 
 
 def run(settings: Settings, *, queue: str = "default") -> None:
@@ -25,7 +29,9 @@ def run(settings: Settings, *, queue: str = "default") -> None:
             before_sleep=_say_so,
         ):
             with attempt:
-                make_worker_app(url, sessions).run_worker(queues=[queue], delete_jobs="successful")
+                app = make_worker_app(url, sessions)
+                add_exports(app, sessions, settings)
+                app.run_worker(queues=[queue], concurrency=CONCURRENCY, delete_jobs="successful")
 
 
 def _say_so(state: RetryCallState) -> None:

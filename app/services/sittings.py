@@ -7,6 +7,7 @@ from typing import Literal, get_args
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
+from app.domain.durations import duration
 from app.errors import NotFound
 from app.models.assignments import ASSIGNMENT_STATES, Assignment, Exclusion
 from app.models.studies import Study
@@ -33,6 +34,10 @@ class SittingLine:
     left: float | None
     median_rt_ms: float | None
     rts: list[float | None]
+
+    @property
+    def took(self) -> str | None:
+        return None if self.minutes is None else duration(self.minutes)
 
 
 _LINES = text("""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -20,6 +21,7 @@ class Resources:
     sessions: Sessions
     storage: Storage
     keys: Keys
+    exports: Path
     attempts: Attempts = field(default_factory=Attempts)
 
 

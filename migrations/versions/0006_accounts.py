@@ -98,10 +98,35 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("token_sha256", name=op.f("pk_sign_ins")),
     )
     op.create_index(op.f("ix_sign_ins_account_id"), "sign_ins", ["account_id"], unique=False)
+    op.create_table(
+        "export_requests",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("study_id", sa.BigInteger(), nullable=False),
+        sa.Column("requested_by", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), server_default="waiting", nullable=False),
+        sa.Column("done", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("total", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("version", sa.Integer(), nullable=True),
+        sa.Column("message", sa.Text(), nullable=True),
+        sa.Column(
+            "created_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
+        ),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("(state = 'done') = (version IS NOT NULL)", name=op.f("ck_export_requests_version")),
+        sa.CheckConstraint("state IN ('waiting', 'running', 'done', 'failed')", name=op.f("ck_export_requests_state")),
+        sa.ForeignKeyConstraint(
+            ["study_id", "version"], ["exports.study_id", "exports.version"], name="fk_export_requests_version"
+        ),
+        sa.ForeignKeyConstraint(["study_id"], ["studies.id"], name=op.f("fk_export_requests_studies")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_export_requests")),
+    )
+    op.create_index(op.f("ix_export_requests_study_id"), "export_requests", ["study_id"], unique=False)
     op.execute(APPEND_ONLY)
 
 
 def downgrade() -> None:
+    op.drop_index(op.f("ix_export_requests_study_id"), table_name="export_requests")
+    op.drop_table("export_requests")
     op.drop_index(op.f("ix_sign_ins_account_id"), table_name="sign_ins")
     op.drop_table("sign_ins")
     op.drop_index(op.f("ix_memberships_account_id"), table_name="memberships")
