@@ -133,10 +133,11 @@ def test_two_owners_do_not_step_down_past_each_other(sessions: Sessions) -> None
 
     with ThreadPoolExecutor(2) as threads:
         assert sorted(threads.map(step_down, emails)) == ["Conflict", "done"]
-    with sessions() as session, pytest.raises(Conflict, match="at least one owner"):
+    with sessions() as session:
         study = studies.by_slug(session, slug)
         (owner,) = [member.email for member in members.members(session, study=study) if member.role == "owner"]
-        members.remove(session, study=study, email=owner)
+        with pytest.raises(Conflict, match="at least one owner"):
+            members.remove(session, study=study, email=owner)
 
 
 def test_the_log_is_written_with_the_change_and_never_changed(sessions: Sessions) -> None:
@@ -146,11 +147,10 @@ def test_the_log_is_written_with_the_change_and_never_changed(sessions: Sessions
     with sessions() as session:
         assert audit.entries(session, study_id=studies.by_slug(session, slug).id) == []
     slug = make_draft(sessions)
-    with pytest.raises(RuntimeError), sessions.begin() as session:
+    with sessions() as session:
         audit.act_as(session, "ada@example.org")
         studies.close(session, slug=slug)
-        raise RuntimeError
-    with sessions() as session:
+        session.rollback()
         assert audit.entries(session, study_id=studies.by_slug(session, slug).id) == []
     with sessions.begin() as session:
         audit.act_as(session, "ada@example.org")

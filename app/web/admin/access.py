@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated, BinaryIO
 from urllib.parse import urlsplit
@@ -46,14 +47,22 @@ def form_key(token: str) -> str:
     return hashlib.sha256(b"form key:" + token.encode()).hexdigest()[:32]
 
 
-async def require_own_form(request: Request) -> None:
-    """On every route of the dashboard: a request that may change something comes from one of our own pages.
+async def require_own_form(request: Request) -> AsyncIterator[None]:
+    """On every route of the dashboard: a request that may change something comes from one of our own pages. Files that
+    came with its form are closed in the end.
 
     Raises:
         Forbidden: it comes from elsewhere, or from a page of an earlier sign-in.
     """
-    if request.method in _SAFE:
-        return
+    try:
+        if request.method not in _SAFE:
+            await _check_form(request)
+        yield
+    finally:
+        await request.close()
+
+
+async def _check_form(request: Request) -> None:
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
     is_foreign = site not in (None, "same-origin", "none") if site else _is_foreign(origin, request)
     if is_foreign:

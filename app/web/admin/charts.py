@@ -49,7 +49,7 @@ def survivor_curve(status: StudyStatus, expected: Forecast) -> dict[str, Any]:
     ]
     if status.rounds == NIGHTS_ROUNDS:
         layers.append(paper.encode(x=x, y=y, color=colour, tooltip=["what:N", *tooltip]))
-    return _spec(alt.layer(*layers))
+    return _spec(alt.layer(*layers), "Survivors by round; the table of the rounds says the same")
 
 
 def votes_by_minute(minutes: Sequence[MinuteOfVotes]) -> dict[str, Any]:
@@ -62,11 +62,12 @@ def votes_by_minute(minutes: Sequence[MinuteOfVotes]) -> dict[str, Any]:
             ),
             y=alt.Y("votes:Q", title="votes a minute", axis=alt.Axis(tickMinStep=1, tickCount=4)),
             tooltip=[alt.Tooltip("minute:T", format="%H:%M", title="at"), alt.Tooltip("votes:Q", format=",d")],
-        )
+        ),
+        "Votes a minute in the last hour in which somebody took part",
     )
 
 
-def _spec(chart: Any) -> dict[str, Any]:
-    document: dict[str, Any] = chart.properties(width="container", height=240).to_dict()
+def _spec(chart: Any, description: str) -> dict[str, Any]:
+    document: dict[str, Any] = chart.properties(width="container", height=240, description=description).to_dict()
     del document["config"]
     return document

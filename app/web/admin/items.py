@@ -20,6 +20,7 @@ from app.web.participant import IMAGE_CACHE
 router = APIRouter(prefix="/studies/{slug}")
 PER_PAGE = 48
 LARGEST = 2**31 - 1
+MOST_ROUNDS = 100
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def items_page(
     after: Annotated[int, Query(ge=-1, le=LARGEST)] = -1,
 ) -> Response:
     wanted = Wanted(
-        fate, int(dropped) if dropped.isascii() and dropped.isdecimal() else None, category.replace("\0", "")
+        fate, int(dropped) if dropped in map(str, range(1, MOST_ROUNDS + 1)) else None, category.replace("\0", "")
     )
     found = pool.browse(session, access.study, wanted, after=after, limit=PER_PAGE + 1)
     items = found[:PER_PAGE]

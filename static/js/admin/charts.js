@@ -44,7 +44,6 @@ class Chart {
     this.shown = text;
     const fresh = document.createElement("div");
     fresh.className = "canvas";
-    fresh.ariaHidden = "true"; // the figure's caption and the table beside it say the same in words
     this.canvas.replaceWith(fresh);
     const drawn = await vegaEmbed(fresh, JSON.parse(text), {
       ast: true,
