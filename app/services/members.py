@@ -85,7 +85,7 @@ def join(session: Session, *, study: Study, account: Account, role: Role) -> Non
     """Give somebody a role; a former one is replaced."""
     values = {"study_id": study.id, "account_id": account.id, "role": role}
     session.execute(insert(Membership).values(values).on_conflict_do_update(constraint="pk_memberships", set_=values))
-    audit.record(session, f"made a {role} of the study", study=study, subject=account.email)
+    audit.record(session, f"gave the role of {role} to", study=study, subject=account.email)
 
 
 def change_role(session: Session, *, study: Study, email: str, role: str) -> None:
@@ -95,7 +95,7 @@ def change_role(session: Session, *, study: Study, email: str, role: str) -> Non
     if wanted != "owner":
         _require_another_owner(session, study, membership)
     membership.role = wanted
-    audit.record(session, f"made a {wanted} of the study", study=study, subject=account.email)
+    audit.record(session, f"gave the role of {wanted} to", study=study, subject=account.email)
 
 
 def remove(session: Session, *, study: Study, email: str) -> None:
@@ -143,7 +143,7 @@ def invite(session: Session, *, study: Study, email: str, role: str) -> str:
             expires_at=func.clock_timestamp() + INVITATION_LASTS,
         )
     )
-    audit.record(session, f"invited as a {role}", study=study, subject=email)
+    audit.record(session, f"invited as {role}", study=study, subject=email)
     return token
 
 

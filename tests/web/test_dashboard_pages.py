@@ -53,7 +53,7 @@ def test_a_study_from_the_form_is_what_was_typed(ada: Visitor, sessions: Session
         study = studies.by_slug(session, slug)
         protocol = current_protocol(session, study.id)
         assert [entry.action for entry in audit.entries(session, study_id=study.id)] == [
-            "made a owner of the study", "made the study",
+            "gave the role of owner to", "made the study",
         ]  # fmt: skip
     assert (protocol.assignment.trials, protocol.presentation.scale, protocol.title) == (30, 0.5, "Häuser")
     assert protocol.screening.touch is False

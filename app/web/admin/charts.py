@@ -54,13 +54,19 @@ def survivor_curve(status: StudyStatus, expected: Forecast) -> dict[str, Any]:
 
 def votes_by_minute(minutes: Sequence[MinuteOfVotes]) -> dict[str, Any]:
     values = [{"minute": each.minute.isoformat(), "votes": each.votes} for each in minutes]
+    highest = max([1, *(each.votes for each in minutes)])
     bars = alt.Chart(alt.InlineData(values=values)).mark_bar(cornerRadiusEnd=2, width={"band": 0.8}, style="observed")
     return _spec(
         bars.encode(
             x=alt.X(
                 "minute:T", timeUnit="yearmonthdatehoursminutes", title=None, axis=alt.Axis(grid=False, format="%H:%M")
             ),
-            y=alt.Y("votes:Q", title="votes a minute", axis=alt.Axis(tickMinStep=1, tickCount=4)),
+            y=alt.Y(
+                "votes:Q",
+                title="votes a minute",
+                scale=alt.Scale(domain=[0, highest]),
+                axis=alt.Axis(tickMinStep=1, tickCount=4, format=",d"),
+            ),
             tooltip=[alt.Tooltip("minute:T", format="%H:%M", title="at"), alt.Tooltip("votes:Q", format=",d")],
         ),
         "Votes a minute in the last hour in which somebody took part",

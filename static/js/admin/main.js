@@ -11,7 +11,7 @@ showCharts();
 
 // A page that nobody looks at asks for nothing.
 document.body.addEventListener("htmx:beforeRequest", (event) => document.hidden && event.preventDefault());
-document.body.addEventListener("htmx:afterSwap", ({ detail }) => localTimes(detail.target));
+document.body.addEventListener("htmx:afterSettle", () => localTimes(document));
 document.body.addEventListener("htmx:sendError", () => (connection.hidden = false));
 document.body.addEventListener("htmx:responseError", () => (connection.hidden = false));
 document.body.addEventListener("htmx:afterOnLoad", () => (connection.hidden = true));

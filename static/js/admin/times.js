@@ -4,7 +4,7 @@ const moments = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeSt
 const days = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 
 export function localTimes(root) {
-  for (const time of root.querySelectorAll("time[datetime]")) {
+  for (const time of root.querySelectorAll("time:not([title])")) {
     const moment = new Date(time.dateTime);
     time.textContent = (time.dataset.only === "day" ? days : moments).format(moment);
     time.title = moment.toISOString();
