@@ -187,7 +187,7 @@ def _counts(
     if protocol.drop == "none":
         return (float(entering), 0.0), (float(entering * v * (last - first + 1)), 0.0)
     curve = agreement(pilot, last * v) / agreement(pilot, start * v)[-1]
-    stays = curve[last * v]
+    stays = min(1.0, float(curve[last * v]))  # rounding may leave a hair more
     if protocol.drop == "dissent":  # the n-th vote is cast if the n − 1 before it agree
         cast, each = curve[(first - 1) * v : last * v], 1
     else:  # a whole round is cast if everything before it agrees

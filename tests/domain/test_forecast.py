@@ -110,8 +110,8 @@ def holds(estimate: Estimate, value: float) -> bool:
     ("changes", "pilot"),
     [
         ({}, Pilot()),
-        ({"rounds": 4, "votes_per_round": 3}, Pilot(disagreement=0.2, lapse=0.05, sentinel_miss=0.08)),
-        ({"rounds": 4, "votes_per_round": 3, "drop": "round_end"}, Pilot(disagreement=0.25, lapse=0.02)),
+        ({"rounds": 3, "votes_per_round": 2, "min_votes": 6}, Pilot(disagreement=0.2, lapse=0.05, sentinel_miss=0.08)),
+        ({"rounds": 3, "votes_per_round": 2, "drop": "round_end"}, Pilot(disagreement=0.25, lapse=0.02)),
     ],
     ids=["nights", "several votes a round", "dropped at the round's end"],
 )

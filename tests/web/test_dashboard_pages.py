@@ -175,7 +175,7 @@ def test_the_live_page_and_its_charts(ada: Visitor, judged: str) -> None:
     points = [point for values in chart["datasets"].values() for point in values]
     assert [point["survivors"] for point in points if point["what"] == OBSERVED] == [8, 8, 4, 4]
     assert any(point["what"] == FORECAST for point in points)
-    votes = ada.get(f"/admin/studies/{judged}/charts/votes.json").json()["data"]["values"]
+    (votes,) = ada.get(f"/admin/studies/{judged}/charts/votes.json").json()["datasets"].values()
     assert sum(minute["votes"] for minute in votes) == page.live.status.votes
     assert ada.get(f"/admin/studies/{judged}/charts/rounds.csv").text.count("\n") == 4
 
