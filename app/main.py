@@ -11,7 +11,7 @@ from app.keys import load_keys
 from app.paths import STATIC
 from app.settings import Settings
 from app.storage import LocalStorage
-from app.web import participant
+from app.web import api, participant
 from app.web.admin.router import router as admin_router
 from app.web.assets import Assets
 from app.web.deps import Resources
@@ -55,5 +55,6 @@ def create_app(settings: Settings) -> FastAPI:
     add_error_handlers(app)
     app.include_router(participant.router)
     app.include_router(admin_router)
+    app.include_router(api.router)
     app.mount("/static", Assets(directory=STATIC), name="static")
     return app

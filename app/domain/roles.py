@@ -6,7 +6,11 @@ Role = Literal["viewer", "researcher", "owner"]
 """A viewer sees everything and changes nothing; a researcher steers the study and takes its data; an owner also says
 who belongs to it. Each may do what those before it may."""
 
+Scope = Literal["read", "steer"]
+"""What an API token is good for: what a viewer may do, or also what a researcher may."""
+
 ROLES: tuple[Role, ...] = get_args(Role)
+SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 
 def suffices(role: Role, wanted: Role) -> bool:

@@ -7,7 +7,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, UniqueCo
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.domain.roles import ROLES
+from app.domain.roles import ROLES, SCOPES
 from app.models.base import Base, Id, Now
 
 
@@ -81,6 +81,26 @@ class Invitation(Base):
     created_at: Mapped[Now]
     expires_at: Mapped[datetime]
     accepted_at: Mapped[datetime | None]
+
+
+class ApiToken(Base):
+    """A program's key to what its account may do, as far as its scope goes; stored as a hash."""
+
+    __tablename__ = "api_tokens"
+    __table_args__ = (
+        CheckConstraint(f"scope IN {SCOPES}", name="scope"),
+        CheckConstraint("length(name) BETWEEN 1 AND 100", name="name"),
+        CheckConstraint("octet_length(token_sha256) = 32", name="token_sha256"),
+        UniqueConstraint("token_sha256", name="token_sha256"),
+    )
+
+    id: Mapped[Id]
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"), index=True)
+    name: Mapped[str]
+    scope: Mapped[str]
+    token_sha256: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[Now]
+    revoked_at: Mapped[datetime | None]
 
 
 class AuditEntry(Base):

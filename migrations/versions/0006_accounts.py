@@ -38,6 +38,25 @@ def upgrade() -> None:
         sa.UniqueConstraint("email", name=op.f("uq_accounts_email")),
     )
     op.create_table(
+        "api_tokens",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("account_id", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("scope", sa.Text(), nullable=False),
+        sa.Column("token_sha256", sa.LargeBinary(), nullable=False),
+        sa.Column(
+            "created_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
+        ),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("scope IN ('read', 'steer')", name=op.f("ck_api_tokens_scope")),
+        sa.CheckConstraint("length(name) BETWEEN 1 AND 100", name=op.f("ck_api_tokens_name")),
+        sa.CheckConstraint("octet_length(token_sha256) = 32", name=op.f("ck_api_tokens_token_sha256")),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_api_tokens_accounts")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_api_tokens")),
+        sa.UniqueConstraint("token_sha256", name=op.f("uq_api_tokens_token_sha256")),
+    )
+    op.create_index(op.f("ix_api_tokens_account_id"), "api_tokens", ["account_id"], unique=False)
+    op.create_table(
         "audit_log",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False),
@@ -135,5 +154,7 @@ def downgrade() -> None:
     op.drop_table("invitations")
     op.drop_index("ix_audit_log_study_id_id", table_name="audit_log")
     op.drop_table("audit_log")
+    op.drop_index(op.f("ix_api_tokens_account_id"), table_name="api_tokens")
+    op.drop_table("api_tokens")
     op.drop_table("accounts")
     op.execute("DROP FUNCTION refuse_change")

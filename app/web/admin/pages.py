@@ -7,7 +7,8 @@ from typing import ClassVar
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from app.domain.roles import Role, suffices
+from app.domain.roles import SCOPES, Role, Scope, suffices
+from app.models.accounts import ApiToken
 from app.services import sign_ins, studies
 from app.services.sign_ins import SignedIn
 from app.web.admin.access import StudyAccess, cookie_token, form_key
@@ -99,12 +100,16 @@ class InvitationPage(FormPage):
 
 @dataclass(frozen=True)
 class AccountPage(FormPage):
-    """`totp` is a proposed second factor: its QR code as a data address, and its secret in writing."""
+    """`totp` is a proposed second factor: its QR code as a data address, and its secret in writing.
+    `new_token` is an API token just made: it is shown once."""
 
     template = "admin/account.html"
     email: str
     has_totp: bool
     totp: tuple[str, str] | None
+    tokens: Sequence[ApiToken]
+    new_token: str | None
+    scopes: tuple[Scope, ...] = SCOPES
 
 
 TABS = (("Overview", ""), ("Items", "/items"), ("Assignments", "/assignments"), ("Data", "/data"),

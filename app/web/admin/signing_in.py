@@ -1,5 +1,7 @@
 """Signing in and out, and joining by invitation."""
 
+from urllib.parse import quote
+
 from fastapi import APIRouter, Request, Response
 
 from app.errors import BadInput, NotSignedIn
@@ -38,7 +40,7 @@ def sign_in(request: Request, form: FormDep, session: SessionDep, resources: Res
             "Sign in", frame_of(request), then=then, values={"email": email}, problems={"": error.message}
         )
         return show(request, page, status=422)
-    response = go(then if sign_in.is_confirmed else f"/admin/sign-in/code?then={then}")
+    response = go(then if sign_in.is_confirmed else f"/admin/sign-in/code?then={quote(then)}")
     set_cookie(request, response, token)
     return response
 
