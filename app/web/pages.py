@@ -79,11 +79,13 @@ class Retry:
 
 @dataclass(frozen=True)
 class MessagePage(Page):
-    """One thing to say: an error, or that there is nothing to do. Written by us, so in our language."""
+    """One thing to say: an error, or that there is nothing to do. Written by us, so in our language. `back` is the
+    address of the dashboard, where it is said there."""
 
     template = "participant/message.html"
     message: str
     retry: Retry | None = None
+    back: str | None = None
 
 
 def render(request: Request, page: Page, *, status: int = 200) -> HTMLResponse:

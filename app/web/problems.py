@@ -34,7 +34,8 @@ def respond(
 ) -> Response:
     if wants_page(request):
         retry = _retry(request) if "Retry-After" in headers else None
-        page = render(request, MessagePage(title=title, message=message, retry=retry), status=status)
+        back = "/admin" if request.url.path.startswith("/admin") else None
+        page = render(request, MessagePage(title=title, message=message, retry=retry, back=back), status=status)
         page.headers.update(headers)
         return page
     body = {"type": "about:blank", "title": title, "status": status, "detail": message} | details

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from fastapi.routing import iter_route_contexts
 from fastapi.testclient import TestClient
-from sqlalchemy import text
+from sqlalchemy import Engine, event, text
 
 from app.db import Sessions
 from app.keys import Keys
@@ -95,6 +95,26 @@ def test_others_studies_do_not_exist(client: TestClient, sessions: Sessions, stu
     assert response.headers["Location"].startswith("/admin/sign-in?then=/admin/studies/")
     if not any(part in path for part in ("{step}", "{turn}", "{request_id}")):
         assert visitor_as(client, sessions, study, "viewer").get(url).status_code == 200
+
+
+def test_no_page_asks_the_database_more_than_a_dozen_questions(
+    client: TestClient, sessions: Sessions, study: str
+) -> None:
+    ada, asked = sign_in(client, sessions, make_account(sessions, is_site_owner=True)), []
+
+    def count(*statement: Any) -> None:
+        asked.append(statement[2])
+
+    event.listen(Engine, "before_cursor_execute", count)
+    try:
+        for path in ("/admin", "/admin/new", "/admin/account", *READING):
+            url = address(sessions, study, path)
+            asked.clear()
+            status = ada.get(url).status_code
+            if "{turn}" not in path:  # finds out what excluding would do, by doing it
+                assert (status in (200, 404), len(asked) <= 12) == (True, True), (url, status, asked)
+    finally:
+        event.remove(Engine, "before_cursor_execute", count)
 
 
 def test_programs_that_are_not_signed_in_are_told_so(client: TestClient, study: str) -> None:
