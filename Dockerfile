@@ -14,7 +14,8 @@ ENV PYTHONUNBUFFERED=1 \
 COPY constraints.txt /wheels/
 COPY --from=wheel /wheels /wheels
 RUN pip install --no-cache-dir --constraint /wheels/constraints.txt /wheels/lookalike-*.whl \
-    && useradd --uid 10001 --create-home --home-dir /var/lib/lookalike lookalike
+    && useradd --uid 10001 --create-home --home-dir /var/lib/lookalike lookalike \
+    && install --directory --owner=lookalike /var/lib/lookalike/exports
 USER lookalike
 WORKDIR /var/lib/lookalike
 VOLUME /var/lib/lookalike

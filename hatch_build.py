@@ -14,6 +14,10 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 VENDORED = {
     "@picocss/pico/css/pico.min.css": "pico.min.css",
+    "htmx.org/dist/htmx.min.js": "htmx.min.js",
+    "vega/build/vega.min.js": "vega.min.js",
+    "vega-lite/build/vega-lite.min.js": "vega-lite.min.js",
+    "vega-embed/build/vega-embed.min.js": "vega-embed.min.js",
 }
 
 

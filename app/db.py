@@ -97,7 +97,7 @@ def open_sessions(settings: Settings, *, migrate: bool = False) -> Iterator[Sess
             if migrate:
                 upgrade(engine)
             require_current_schema(engine)
-            yield sessionmaker(engine)
+            yield sessionmaker(engine, expire_on_commit=False)
         finally:
             engine.dispose()
 

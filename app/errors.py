@@ -2,6 +2,7 @@
 
 LookalikeError                 a sentence for a human and an HTTP status
 ├── BadInput            422    a file, a form or an argument is wrong; nothing was changed
+├── NotSignedIn         401
 ├── NotFound            404
 ├── Forbidden           403    not yours
 │   └── Screened        403    the study does not suit this person or their device
@@ -12,6 +13,7 @@ LookalikeError                 a sentence for a human and an HTTP status
 ├── Gone                410    closed or finished
 │   └── Withdrawn       410    the person has left the study
 ├── TooLarge            413
+├── TooMany             429    too many attempts; carries Retry-After
 └── Unavailable         503    database, storage or disk
     └── Damaged         503    stored bytes are not what their key says
 """
@@ -35,6 +37,11 @@ class LookalikeError(Exception):
 class BadInput(LookalikeError):
     status = 422
     title = "That does not look right"
+
+
+class NotSignedIn(LookalikeError):
+    status = 401
+    title = "Please sign in"
 
 
 class NotFound(LookalikeError):
@@ -93,6 +100,15 @@ class Withdrawn(Gone):
 class TooLarge(LookalikeError):
     status = 413
     title = "Too large"
+
+
+class TooMany(LookalikeError):
+    status = 429
+    title = "Too many attempts"
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.headers = {"Retry-After": str(retry_after)}
 
 
 class Unavailable(LookalikeError):

@@ -1,4 +1,5 @@
-"""Everything derived from the server's secret: assignment tokens, image URLs, and the locks on recruiter ids."""
+"""Everything derived from the server's secret: assignment tokens, image URLs, and the locks on recruiter ids
+and on the secrets of second factors."""
 
 import hashlib
 import hmac
@@ -45,6 +46,7 @@ class Keys:
         self._code = derive("completion code")
         self._lookup = derive("identity lookup")
         self._fernet = Fernet(urlsafe_b64encode(derive("identity ciphertext")))
+        self._totp = Fernet(urlsafe_b64encode(derive("totp secret")))
         self._image = AESSIV(derive("image url", 64))
 
     def assignment_token(self, assignment_id: int) -> str:
@@ -66,6 +68,12 @@ class Keys:
 
     def decrypt(self, ciphertext: bytes) -> str:
         return self._fernet.decrypt(ciphertext).decode()
+
+    def lock_totp(self, secret: str) -> bytes:
+        return self._totp.encrypt(secret.encode())
+
+    def unlock_totp(self, locked: bytes) -> str:
+        return self._totp.decrypt(locked).decode()
 
     def seal_image(self, ref: ImageRef) -> str:
         """An opaque URL segment (AES-SIV, RFC 5297): the same for the same attempt, so that browsers cache it."""

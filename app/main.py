@@ -11,7 +11,8 @@ from app.keys import load_keys
 from app.paths import STATIC
 from app.settings import Settings
 from app.storage import open_storage
-from app.web import health, participant
+from app.web import api, health, participant
+from app.web.admin.router import router as admin_router
 from app.web.assets import Assets
 from app.web.deps import Resources
 from app.web.limits import MAX_BODY, DefaultHeaders, Places
@@ -31,7 +32,8 @@ def create_app(settings: Settings) -> FastAPI:
         to_thread.current_default_thread_limiter().total_tokens = 2 * POOL_SIZE
         with ExitStack() as stack:
             sessions = stack.enter_context(open_sessions(settings))
-            app.state.resources = Resources(sessions, open_storage(settings, cached=True), load_keys(settings))
+            storage, keys = open_storage(settings, cached=True), load_keys(settings)
+            app.state.resources = Resources(sessions, storage, keys, settings.exports)
             yield
 
     app = FastAPI(
@@ -53,5 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
     add_error_handlers(app)
     app.include_router(health.router)
     app.include_router(participant.router)
+    app.include_router(admin_router)
+    app.include_router(api.router)
     app.mount("/static", Assets(directory=STATIC), name="static")
     return app

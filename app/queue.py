@@ -18,6 +18,7 @@ GPU = "gpu"
 QUEUES = (DEFAULT, GPU)
 
 CHECK_ROUND = "lookalike.check_round"
+EXPORT = "lookalike.export"
 GENERATE = "lookalike.generate"
 TAKE_OVER = "lookalike.take_over"
 TICK = "lookalike.tick"
@@ -55,6 +56,11 @@ def remove_batches(session: Session, *, batch_ids: Sequence[int]) -> None:
         ),
         {"task": GENERATE, "batch_ids": list(batch_ids)},
     )
+
+
+def defer_export(session: Session, *, request_id: int) -> None:
+    """Have a worker write the export; one after the other, so that rounds never wait for more than one."""
+    queue.configure_task(EXPORT, connection=_driver(session), lock="exports").defer(request_id=request_id)
 
 
 def _defer(session: Session, name: str, *, queueing_lock: str, **arguments: Any) -> None:

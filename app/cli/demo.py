@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.live import Live
 
+from app.cli.admin import new_password
 from app.cli.console import HOME, Home, err, out, plain_errors, progress_bar, settings_for
 from app.cli.serving import Host, Port, listen
 from app.cli.status_table import status_view
@@ -15,7 +16,7 @@ from app.cli.supervisor import Child, restart_dead, running, wait_until_serving
 from app.db import Sessions, open_sessions
 from app.domain import protocol as protocols
 from app.errors import LookalikeError
-from app.services import studies
+from app.services import accounts, studies
 from app.services.exports.run import ExportResult, export_study
 from app.services.items import add_items, pool_of
 from app.services.status import study_status
@@ -24,6 +25,7 @@ from app.simulation.crowd import CrowdPlan, CrowdReport, run_crowd
 from app.storage import open_storage
 
 TRIPLETS = 96
+RESEARCHER = "demo@localhost"
 SITTING = {"assignment.trials": "16", "assignment.practice": "3", "assignment.sentinels": "4"}
 
 
@@ -62,6 +64,7 @@ def _run(settings: Settings, sessions: Sessions, *, host: str, port: int, exit_w
         wait_until_serving(url, children)
         crowds, yours = _make_studies(settings, sessions)
         err.print(f"Judge some yourself: [bold cyan]{url}/studies/{yours}?participant=you[/]")
+        err.print(f"Watch it from the dashboard: [bold cyan]{url}/admin[/]  [dim]{_researcher(sessions)}[/]")
         report = _watch_crowd(sessions, children, url, crowds)
         out.print(f"The crowd: {crowd_line(report)}")
         exported = _export(settings, sessions, crowds)
@@ -75,6 +78,17 @@ def _run(settings: Settings, sessions: Sessions, *, host: str, port: int, exit_w
         err.print(f"The server goes on at [cyan]{url}[/] [dim](Ctrl-C to stop)[/]")
         while restart_dead(children):
             time.sleep(0.2)
+
+
+def _researcher(sessions: Sessions) -> str:
+    """How to sign in: an account made for the first demo of a home, with a new password each time."""
+    password = new_password()
+    with sessions.begin() as session:
+        if accounts.is_known(session, RESEARCHER):
+            accounts.set_password(session, account=accounts.by_email(session, RESEARCHER), password=password)
+        else:
+            accounts.create(session, email=RESEARCHER, password=password, is_site_owner=True)
+    return f"{RESEARCHER}, password {password}"
 
 
 def _make_studies(settings: Settings, sessions: Sessions) -> tuple[str, str]:

@@ -15,9 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from app.cli.console import HOME, AsJson, Home, err, out, plain_errors, print_json, settings_for
-from app.cli.status_table import duration
 from app.db import Sessions, open_sessions
 from app.domain import categories as names
+from app.domain.durations import duration
 from app.domain.generation import DTYPES, GENERATORS, Options
 from app.errors import BadInput, Unavailable
 from app.models.generation import GenerationPlan

@@ -6,7 +6,7 @@ import warnings
 import structlog
 import typer
 
-from app.cli import data, demo, generate, quality, serving, storage, studies
+from app.cli import admin, data, demo, forecasts, generate, quality, serving, storage, studies
 
 cli = typer.Typer(
     name="lookalike",
@@ -30,6 +30,8 @@ cli.command()(data.export)
 cli.command()(quality.report)
 cli.command()(quality.exclude)
 cli.command()(quality.reinstate)
+cli.command("forecast")(forecasts.show_forecast)
+cli.add_typer(admin.admin, name="admin")
 cli.add_typer(storage.storage, name="storage")
 
 

@@ -5,6 +5,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from app.domain.durations import duration
 from app.services.status import RoundStatus, StudyStatus
 
 _COLOURS = {"collecting": "green", "finished": "cyan", "paused": "yellow", "closed": "dim", "draft": "dim"}
@@ -56,12 +57,3 @@ def _footline(status: StudyStatus) -> Text:
     if status.minutes_left is not None:
         parts.append(f"about {duration(status.minutes_left)} to go")
     return Text(" · ".join(parts), style="dim")
-
-
-def duration(minutes: float) -> str:
-    """Minutes as people say them: 40 s, 12 min, 3.5 h, 2.1 days."""
-    if minutes < 1.5:
-        return f"{minutes * 60:.0f} s"
-    if minutes < 90:
-        return f"{minutes:.0f} min"
-    return f"{minutes / 60:.1f} h" if minutes < 36 * 60 else f"{minutes / 1440:.1f} days"

@@ -3,13 +3,22 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, CheckConstraint, ForeignKey, Integer, UniqueConstraint
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Integer,
+    UniqueConstraint,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.models.base import Base, Id, Now
 
 STUDY_STATES = ("draft", "open", "paused", "closed")
+REQUEST_STATES = ("waiting", "running", "done", "failed")
 
 
 class Study(Base):
@@ -76,6 +85,33 @@ class Export(Base):
     counts: Mapped[dict[str, Any]] = mapped_column(JSONB)
     kept: Mapped[list[int]] = mapped_column(ARRAY(Integer))
     created_at: Mapped[Now]
+
+
+class ExportRequest(Base):
+    """An export that somebody asked for in the dashboard, and how far a worker has come with it.
+
+    `version` is the export's once it is done; `message` says why it failed.
+    """
+
+    __tablename__ = "export_requests"
+    __table_args__ = (
+        CheckConstraint(f"state IN {REQUEST_STATES}", name="state"),
+        CheckConstraint("(state = 'done') = (version IS NOT NULL)", name="version"),
+        ForeignKeyConstraint(
+            ["study_id", "version"], ["exports.study_id", "exports.version"], name="fk_export_requests_version"
+        ),
+    )
+
+    id: Mapped[Id]
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), index=True)
+    requested_by: Mapped[str]
+    state: Mapped[str] = mapped_column(server_default="waiting")
+    done: Mapped[int] = mapped_column(server_default="0")
+    total: Mapped[int] = mapped_column(server_default="0")
+    version: Mapped[int | None]
+    message: Mapped[str | None]
+    created_at: Mapped[Now]
+    ended_at: Mapped[datetime | None]
 
 
 class Import(Base):

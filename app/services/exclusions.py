@@ -4,12 +4,15 @@
 used, or to be used again. `exclude_by_hand` and `reinstate_by_hand` are decisions, and repeating one is an error.
 """
 
-from sqlalchemy import func, select
+from dataclasses import dataclass
+
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from app.errors import BadInput, Conflict, NotFound
 from app.models.assignments import Assignment, Exclusion, Trial
 from app.models.studies import Study
+from app.services import audit
 from app.services.rounds import reconcile
 
 
@@ -64,6 +67,7 @@ def exclude(session: Session, *, assignment: Assignment, reason: str, actor: str
         return
     session.add(Exclusion(assignment_id=assignment.id, reason=reason, excluded_by=actor))
     session.flush()
+    _record(session, "excluded the assignment", assignment, reason)
     _reconcile_items_of(session, assignment)
 
 
@@ -75,7 +79,56 @@ def reinstate(session: Session, *, assignment: Assignment, reason: str, actor: s
     exclusion.reinstated_at = func.clock_timestamp()
     exclusion.reinstated_by, exclusion.reinstated_reason = actor, reason
     session.flush()
+    _record(session, "reinstated the assignment", assignment, reason)
     _reconcile_items_of(session, assignment)
+
+
+@dataclass(frozen=True)
+class Consequence:
+    """What excluding an assignment, or reinstating it, does: items that come back into the pool or fall out of it, and
+    by how many the votes still to be collected change in the current round."""
+
+    returned: int
+    dropped: int
+    votes_wanted: int
+
+
+def preview(session: Session, *, assignment: Assignment) -> Consequence:
+    """What would happen, found out by doing it and taking it back: excluding, or reinstating where it is excluded."""
+    items = _items_of(session, assignment)
+    before = _stand(session, items)
+    with session.begin_nested() as trial_run:
+        if in_force(session, assignment.id) is None:
+            exclude(session, assignment=assignment, reason="preview", actor="preview")
+        else:
+            reinstate(session, assignment=assignment, reason="preview", actor="preview")
+        session.flush()
+        after = _stand(session, items)
+        trial_run.rollback()
+    session.expire_all()
+    return Consequence(
+        returned=len(after.alive - before.alive),
+        dropped=len(before.alive - after.alive),
+        votes_wanted=after.wanted - before.wanted,
+    )
+
+
+@dataclass(frozen=True)
+class _Stand:
+    alive: frozenset[int]
+    wanted: int
+
+
+_STAND = text("""
+    SELECT i.id, i.dropped_round IS NULL AS is_alive,
+           (SELECT count(*) FROM slots s WHERE s.item_id = i.id AND s.state IN ('open', 'leased')) AS wanted
+    FROM items i WHERE i.id = ANY(:items)
+""")
+
+
+def _stand(session: Session, items: list[int]) -> _Stand:
+    rows = session.execute(_STAND, {"items": items}).all()
+    return _Stand(frozenset(row.id for row in rows if row.is_alive), sum(row.wanted for row in rows))
 
 
 def in_force(session: Session, assignment_id: int) -> Exclusion | None:
@@ -100,9 +153,19 @@ def _reconcile_items_of(session: Session, assignment: Assignment) -> None:
     # The study before its items, like a round that opens; it may have to collect again.
     locked = select(Study).where(Study.id == assignment.study_id).with_for_update(key_share=True)
     study = session.scalars(locked.execution_options(populate_existing=True)).one()
-    items = session.scalars(
-        select(Trial.item_id)
-        .where(Trial.assignment_id == assignment.id, Trial.slot_id.is_not(None))
-        .order_by(Trial.item_id)
-    ).all()
-    reconcile(session, study=study, item_ids=list(items))
+    reconcile(session, study=study, item_ids=_items_of(session, assignment))
+
+
+def _record(session: Session, action: str, assignment: Assignment, reason: str) -> None:
+    study = session.get_one(Study, assignment.study_id)
+    audit.record(session, action, study=study, subject=str(assignment.id), reason=reason)
+
+
+def _items_of(session: Session, assignment: Assignment) -> list[int]:
+    return list(
+        session.scalars(
+            select(Trial.item_id)
+            .where(Trial.assignment_id == assignment.id, Trial.slot_id.is_not(None))
+            .order_by(Trial.item_id)
+        )
+    )

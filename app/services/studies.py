@@ -12,6 +12,7 @@ from app.domain.protocol import Protocol
 from app.errors import BadInput, Conflict, NotFound
 from app.models.items import Item
 from app.models.studies import ProtocolVersion, Study
+from app.services import audit
 from app.services.checks import make_checks
 from app.services.generation.progress import require_none_waiting
 from app.services.protocols import current_protocol
@@ -34,6 +35,7 @@ def create(session: Session, *, slug: str, protocol: Protocol, seed: int | None 
     except IntegrityError:
         raise BadInput(f"There is already a study {slug!r}. Choose another name.") from None
     session.add(ProtocolVersion(study_id=study.id, version=1, document=protocol.model_dump(mode="json")))
+    audit.record(session, "made the study", study=study)
     session.flush()
     return study
 
@@ -73,6 +75,8 @@ def open_study(session: Session, *, slug: str) -> Study:
         make_checks(session, study=study, protocol=current_protocol(session, study.id))
         study.opened_at = func.clock_timestamp()
         open_round(session, study)
+    if study.state != "open":
+        audit.record(session, "opened the study", study=study)
     study.state = "open"
     session.flush()
     return study
@@ -87,6 +91,8 @@ def pause(session: Session, *, slug: str) -> Study:
     study = by_slug(session, slug, lock=True)
     if study.state not in ("open", "paused"):
         raise Conflict(f"The study {slug!r} is {study.state}, so there is nothing to pause.")
+    if study.state != "paused":
+        audit.record(session, "paused the study", study=study)
     study.state = "paused"
     return study
 
@@ -97,6 +103,7 @@ def close(session: Session, *, slug: str) -> Study:
     if study.state != "closed":
         study.state = "closed"
         study.closed_at = func.clock_timestamp()
+        audit.record(session, "closed the study", study=study)
     return study
 
 

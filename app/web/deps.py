@@ -1,7 +1,8 @@
 """What routes ask for."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -9,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.db import Sessions
 from app.keys import Keys
+from app.services.sign_ins import Attempts
 from app.storage import Storage
 
 
@@ -19,6 +21,8 @@ class Resources:
     sessions: Sessions
     storage: Storage
     keys: Keys
+    exports: Path
+    attempts: Attempts = field(default_factory=Attempts)
 
 
 def get_resources(request: Request) -> Resources:

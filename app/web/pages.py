@@ -26,7 +26,7 @@ class Page:
 @dataclass(frozen=True)
 class ConsentPage(Page):
     """Consent and instructions. `fields` are the recruiter's, handed on by the form; the script looks whether the
-    device meets `screening`."""
+    device meets `screening`; `is_preview` says that a researcher looks at it and takes no part."""
 
     template = "participant/consent.html"
     slug: str
@@ -38,6 +38,7 @@ class ConsentPage(Page):
     trials: int
     screening: Screening
     fields: dict[str, str]
+    is_preview: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -88,11 +89,13 @@ class Retry:
 
 @dataclass(frozen=True)
 class MessagePage(Page):
-    """One thing to say: an error, or that there is nothing to do. Written by us, so in our language."""
+    """One thing to say: an error, or that there is nothing to do. Written by us, so in our language. `back` is the
+    address of the dashboard, where it is said there."""
 
     template = "participant/message.html"
     message: str
     retry: Retry | None = None
+    back: str | None = None
 
 
 def render(request: Request, page: Page, *, status: int = 200) -> HTMLResponse:

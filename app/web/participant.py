@@ -72,8 +72,13 @@ def consent_page(request: Request, slug: str, session: SessionDep, resources: Re
     if people.find_assignment(session, resources.keys, study_id=study.id, arrival=arrival) is None:
         sign_ups.require_open(study)
     protocol = current_protocol(session, study.id)
+    page = consent_page_of(study.slug, protocol, fields={"participant": arrival.participant})
+    return render(request, page)
+
+
+def consent_page_of(slug: str, protocol: Protocol, *, fields: dict[str, str], is_preview: bool = False) -> ConsentPage:
     sitting = protocol.assignment
-    page = ConsentPage(
+    return ConsentPage(
         title=protocol.title,
         language=protocol.language,
         slug=slug,
@@ -84,9 +89,9 @@ def consent_page(request: Request, slug: str, session: SessionDep, resources: Re
         minutes=sitting.minutes,
         trials=sitting.trials + sitting.practice + sitting.sentinels + sitting.instruction_trials,
         screening=protocol.screening,
-        fields={"participant": arrival.participant},
+        fields=fields,
+        is_preview=is_preview,
     )
-    return render(request, page)
 
 
 @router.post(

@@ -1,15 +1,16 @@
 """Errors on their way out: application/problem+json (RFC 9457) for programs, a readable page for people."""
 
 from http import HTTPStatus
+from urllib.parse import quote
 
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
-from app.errors import LookalikeError, Unavailable
+from app.errors import LookalikeError, NotSignedIn, Unavailable
 from app.web.limits import MAX_BODY
 from app.web.pages import MessagePage, Retry, render
 
@@ -33,7 +34,8 @@ def respond(
 ) -> Response:
     if wants_page(request):
         retry = _retry(request) if "Retry-After" in headers else None
-        page = render(request, MessagePage(title=title, message=message, retry=retry), status=status)
+        back = "/admin" if request.url.path.startswith("/admin") else None
+        page = render(request, MessagePage(title=title, message=message, retry=retry, back=back), status=status)
         page.headers.update(headers)
         return page
     body = {"type": "about:blank", "title": title, "status": status, "detail": message} | details
@@ -47,9 +49,22 @@ def _retry(request: Request) -> Retry:
     return Retry("get", request.url.path, dict(request.query_params))
 
 
+def _to_sign_in(request: Request) -> Response | None:
+    """People are sent to the sign-in, and a page that refreshes itself is told to go there."""
+    url = "/admin/sign-in"
+    if "HX-Request" in request.headers:
+        return Response(status_code=401, headers={"HX-Redirect": url})
+    if not wants_page(request):
+        return None
+    then = f"?then={quote(request.url.path)}" if request.method == "GET" else ""
+    return RedirectResponse(url + then, status_code=303)
+
+
 def add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(LookalikeError)
     def _known(request: Request, error: LookalikeError) -> Response:
+        if isinstance(error, NotSignedIn) and (to_sign_in := _to_sign_in(request)):
+            return to_sign_in
         return respond(
             request,
             status=error.status,

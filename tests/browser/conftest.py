@@ -65,12 +65,20 @@ class Sittings:
         self._server = server
         self.errors: list[str] = []
         self.contexts: list[BrowserContext] = []
+        self.researchers: list[BrowserContext] = []
 
     def participant(self, **device: Any) -> Participant:
         context = self._chromium.new_context(base_url=self._server, **(device or DESKTOP))
         context.set_default_timeout(PATIENCE_MS)
         self.contexts.append(context)
         return Participant(self.new_page(context))
+
+    def researcher(self, **device: Any) -> BrowserContext:
+        """A browser for the dashboard, which has a cookie."""
+        context = self._chromium.new_context(base_url=self._server, **device)
+        context.set_default_timeout(15_000)
+        self.researchers.append(context)
+        return context
 
     def new_page(self, context: BrowserContext) -> Page:
         page = context.new_page()
@@ -93,5 +101,7 @@ def sittings(chromium: Browser, live_server: str) -> Iterator[Sittings]:
     yield sittings
     for context in sittings.contexts:
         assert context.cookies() == []
+        context.close()
+    for context in sittings.researchers:
         context.close()
     assert sittings.errors == []

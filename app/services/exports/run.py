@@ -38,8 +38,14 @@ Report = Callable[[str, int, int], None]
 _IN_FOLDER: dict[Kind, tuple[str, ...]] = {"2afc": ("data.csv", "unfiltered.csv"), "jnd": ("jnd.csv",)}
 _IN_SHARDS: dict[Kind, tuple[str, ...]] = {"2afc": (), "jnd": ("jnd.csv",)}
 _ALWAYS = ("items.parquet", "judgments.parquet", "assignments.parquet", "README.md")
+
 AT_A_TIME = 64
 """Items whose images are copied between two notes of how far the export has come."""
+
+
+def file_names(kind: Kind, form: Format) -> tuple[str, ...]:
+    """The files of an export beside its images and the manifest."""
+    return (*(_IN_FOLDER if form == "folder" else _IN_SHARDS)[kind], *_ALWAYS)
 
 
 @dataclass(frozen=True)
@@ -115,7 +121,7 @@ def _write(
             _write_bapps(draft, storage, bapps.judged(snapshot, kind=protocol.kind, study=study.slug), writing)
         else:
             write_shards(draft, snapshot, form, storage.get, versions=versions, report=writing)
-        names = (*(_IN_FOLDER if form == "folder" else _IN_SHARDS)[protocol.kind], *_ALWAYS)
+        names = file_names(protocol.kind, form)
         counts |= _write_tables(draft.scratch, names, snapshot, protocol)
         readme = card(slug=study.slug, status=status, protocol=protocol, counts=counts, version=version,
                       form=form, shards=sorted(draft.progress.shards))  # fmt: skip

@@ -1,0 +1,53 @@
+"""`admin …`: accounts of the people who run this server."""
+
+import secrets
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from app.cli.console import HOME, Home, out, plain_errors, settings_for
+from app.db import open_sessions
+from app.services import accounts, audit
+
+admin = typer.Typer(help="Accounts for the dashboard.", no_args_is_help=True)
+Email = Annotated[str, typer.Argument(help="The e-mail address to sign in with.")]
+
+
+@admin.command("create")
+def create(email: Email, home: Home = HOME) -> None:
+    """Make an account that owns every study, and print its password.
+
+    Example: lookalike admin create ada@example.org
+    """
+    password = new_password()
+    with plain_errors(), open_sessions(settings_for(home)) as sessions, sessions.begin() as session:
+        audit.act_as(session, "command line")
+        accounts.create(session, email=email, password=password, is_site_owner=True)
+    _tell(email, password)
+
+
+@admin.command("password")
+def password(email: Email, home: Home = HOME) -> None:
+    """Give an account a new password, print it, and switch its second factor off: for somebody who is locked out.
+
+    Example: lookalike admin password ada@example.org
+    """
+    fresh = new_password()
+    with plain_errors(), open_sessions(settings_for(home)) as sessions, sessions.begin() as session:
+        audit.act_as(session, "command line")
+        account = accounts.by_email(session, email)
+        accounts.drop_totp(session, account=account)
+        accounts.set_password(session, account=account, password=fresh)
+    _tell(email, fresh)
+
+
+def new_password() -> str:
+    """Four groups one can type: 80 random bits."""
+    alphabet = "abcdefghijkmnpqrstuvwxyz23456789"
+    return "-".join("".join(secrets.choice(alphabet) for _ in range(4)) for _ in range(4))
+
+
+def _tell(email: str, password: str) -> None:
+    out.print(f"Sign in at [cyan]http://HOST/admin[/] as [bold]{escape(email)}[/] with the password {password}")
+    out.print("[dim]Change it there under your name; it is shown only now.[/]")

@@ -1,0 +1,40 @@
+"""How fast votes come in."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from app.models.studies import Study
+
+
+@dataclass(frozen=True)
+class MinuteOfVotes:
+    minute: datetime
+    votes: int
+
+
+# Only sittings that may have had a vote within the hour are looked into, so the cost is that of an hour's work.
+_HOUR = text("""
+    WITH last AS (
+        SELECT least(clock_timestamp(), max(coalesce(completed_at, deadline))) AS at
+        FROM assignments WHERE study_id = :study
+    ), votes AS (
+        SELECT date_trunc('minute', j.received_at) AS minute, count(*) AS votes
+        FROM last, assignments a JOIN trials t ON t.assignment_id = a.id JOIN judgments j ON j.trial_id = t.id
+        WHERE a.study_id = :study AND coalesce(a.completed_at, a.deadline) > last.at - interval '1 hour'
+          AND j.slot_id IS NOT NULL AND j.question = 0 AND j.received_at > last.at - interval '1 hour'
+        GROUP BY 1
+    )
+    SELECT minute, coalesce(votes, 0) AS votes
+    FROM last, generate_series(date_trunc('minute', last.at - interval '1 hour') + interval '1 minute',
+                               date_trunc('minute', last.at), interval '1 minute') AS minute
+    LEFT JOIN votes USING (minute)
+    ORDER BY minute
+""")
+
+
+def votes_by_minute(session: Session, study: Study) -> list[MinuteOfVotes]:
+    """The last hour in which the study was worked on, minute by minute; empty before the first sitting."""
+    return [MinuteOfVotes(row.minute, row.votes) for row in session.execute(_HOUR, {"study": study.id})]

@@ -1,0 +1,79 @@
+"""What a researcher should know about a study before anything else."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from app.domain.durations import duration
+from app.domain.protocol import Protocol
+from app.models.studies import Study
+from app.services.status import StudyStatus
+
+Level = Literal["bad", "warn", "info"]
+QUIET_MINUTES = 15
+STUCK_SECONDS = 60
+_MANY_EXCLUDED = 0.2
+_ENOUGH_TO_TELL = 10
+
+
+@dataclass(frozen=True)
+class Alert:
+    """`link` is the tab of the study where one can do something about it."""
+
+    level: Level
+    message: str
+    link: str | None = None
+
+
+_FACTS = text("""
+    SELECT extract(epoch FROM clock_timestamp() - greatest(r.opened_at, a.last)) AS silent_s,
+           EXISTS (SELECT FROM slots
+                   WHERE study_id = :study AND NOT make_up AND state IN ('open', 'leased')) AS pending,
+           a.ended, a.excluded, a.minutes
+    FROM rounds r, (
+        SELECT max(greatest(created_at, completed_at)) AS last,
+               count(*) FILTER (WHERE state <> 'active') AS ended,
+               count(*) FILTER (WHERE EXISTS (SELECT FROM exclusions e WHERE e.assignment_id = assignments.id
+                                              AND e.reinstated_at IS NULL)) AS excluded,
+               percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM completed_at - created_at) / 60)
+                   AS minutes
+        FROM assignments WHERE study_id = :study
+    ) a
+    WHERE r.study_id = :study AND r.number = :round
+""")
+
+
+def alerts(session: Session, *, study: Study, status: StudyStatus, protocol: Protocol) -> list[Alert]:
+    """The gravest first."""
+    if status.status == "draft":
+        return [] if status.items else [Alert("info", "This study has no items yet.", "/import")]
+    facts = session.execute(_FACTS, {"study": study.id, "round": study.round}).one()
+    found = []
+    if status.status == "collecting":
+        if not facts.pending and facts.silent_s > STUCK_SECONDS:
+            found.append(Alert("bad", f"Round {study.round} is complete, but no worker has closed it. Is one running?"))
+        elif facts.silent_s > QUIET_MINUTES * 60 and not status.participants_now:
+            found.append(Alert("warn", f"Nobody has taken part for {duration(float(facts.silent_s) / 60)}."))
+    found += _quality(facts.excluded, facts.ended) + _money(status, protocol, facts.minutes)
+    return sorted(found, key=lambda alert: ("bad", "warn", "info").index(alert.level))
+
+
+def _quality(excluded: int, ended: int) -> list[Alert]:
+    if ended < _ENOUGH_TO_TELL or excluded <= _MANY_EXCLUDED * ended:
+        return []
+    return [Alert("warn", f"{excluded} of {ended} sittings are excluded.", "/assignments?which=excluded")]
+
+
+def _money(status: StudyStatus, protocol: Protocol, minutes: float | None) -> list[Alert]:
+    pay, found = protocol.pay, []
+    spent = pay.reward * status.assignments_completed
+    if pay.reward and spent >= 0.9 * pay.budget:
+        found.append(Alert("bad" if spent >= pay.budget else "warn", "The budget is nearly spent."))
+    if pay.reward and minutes and status.assignments_completed >= _ENOUGH_TO_TELL:
+        hourly = pay.reward * 60 / float(minutes)
+        if hourly < pay.hourly_floor:
+            found.append(Alert("warn", f"People earn about {hourly / 100:.2f} {pay.currency} an hour, less than the "
+                                       f"{pay.hourly_floor / 100:.2f} you set as the floor."))  # fmt: skip
+    return found

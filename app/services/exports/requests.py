@@ -1,0 +1,134 @@
+"""Exports that are asked for in the dashboard: a worker writes them, and people watch and download."""
+
+import time
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, cast
+
+import structlog
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from app.db import Sessions
+from app.domain.protocol import Kind
+from app.errors import Conflict, LookalikeError, NotFound
+from app.models.studies import Export, ExportRequest, Study
+from app.queue import defer_export
+from app.services import audit
+from app.services.exports.drafts import MANIFEST
+from app.services.exports.run import export_study, file_names
+from app.storage import Storage
+
+log = structlog.get_logger()
+_REPORT_EVERY_S = 0.5
+_CHUNK = 2**20
+
+
+def files_of(kind: Kind) -> tuple[str, ...]:
+    """The files of an export that can be downloaded one by one; the images come in the ZIP file."""
+    return (*file_names(kind, "folder"), MANIFEST)
+
+
+def ask(session: Session, *, study: Study) -> ExportRequest:
+    """Have an export written. Raises Conflict for a draft, which has nothing to export."""
+    if study.state == "draft":
+        raise Conflict("This study has not been opened yet: there is nothing to export.")
+    request = ExportRequest(study_id=study.id, requested_by=str(session.info.get("actor", "")))
+    session.add(request)
+    session.flush()
+    defer_export(session, request_id=request.id)
+    audit.record(session, "asked for an export", study=study)
+    return request
+
+
+def of_study(session: Session, study: Study, *, limit: int = 20) -> Sequence[ExportRequest]:
+    """The newest first."""
+    wanted = select(ExportRequest).where(ExportRequest.study_id == study.id)
+    return session.scalars(wanted.order_by(ExportRequest.id.desc()).limit(limit)).all()
+
+
+def versions(session: Session, study: Study) -> Sequence[Export]:
+    """The study's different exports, the newest first."""
+    return session.scalars(select(Export).where(Export.study_id == study.id).order_by(Export.version.desc())).all()
+
+
+def fulfil(sessions: Sessions, storage: Storage, *, folder: Path, request_id: int) -> None:
+    """Write the export that was asked for; what goes wrong is told where it was asked for."""
+    with sessions.begin() as session:
+        request = session.get_one(ExportRequest, request_id)
+        slug = session.get_one(Study, request.study_id).slug
+        request.state = "running"
+    reported = 0.0
+
+    def report(_what: str, done: int, total: int) -> None:
+        nonlocal reported
+        if time.monotonic() - reported > _REPORT_EVERY_S:
+            reported = time.monotonic()
+            _set(sessions, request_id, done=done, total=total)
+
+    try:
+        result = export_study(sessions, storage, slug=slug, out=place_of(folder, slug, request_id), report=report)
+    except LookalikeError as error:
+        _set(sessions, request_id, state="failed", message=error.message, ended_at=func.clock_timestamp())
+    except Exception:
+        log.exception("an export failed", study=slug)
+        sorry = "Something went wrong; the worker's log says what."
+        _set(sessions, request_id, state="failed", message=sorry, ended_at=func.clock_timestamp())
+        raise
+    else:
+        _set(sessions, request_id, state="done", version=result.version, ended_at=func.clock_timestamp())
+
+
+def _set(sessions: Sessions, request_id: int, **values: object) -> None:
+    with sessions.begin() as session:
+        session.execute(update(ExportRequest).where(ExportRequest.id == request_id).values(**values))
+
+
+def place_of(folder: Path, slug: str, request_id: int) -> Path:
+    return folder / f"{slug}-{request_id}"
+
+
+def finished(session: Session, folder: Path, *, study: Study, request_id: int) -> Path:
+    """The folder of a finished export. Raises NotFound, also if it is no longer (or not on this machine)."""
+    request = session.get(ExportRequest, request_id)
+    place = place_of(folder, study.slug, request_id)
+    if request is None or request.study_id != study.id or request.state != "done":
+        raise NotFound("There is no such export.")
+    if not place.is_dir():
+        raise NotFound("The files of this export are no longer on this machine. Export again.")
+    return place
+
+
+class _Outlet:
+    """What a ZIP file is written to, to be handed on piece by piece."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+
+    def write(self, data: bytes) -> int:
+        self._pieces.append(bytes(data))
+        return len(data)
+
+    def flush(self) -> None:
+        pass
+
+    def take(self) -> bytes:
+        pieces, self._pieces = self._pieces, []
+        return b"".join(pieces)
+
+
+def zipped(place: Path) -> Iterator[bytes]:
+    """The folder as a ZIP file, made while it is being sent. Nothing is compressed: images and Parquet already are."""
+    outlet = _Outlet()
+    with zipfile.ZipFile(cast(IO[bytes], outlet), "w", zipfile.ZIP_STORED) as archive:
+        for path in sorted(place.rglob("*")):
+            if path.is_file():
+                with (
+                    path.open("rb") as file,
+                    archive.open(str(path.relative_to(place)), "w", force_zip64=True) as entry,
+                ):
+                    while chunk := file.read(_CHUNK):
+                        entry.write(chunk)
+                        yield outlet.take()
+    yield outlet.take()

@@ -1,0 +1,94 @@
+"""Importing what came as a ZIP file: unpacked with care, then imported like any folder."""
+
+import tempfile
+import zipfile
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from app.db import Sessions
+from app.errors import BadInput
+from app.services.imports import ImportResult, import_items
+from app.services.item_files import ItemFile, read_csv, read_nights, read_pairs
+from app.storage import Storage
+
+LARGEST = 1024 * 2**20
+"""Bytes of an upload."""
+LARGEST_UNPACKED = 4 * LARGEST
+MOST_FILES = 500_000
+_WANTED = {".csv", ".png", ".jpg", ".jpeg", ".webp"}
+_CHUNK = 2**20
+_LONGEST_HEADER = 10_000
+
+
+def import_archive(
+    sessions: Sessions, storage: Storage, *, slug: str, archive: BinaryIO, normalise: bool
+) -> ImportResult:
+    """Import the items of a ZIP file: a NIGHTS folder, or one CSV file of triplets or pairs with its images.
+
+    Raises:
+        BadInput: no such ZIP file, or something in it is not usable. Conflict: the study has started.
+    """
+    with tempfile.TemporaryDirectory(prefix="lookalike-upload-") as made:
+        folder = Path(made).resolve()
+        try:
+            _unpack(archive, folder)
+            file = _items_in(folder)
+            return import_items(sessions, storage, slug=slug, file=file, normalise=normalise, report=lambda *_: None)
+        except BadInput as error:  # files are called as the ZIP file calls them
+            raise BadInput(error.message.replace(f"{folder}/", "")) from None
+
+
+def _unpack(archive: BinaryIO, folder: Path) -> None:
+    """Unpack tables and images, and nothing else. What an entry says of its own size is not believed."""
+    try:
+        with zipfile.ZipFile(archive) as zipped:
+            entries = [entry for entry in zipped.infolist() if _is_wanted(entry)]
+            if len(entries) > MOST_FILES:
+                raise BadInput(f"The ZIP file holds more than {MOST_FILES:,} files.")
+            left = LARGEST_UNPACKED
+            for entry in entries:
+                left = _unpack_entry(zipped, entry, _place_of(entry, folder), left)
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+        raise BadInput(f"This is not a ZIP file that can be read: {error}.") from None
+
+
+def _is_wanted(entry: zipfile.ZipInfo) -> bool:
+    path = PurePosixPath(entry.filename)
+    is_hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
+    return not entry.is_dir() and not is_hidden and path.suffix.lower() in _WANTED
+
+
+def _place_of(entry: zipfile.ZipInfo, folder: Path) -> Path:
+    place = (folder / entry.filename).resolve()
+    if not place.is_relative_to(folder.resolve()):
+        raise BadInput(f"The ZIP file names a file outside itself: {entry.filename!r}.")
+    return place
+
+
+def _unpack_entry(zipped: zipfile.ZipFile, entry: zipfile.ZipInfo, place: Path, left: int) -> int:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with zipped.open(entry) as packed, place.open("wb") as file:
+        while chunk := packed.read(_CHUNK):
+            left -= len(chunk)
+            if left < 0:
+                raise BadInput(f"Unpacked, the ZIP file is larger than {LARGEST_UNPACKED // 2**30} GB.")
+            file.write(chunk)
+    return left
+
+
+def _items_in(folder: Path) -> ItemFile:
+    """The table of the folder, or of the one folder in it."""
+    tables = sorted(folder.rglob("*.csv"), key=lambda path: (len(path.parts), path))
+    if not tables:
+        raise BadInput("The ZIP file holds no CSV file.")
+    if tables[0].name == "data.csv":
+        return read_nights(tables[0].parent)
+    if len(tables) > 1:
+        names = ", ".join(path.name for path in tables[:3])
+        raise BadInput(f"The ZIP file holds more than one CSV file: {names}.")
+    return read_pairs(tables[0]) if _holds_pairs(tables[0]) else read_csv(tables[0])
+
+
+def _holds_pairs(table: Path) -> bool:
+    with table.open(encoding="utf-8-sig", errors="replace") as file:
+        return "image_a" in file.readline(_LONGEST_HEADER)

@@ -1,0 +1,115 @@
+"""One's own account: password, second factor and API tokens."""
+
+import pyotp
+import segno
+from fastapi import APIRouter, Request, Response
+
+from app.errors import BadInput
+from app.services import accounts, api_tokens, sign_ins
+from app.services.sign_ins import SignedIn
+from app.web.admin.access import FormDep, SignedInDep, set_cookie
+from app.web.admin.pages import AccountPage, frame_of, go, show
+from app.web.deps import ResourcesDep, SessionDep
+
+router = APIRouter(prefix="/account")
+URL = "/admin/account"
+
+
+def _page(
+    request: Request,
+    session: SessionDep,
+    signed_in: SignedIn,
+    *,
+    proposed: str | None = None,
+    new_token: str | None = None,
+    problems: dict[str, str] | None = None,
+) -> AccountPage:
+    return AccountPage(
+        "Your account",
+        frame_of(request, signed_in),
+        email=signed_in.account.email,
+        has_totp=signed_in.account.totp_step is not None,
+        totp=None if proposed is None else _drawn(proposed),
+        tokens=api_tokens.of_account(session, signed_in.account),
+        new_token=new_token,
+        problems=problems or {},
+    )
+
+
+def _drawn(uri: str) -> tuple[str, str]:
+    secret = pyotp.parse_uri(uri).secret
+    grouped = " ".join(secret[at : at + 4] for at in range(0, len(secret), 4))
+    return segno.make(uri, error="m").svg_data_uri(scale=5, border=3, light="white"), grouped
+
+
+@router.get("")
+def account_page(request: Request, signed_in: SignedInDep, session: SessionDep) -> Response:
+    return show(request, _page(request, session, signed_in))
+
+
+@router.post("/password")
+def change_password(request: Request, form: FormDep, signed_in: SignedInDep, session: SessionDep) -> Response:
+    """Change the password; every other browser is signed out."""
+    account = signed_in.account
+    if accounts.authenticate(session, email=account.email, password=form.get("present", "")) is None:
+        wrong = {"present": "This is not your present password."}
+        return show(request, _page(request, session, signed_in, problems=wrong), status=422)
+    try:
+        accounts.set_password(session, account=account, password=form.get("password", ""))
+    except BadInput as error:
+        return show(request, _page(request, session, signed_in, problems=error.details["fields"]), status=422)
+    token, sign_in = sign_ins.start(session, account=account)
+    response = go(URL, SignedIn(account, sign_in), "Your password is changed. Other browsers were signed out.")
+    set_cookie(request, response, token)
+    return response
+
+
+@router.post("/totp")
+def propose_totp(request: Request, signed_in: SignedInDep, session: SessionDep, resources: ResourcesDep) -> Response:
+    uri = accounts.propose_totp(session, resources.keys, account=signed_in.account)
+    return show(request, _page(request, session, signed_in, proposed=uri))
+
+
+@router.post("/totp/confirm")
+def confirm_totp(
+    request: Request, form: FormDep, signed_in: SignedInDep, session: SessionDep, resources: ResourcesDep
+) -> Response:
+    try:
+        accounts.confirm_totp(session, resources.keys, account=signed_in.account, code=form.get("code", ""))
+    except BadInput as error:
+        uri = accounts.propose_totp(session, resources.keys, account=signed_in.account)
+        return show(
+            request, _page(request, session, signed_in, proposed=uri, problems={"code": error.message}), status=422
+        )
+    return go(URL, signed_in, "From now on, signing in asks for a code as well.")
+
+
+@router.post("/totp/drop")
+def drop_totp(request: Request, form: FormDep, signed_in: SignedInDep, session: SessionDep) -> Response:
+    account = signed_in.account
+    if accounts.authenticate(session, email=account.email, password=form.get("present", "")) is None:
+        return show(
+            request,
+            _page(request, session, signed_in, problems={"totp": "This is not your present password."}),
+            status=422,
+        )
+    accounts.drop_totp(session, account=account)
+    return go(URL, signed_in, "Signing in asks for the password only.")
+
+
+@router.post("/tokens")
+def make_token(request: Request, form: FormDep, signed_in: SignedInDep, session: SessionDep) -> Response:
+    try:
+        token = api_tokens.make(
+            session, account=signed_in.account, name=form.get("name", ""), scope=form.get("scope", "")
+        )
+    except BadInput as error:
+        return show(request, _page(request, session, signed_in, problems=error.details["fields"]), status=422)
+    session.flush()
+    return show(request, _page(request, session, signed_in, new_token=token))
+
+
+@router.post("/tokens/{token_id}/revoke")
+def revoke_token(token_id: int, signed_in: SignedInDep, session: SessionDep) -> Response:
+    api_tokens.revoke(session, account=signed_in.account, token_id=min(token_id, 2**63 - 1))
+    return go(URL, signed_in, "The API token is revoked.")

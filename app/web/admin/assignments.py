@@ -1,0 +1,151 @@
+"""A study's assignments: a table, a page for each, and excluding or reinstating with the consequence in sight."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+
+from app.domain.protocol import Protocol
+from app.errors import Conflict
+from app.models.assignments import Exclusion
+from app.services import exclusions, sittings
+from app.services.exclusions import Consequence
+from app.services.protocols import current_protocol, protocol_version
+from app.services.sittings import WHICH, ReplayedTrial, SittingLine, Which
+from app.web.admin.access import AsResearcher, AsViewer, FormDep, StudyAccess
+from app.web.admin.pages import FormPage, StudyHead, StudyPage, frame_of, go, head_of, show
+from app.web.deps import SessionDep
+
+router = APIRouter(prefix="/studies/{slug}/assignments")
+PER_PAGE = 50
+LONGEST_REASON = 500
+Turn = Literal["exclude", "reinstate"]
+
+
+@dataclass(frozen=True)
+class AssignmentsPage(StudyPage):
+    """`older` is the address of the next page."""
+
+    template = "admin/assignments.html"
+    lines: Sequence[SittingLine]
+    which: Which
+    older: str | None
+    whiches: tuple[Which, ...] = WHICH
+
+
+@dataclass(frozen=True)
+class AssignmentPage(StudyPage):
+    template = "admin/assignment.html"
+    line: SittingLine
+    trials: Sequence[ReplayedTrial]
+    exclusions: Sequence[Exclusion]
+    protocol: Protocol
+
+
+@dataclass(frozen=True)
+class ExclusionPage(FormPage):
+    """Asks for the reason, and says what would change."""
+
+    template = "admin/exclusion.html"
+    head: StudyHead
+    turn: Turn
+    line: SittingLine
+    consequence: Consequence
+    cost: float
+    currency: str
+
+
+@router.get("")
+def assignments_page(
+    request: Request,
+    access: AsViewer,
+    session: SessionDep,
+    which: Which = "all",
+    before: Annotated[int, Query(ge=1, lt=2**63)] = 2**63 - 1,
+) -> Response:
+    found = sittings.browse(session, access.study, which=which, before=before, limit=PER_PAGE + 1)
+    lines = found[:PER_PAGE]
+    page = AssignmentsPage(
+        f"Assignments · {access.study.slug}",
+        frame_of(request, access.signed_in),
+        head=head_of(access, title=access.study.slug, current="Assignments"),
+        lines=lines,
+        which=which,
+        older=f"?which={which}&before={lines[-1].id}" if len(found) > PER_PAGE else None,
+    )
+    return show(request, page)
+
+
+@router.get("/{assignment_id}")
+def assignment_page(request: Request, assignment_id: int, access: AsViewer, session: SessionDep) -> Response:
+    assignment = sittings.by_id(session, access.study, min(assignment_id, 2**63 - 1))
+    page = AssignmentPage(
+        f"Assignment {assignment.id} · {access.study.slug}",
+        frame_of(request, access.signed_in),
+        head=head_of(access, title=access.study.slug, current="Assignments"),
+        line=sittings.line_of(session, assignment),
+        trials=sittings.trials_of(session, assignment),
+        exclusions=sittings.exclusions_of(session, assignment),
+        protocol=protocol_version(session, access.study.id, assignment.protocol_version),
+    )
+    return show(request, page)
+
+
+@router.get("/{assignment_id}/{turn}")
+def exclusion_page(
+    request: Request, assignment_id: int, turn: Turn, access: AsResearcher, session: SessionDep
+) -> Response:
+    return show(request, _exclusion_page(request, session, access, assignment_id, turn))
+
+
+@router.post("/{assignment_id}/{turn}")
+def turn_exclusion(
+    request: Request, assignment_id: int, turn: Turn, form: FormDep, access: AsResearcher, session: SessionDep
+) -> Response:
+    assignment = sittings.by_id(session, access.study, min(assignment_id, 2**63 - 1))
+    reason = form.get("reason", "").strip().replace("\0", "")
+    if not 0 < len(reason) <= LONGEST_REASON:
+        page = _exclusion_page(request, session, access, assignment_id, turn, reason=reason)
+        return show(request, page, status=422)
+    actor = access.signed_in.account.email
+    if turn == "exclude":
+        exclusions.exclude_by_hand(session, assignment_id=assignment.id, reason=reason, actor=actor)
+        notice = f"Assignment {assignment.id} is excluded. You can reinstate it at any time."
+    else:
+        exclusions.reinstate_by_hand(session, assignment_id=assignment.id, reason=reason, actor=actor)
+        notice = f"Assignment {assignment.id} counts again."
+    return go(f"/admin/studies/{access.study.slug}/assignments/{assignment.id}", access.signed_in, notice)
+
+
+def _exclusion_page(
+    request: Request,
+    session: SessionDep,
+    access: StudyAccess,
+    assignment_id: int,
+    turn: Turn,
+    *,
+    reason: str | None = None,
+) -> ExclusionPage:
+    """Raises Conflict if it is excluded, or reinstated, already."""
+    assignment = sittings.by_id(session, access.study, min(assignment_id, 2**63 - 1))
+    line = sittings.line_of(session, assignment)
+    if line.is_excluded == (turn == "exclude"):
+        raise Conflict(f"Assignment {assignment.id} is {'excluded' if line.is_excluded else 'not excluded'} already.")
+    if turn == "reinstate" and line.state == "withdrawn":
+        raise Conflict(f"Assignment {assignment.id} was withdrawn by the participant; its answers may not be used.")
+    consequence = exclusions.preview(session, assignment=assignment)
+    protocol = current_protocol(session, access.study.id)
+    problem = f"Give a reason, of at most {LONGEST_REASON} characters."
+    return ExclusionPage(
+        f"{turn.capitalize()} assignment {assignment.id}",
+        frame_of(request, access.signed_in),
+        head=head_of(access, title=access.study.slug, current="Assignments"),
+        turn=turn,
+        line=line,
+        consequence=consequence,
+        cost=max(0, consequence.votes_wanted) / protocol.assignment.trials * protocol.pay.reward / 100,
+        currency=protocol.pay.currency,
+        values={} if reason is None else {"reason": reason},
+        problems={} if reason is None else {"reason": problem},
+    )

@@ -1,0 +1,125 @@
+"""A study's items: a grid to browse, and a page for each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query, Request, Response
+
+from app.domain.protocol import Kind
+from app.models.items import Item
+from app.services import pool
+from app.services.pool import Fate, Vote, Wanted
+from app.services.protocols import current_protocol
+from app.web.admin.access import AsViewer
+from app.web.admin.pages import StudyPage, frame_of, head_of, show
+from app.web.deps import ResourcesDep, SessionDep
+from app.web.pages import templates
+from app.web.participant import IMAGE_CACHE
+
+router = APIRouter(prefix="/studies/{slug}")
+PER_PAGE = 48
+LARGEST = 2**31 - 1
+MOST_ROUNDS = 100
+
+
+@dataclass(frozen=True)
+class ItemsPage(StudyPage):
+    """`more` is the address of the next items, None at the end."""
+
+    template = "admin/items.html"
+    kind: Kind
+    items: Sequence[Item]
+    wanted: Wanted
+    rounds: int
+    more: str | None
+
+
+@dataclass(frozen=True)
+class ItemPage(StudyPage):
+    template = "admin/item.html"
+    kind: Kind
+    item: Item
+    votes: Sequence[Vote]
+    before: int | None
+    after: int | None
+
+    @property
+    def history(self) -> str:
+        """The item's fate in a sentence."""
+        if self.item.dropped_round is None:
+            return "It survives."
+        return f"It was dropped in round {self.item.dropped_round}, at vote {self.item.first_dissent}."
+
+    @property
+    def tallies(self) -> dict[str, str]:
+        """The valid votes that belong under the image of each candidate."""
+        if self.kind == "2afc":
+            return {"candidate_0": f"{self.item.votes_0} votes", "candidate_1": f"{self.item.votes_1} votes"}
+        tallies = {}
+        for pair in range(2 if self.item.candidate_1 else 1):
+            said = [vote.choice for vote in self.votes if vote.question == pair and vote.counts]
+            tallies[f"candidate_{pair}"] = f"{said.count(0)} same, {said.count(1)} different"
+        return tallies
+
+
+@router.get("/items")
+def items_page(
+    request: Request,
+    access: AsViewer,
+    session: SessionDep,
+    fate: Fate = "all",
+    dropped: str = "",
+    category: Annotated[str, Query(max_length=200)] = "",
+    after: Annotated[int, Query(ge=-1, le=LARGEST)] = -1,
+) -> Response:
+    wanted = Wanted(
+        fate, int(dropped) if dropped in map(str, range(1, MOST_ROUNDS + 1)) else None, category.replace("\0", "")
+    )
+    found = pool.browse(session, access.study, wanted, after=after, limit=PER_PAGE + 1)
+    items, protocol = found[:PER_PAGE], current_protocol(session, access.study.id)
+    page = ItemsPage(
+        f"Items · {access.study.slug}",
+        frame_of(request, access.signed_in),
+        head=head_of(access, title=access.study.slug, current="Items"),
+        kind=protocol.kind,
+        items=items,
+        wanted=wanted,
+        rounds=protocol.rounds,
+        more=_more(wanted, items) if len(found) > PER_PAGE else None,
+    )
+    if "HX-Request" in request.headers:
+        return templates.TemplateResponse(request, "admin/_items.html", {"page": page})
+    return show(request, page)
+
+
+def _more(wanted: Wanted, items: Sequence[Item]) -> str:
+    number = "" if wanted.dropped_round is None else wanted.dropped_round
+    query = {"fate": wanted.fate, "dropped": number, "category": wanted.category, "after": items[-1].number}
+    return "?" + urlencode(query)
+
+
+@router.get("/items/{number}")
+def item_page(request: Request, number: int, access: AsViewer, session: SessionDep) -> Response:
+    item = pool.by_number(session, access.study, min(number, LARGEST))
+    before, after = pool.neighbours(session, item)
+    page = ItemPage(
+        f"Item {number} · {access.study.slug}",
+        frame_of(request, access.signed_in),
+        head=head_of(access, title=access.study.slug, current="Items"),
+        kind=current_protocol(session, access.study.id).kind,
+        item=item,
+        votes=pool.votes_on(session, item),
+        before=before,
+        after=after,
+    )
+    return show(request, page)
+
+
+@router.get("/pictures/{item_id}/{place}")
+def picture(item_id: int, place: str, access: AsViewer, session: SessionDep, resources: ResourcesDep) -> Response:
+    kind = current_protocol(session, access.study.id).kind
+    item_id = min(item_id, 2**63 - 1)
+    data = pool.picture(session, resources.storage, study=access.study, kind=kind, item_id=item_id, place=place)
+    return Response(data, media_type="image/webp", headers={"Cache-Control": IMAGE_CACHE})

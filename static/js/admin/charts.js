@@ -1,0 +1,71 @@
+// Vega-Lite charts, in the colours of the page and without eval: the interpreter runs their expressions.
+
+const dark = matchMedia("(prefers-color-scheme: dark)");
+
+function config() {
+  const style = getComputedStyle(document.body);
+  const colour = (name) => style.getPropertyValue(name).trim();
+  const axis = {
+    labelColor: colour("--pico-muted-color"),
+    titleColor: colour("--pico-muted-color"),
+    gridColor: colour("--line"),
+    domain: false,
+    tickColor: colour("--line"),
+    labelFontSize: 12,
+    titleFontSize: 12,
+    titleFontWeight: 400,
+  };
+  return {
+    background: "transparent",
+    font: style.fontFamily,
+    view: { stroke: null },
+    axis,
+    legend: { labelColor: colour("--pico-color"), labelFontSize: 12, title: null, orient: "top", symbolStrokeWidth: 3 },
+    range: { category: ["--observed", "--forecast", "--published"].map(colour) },
+    style: { observed: { color: colour("--observed") }, forecast: { color: colour("--forecast") } },
+  };
+}
+
+class Chart {
+  constructor(figure) {
+    this.figure = figure;
+    this.canvas = figure.querySelector(".canvas");
+    this.shown = "";
+  }
+
+  async refresh() {
+    const answer = await fetch(this.figure.dataset.spec).catch(() => null);
+    if (!answer?.ok) return;
+    const text = await answer.text();
+    if (text !== this.shown) await this.show(text);
+  }
+
+  async show(text) {
+    this.shown = text;
+    const fresh = document.createElement("div");
+    fresh.className = "canvas";
+    this.canvas.replaceWith(fresh);
+    const drawn = await vegaEmbed(fresh, JSON.parse(text), {
+      ast: true,
+      config: config(),
+      renderer: "svg",
+      defaultStyle: false,
+      tooltip: { disableDefaultStyle: true },
+      actions: { export: true, source: false, compiled: false, editor: false },
+      downloadFileName: this.figure.dataset.name,
+    });
+    this.result?.finalize();
+    this.result = drawn;
+    this.canvas = fresh;
+  }
+}
+
+export function showCharts() {
+  for (const figure of document.querySelectorAll("figure[data-spec]")) {
+    const chart = new Chart(figure);
+    chart.refresh();
+    dark.addEventListener("change", () => chart.show(chart.shown));
+    const seconds = Number(figure.dataset.every);
+    if (seconds) setInterval(() => document.visibilityState === "visible" && chart.refresh(), seconds * 1000);
+  }
+}

@@ -1,0 +1,12 @@
+// Moments as the viewer's zone and habits have them; without this script they stand there in UTC.
+
+const moments = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const days = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
+
+export function localTimes(root) {
+  for (const time of root.querySelectorAll("time:not([title])")) {
+    const moment = new Date(time.dateTime);
+    time.textContent = (time.dataset.only === "day" ? days : moments).format(moment);
+    time.title = moment.toISOString();
+  }
+}

@@ -1,0 +1,200 @@
+"""The dashboard in Chromium: a study from sign-in to download, every page accessible, and without script."""
+
+import csv
+import os
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from app.db import Sessions
+from app.keys import Keys
+from app.services import rounds, studies
+from app.services.exports import requests
+from app.settings import Settings
+from app.simulation.crowd import CrowdPlan, run_crowd
+from app.storage import LocalStorage
+from tests.browser.conftest import Sittings
+from tests.browser.test_pages import assert_accessible
+from tests.dashboard import PASSWORD, make_account
+from tests.factories import make_slug, make_study
+from tests.sittings import sit
+
+WIDE: dict[str, Any] = {"viewport": {"width": 1440, "height": 900}}
+TRIPLETS = 24
+NARROW: dict[str, Any] = {"viewport": {"width": 390, "height": 844}}
+
+
+class Film:
+    """Screenshots of one test, kept where LOOKALIKE_FILM says."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self._folder = os.environ.get("LOOKALIKE_FILM")
+        self._shots = 0
+
+    def shoot(self, name: str) -> None:
+        if self._folder:
+            self._shots += 1
+            self._page.screenshot(path=Path(self._folder) / f"{self._shots:02}-{name}.png", full_page=True)
+
+
+def open_page(sittings: Sittings, **options: Any) -> Page:
+    context = sittings.researcher(**options)
+    return sittings.new_page(context)
+
+
+def sign_in(page: Page, email: str) -> None:
+    page.goto("/admin")
+    page.get_by_label("E-mail address").fill(email)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Studies", level=1)).to_be_visible()
+
+
+@pytest.fixture
+def nights(shared: Path, tmp_path: Path) -> Path:
+    """Two dozen of the real triplets as the ZIP file somebody would upload."""
+    folder, archive = shared / "data/nights60", tmp_path / "nights.zip"
+    lines = (folder / "data.csv").read_text("utf-8").splitlines()[: TRIPLETS + 1]
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("nights/data.csv", "\n".join(lines))
+        for row in csv.DictReader(lines):
+            for name in (row["ref_path"], row["left_path"], row["right_path"]):
+                file.write(folder / name, f"nights/{name}")
+    return archive
+
+
+def test_a_study_from_sign_in_to_download(
+    sittings: Sittings,
+    sessions: Sessions,
+    storage: LocalStorage,
+    settings: Settings,
+    live_server: str,
+    nights: Path,
+    tmp_path: Path,
+) -> None:
+    slug = make_slug()
+    page = open_page(sittings, **WIDE)
+    film = Film(page)
+    sign_in(page, make_account(sessions, is_site_owner=True))
+    film.shoot("studies")
+    page.get_by_role("button", name="New study").click()
+    page.get_by_label("Name", exact=True).fill("Not a name")
+    expect(page.locator("#problem-slug")).to_contain_text("cannot name a study: use 1–63 lower-case letters, digits and inner hyphens.")
+    page.get_by_label("Name", exact=True).fill(slug)
+    expect(page.locator("#problem-slug")).to_have_text("")
+    for label, value in {"Items you plan": "24", "Rounds": "3", "Votes an item needs to be kept": "3", "Trials": "8",
+                         "Practice trials": "2", "Sentinels": "4", "Reward for a sitting": "60"}.items():  # fmt: skip
+        page.get_by_label(label, exact=True).fill(value)
+    expect(page.locator("#outlook")).to_contain_text("less than the 9.00 GBP an hour")
+    film.shoot("new-study")
+    page.get_by_role("button", name="Make the study").click()
+
+    page.get_by_label("A ZIP file").set_input_files(nights)
+    film.shoot("draft")
+    page.get_by_role("button", name="Import").click(no_wait_after=True)
+    expect(page.get_by_text("24 items are in the pool.")).to_be_visible(timeout=60_000)
+    page.get_by_role("button", name="Open the study").click()
+    film.shoot("open")
+    page.get_by_role("button", name="Open the study").click()
+    votes = page.locator(".figures div").filter(has=page.get_by_text("Votes", exact=True)).locator("dd")
+    expect(votes).to_contain_text("0")
+    expect(page.locator(".chart svg.marks").first).to_be_visible()
+
+    def judge(people: int, **crowd: Any) -> None:
+        plan = CrowdPlan(slug=slug, participants=people, concurrency=3, answers="recorded", **crowd)
+        run_crowd(live_server, sessions, plan)
+        with sessions.begin() as session:
+            rounds.advance(session, study_id=studies.by_slug(session, slug).id)
+
+    judge(3, mix={"random-clicker": 1.0}, seed=9)
+    expect(votes).to_contain_text("24", timeout=10_000)  # by itself, without a reload
+    expect(page.locator("#rounds")).to_contain_text("under way")
+    film.shoot("live")
+
+    page.get_by_role("link", name="Assignments").click()
+    page.locator("tbody a").first.click()
+    film.shoot("assignment")
+    page.get_by_role("button", name="Exclude").click()
+    film.shoot("exclude")
+    page.get_by_label("Reason").fill("clicks at random")
+    page.get_by_role("button", name="Exclude").click()
+    expect(page.get_by_text("You can reinstate it at any time.")).to_be_visible()
+    expect(page.locator(".status", has_text="excluded")).to_be_visible()
+
+    page.get_by_role("link", name="Items").click()
+    page.locator(".item").nth(5).click()
+    film.shoot("item")
+    after = page.locator("a[rel=next]").get_attribute("href")
+    page.keyboard.press("j")
+    page.wait_for_url(f"**{after}")
+
+    page.get_by_role("link", name="Data").click()
+    page.get_by_role("button", name="Export").click()
+    expect(page.get_by_text("Waiting for a worker")).to_be_visible()
+    with sessions() as session:
+        (asked,) = requests.of_study(session, studies.by_slug(session, slug))
+    requests.fulfil(sessions, storage, folder=settings.exports, request_id=asked.id)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download ZIP").click()
+    film.shoot("data")
+    download.value.save_as(tmp_path / "export.zip")
+    with zipfile.ZipFile(tmp_path / "export.zip") as archive:
+        assert archive.testzip() is None
+    page.get_by_role("link", name="Log").click()
+    expect(page.get_by_text("excluded the assignment")).to_be_visible()
+    film.shoot("log")
+
+
+@pytest.mark.parametrize(("device", "theme"), [(WIDE, "light"), (NARROW, "dark")], ids=["wide", "narrow"])
+def test_every_page_is_accessible(
+    sittings: Sittings,
+    sessions: Sessions,
+    storage: LocalStorage,
+    keys: Keys,
+    axe: str,
+    device: dict[str, Any],
+    theme: str,
+) -> None:
+    slug = make_study(sessions, storage, items=8, assignment__trials=6, assignment__practice=1, assignment__sentinels=2)
+    draft = make_study(sessions, storage, items=1, is_open=False)
+    sit(sessions, keys, slug, "ada", lambda _: 0)
+    page = open_page(sittings, **device, color_scheme=theme)
+    page.goto("/admin/sign-in")
+    assert_accessible(page, axe)
+    sign_in(page, make_account(sessions, is_site_owner=True))
+    study = f"/admin/studies/{slug}"
+    page.goto(f"{study}/assignments")
+    newest = str(page.locator("tbody a").first.get_attribute("href"))
+    tabs = ("", "/items", "/items/3", "/assignments", "/data", "/people", "/log", "/preview", "/steps/close")
+    pages = [*(study + tab for tab in tabs), newest, f"{newest}/exclude", f"/admin/studies/{draft}"]
+    for url in ("/admin", "/admin/new", "/admin/account", *pages, "/admin/studies/nowhere"):
+        page.goto(url)
+        if url == study:
+            expect(page.locator(".chart svg.marks").first).to_be_visible()
+        assert_accessible(page, axe)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{url} is wider than the screen"
+    page.goto("/admin/account")
+    page.get_by_role("button", name="Set it up").click()
+    assert_accessible(page, axe)
+    sittings.forgive("status of 404")
+
+
+def test_pages_can_be_read_and_used_without_script(
+    sittings: Sittings, sessions: Sessions, storage: LocalStorage
+) -> None:
+    slug = make_study(sessions, storage, items=60)
+    page = open_page(sittings, **WIDE, java_script_enabled=False)
+    sign_in(page, make_account(sessions, is_site_owner=True))
+    page.goto(f"/admin/studies/{slug}/items")
+    page.get_by_role("link", name="More items").click()
+    expect(page.get_by_role("link", name=re.compile("^Item 59 "))).to_be_visible()
+    page.get_by_role("link", name="Overview").click()
+    expect(page.get_by_text("of 60 items")).to_be_visible()
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_role("button", name="Pause the study").click()
+    expect(page.get_by_text("The study is paused: nobody new can start.")).to_be_visible()

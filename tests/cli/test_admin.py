@@ -1,0 +1,47 @@
+"""`admin …` and `forecast`."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from app.db import open_sessions
+from app.services import accounts
+from app.settings import Settings
+from tests.cli.conftest import Run
+from tests.factories import make_slug
+
+
+def test_an_account_from_the_command_line_signs_in(run: Run, home: Path, cli_database: str) -> None:
+    email = f"{make_slug()}@example.org"
+
+    def told(verb: str) -> str:
+        said = run("admin", verb, email).stdout
+        found = re.search(r"password (\S+)", said)
+        assert found is not None, said
+        return found[1]
+
+    first = told("create")
+    second = told("password")
+    with open_sessions(Settings(LOOKALIKE_HOME=home, DATABASE_URL=cli_database)) as sessions, sessions() as session:
+        assert accounts.authenticate(session, email=email, password=first) is None
+        account = accounts.authenticate(session, email=email, password=second)
+        assert account is not None
+        assert account.is_site_owner
+    again = run("admin", "create", email)
+    assert (again.exit_code, "already an account" in again.stderr) == (2, True)
+    assert run("admin", "password", "nobody@example.org").exit_code == 1
+
+
+@pytest.mark.parametrize("what", ["nights-2afc", "bapps-2afc", "study"])
+def test_forecast(run: Run, what: str) -> None:
+    if what == "study":
+        what = make_slug()
+        run("study", "create", what, "--protocol", "nights-2afc", "--set", "rounds=6")
+    expected = json.loads(run("forecast", what, "--items", 500, "--lapse", 0.1, "--json").stdout)
+    assert expected["rounds"][0]["votes"]["low"] <= expected["rounds"][0]["votes"]["mean"]
+    said = run("forecast", what, "--items", 500)
+    assert said.exit_code == 0
+    assert "fail their sentinels" in said.stdout
+    assert run("forecast", "no-such-study").exit_code == 1

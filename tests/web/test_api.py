@@ -1,0 +1,75 @@
+"""The researcher's JSON API: tokens, scopes, roles."""
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.db import Sessions
+from app.domain.roles import Role
+from app.services import accounts, api_tokens, audit, members, studies
+from app.storage import LocalStorage
+from tests.dashboard import Visitor, make_account, page_of, sign_in
+from tests.factories import make_study
+from tests.triplet_folder import contents
+
+
+def key_of(sessions: Sessions, slug: str, role: Role | None, scope: str) -> dict[str, str]:
+    """The header of somebody new with this role in the study, or none."""
+    email = make_account(sessions)
+    with sessions.begin() as session:
+        account = accounts.by_email(session, email)
+        if role is not None:
+            members.join(session, study=studies.by_slug(session, slug), account=account, role=role)
+        return {"Authorization": f"Bearer {api_tokens.make(session, account=account, name='test', scope=scope)}"}
+
+
+@pytest.fixture(scope="module")
+def study(sessions: Sessions, storage: LocalStorage) -> str:
+    return make_study(sessions, storage, items=40)
+
+
+def test_reading(client: TestClient, sessions: Sessions, study: str) -> None:
+    key = key_of(sessions, study, "viewer", "read")
+    assert [line["slug"] for line in client.get("/api/v1/studies", headers=key).json()] == [study]
+    status = client.get(f"/api/v1/studies/{study}", headers=key).json()
+    assert (status["status"], status["items"], status["by_round"][0]["wanted"]) == ("collecting", 40, 40)
+    assert len(client.get(f"/api/v1/studies/{study}/forecast", headers=key).json()["rounds"]) == 10
+
+
+@pytest.mark.parametrize(
+    ("role", "scope", "status"),
+    [("owner", "read", 403), ("viewer", "steer", 403), (None, "steer", 404), ("researcher", "steer", 200)],
+)
+def test_steering(
+    client: TestClient, sessions: Sessions, study: str, role: Role | None, scope: str, status: int
+) -> None:
+    before = contents(sessions, study)
+    key = key_of(sessions, study, role, scope)
+    response = client.post(f"/api/v1/studies/{study}/pause", headers=key)
+    assert response.status_code == status
+    if status == 200:
+        assert response.json()["status"] == "paused"
+        with sessions() as session:
+            entry = audit.entries(session, study_id=studies.by_slug(session, study).id)[0]
+            assert (entry.actor.endswith("(API)"), entry.action) == (True, "paused the study")
+    else:
+        assert response.headers["Content-Type"] == "application/problem+json"
+        assert contents(sessions, study) == before
+
+
+@pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer made-up"}, {"Authorization": "Basic x"}])
+def test_without_a_token(client: TestClient, study: str, header: dict[str, str]) -> None:
+    for url in ("/api/v1/studies", f"/api/v1/studies/{study}", "/api/v1/studies/nowhere"):
+        assert client.get(url, headers=header).status_code == 401
+
+
+def test_tokens_are_made_and_revoked_in_the_dashboard(client: TestClient, sessions: Sessions) -> None:
+    ada = sign_in(client, sessions, make_account(sessions))
+    assert page_of(ada.post("/admin/account/tokens", {"name": "", "scope": "all"})).problems.keys() == {"name", "scope"}
+    page = page_of(ada.post("/admin/account/tokens", {"name": "notebook", "scope": "read"}))
+    key, (token,) = {"Authorization": f"Bearer {page.new_token}"}, page.tokens
+    assert client.get("/api/v1/studies", headers=key).json() == []
+    eve: Visitor = sign_in(client, sessions, make_account(sessions))
+    assert eve.post(f"/admin/account/tokens/{token.id}/revoke").status_code == 404
+    assert ada.post(f"/admin/account/tokens/{token.id}/revoke").status_code == 303
+    assert page_of(ada.get("/admin/account")).tokens == []
+    assert client.get("/api/v1/studies", headers=key).status_code == 401
