@@ -9,9 +9,10 @@ from fastapi import FastAPI, Request, Response
 from app.db import POOL_SIZE, open_sessions
 from app.keys import load_keys
 from app.paths import STATIC
+from app.recruiters.configured import Doors
 from app.settings import Settings
 from app.storage import LocalStorage
-from app.web import participant
+from app.web import participant, webhooks
 from app.web.assets import Assets
 from app.web.deps import Resources
 from app.web.limits import MAX_BODY, DefaultHeaders, Places
@@ -31,7 +32,9 @@ def create_app(settings: Settings) -> FastAPI:
         to_thread.current_default_thread_limiter().total_tokens = 2 * POOL_SIZE
         with ExitStack() as stack:
             sessions = stack.enter_context(open_sessions(settings))
-            app.state.resources = Resources(sessions, LocalStorage(settings.images), load_keys(settings))
+            keys = load_keys(settings)
+            doors = Doors(settings, keys)
+            app.state.resources = Resources(sessions, LocalStorage(settings.images), keys, doors, settings)
             yield
 
     app = FastAPI(
@@ -52,5 +55,6 @@ def create_app(settings: Settings) -> FastAPI:
 
     add_error_handlers(app)
     app.include_router(participant.router)
+    app.include_router(webhooks.router)
     app.mount("/static", Assets(directory=STATIC), name="static")
     return app

@@ -10,6 +10,7 @@ from procrastinate.exceptions import AlreadyEnqueued
 from sqlalchemy.orm import Session
 
 CHECK_ROUND = "lookalike.check_round"
+RECRUIT = "lookalike.recruit"
 TICK = "lookalike.tick"
 
 queue = procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
@@ -19,6 +20,11 @@ queue = procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
 def defer_round_check(session: Session, *, study_id: int) -> None:
     """Have the worker look whether the study's round can be closed; one waiting check per study is enough."""
     _defer(session, CHECK_ROUND, queueing_lock=f"round-{study_id}", study_id=study_id)
+
+
+def defer_recruiting(session: Session) -> None:
+    """Have the worker look at the recruiters soon; one waiting look is enough."""
+    _defer(session, RECRUIT, queueing_lock=RECRUIT)
 
 
 def _defer(session: Session, name: str, *, queueing_lock: str, **arguments: Any) -> None:

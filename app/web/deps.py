@@ -9,6 +9,8 @@ from sqlalchemy.orm import Session
 
 from app.db import Sessions
 from app.keys import Keys
+from app.recruiters.configured import Doors
+from app.settings import Settings
 from app.storage import Storage
 
 
@@ -19,6 +21,8 @@ class Resources:
     sessions: Sessions
     storage: Storage
     keys: Keys
+    doors: Doors
+    settings: Settings
 
 
 def get_resources(request: Request) -> Resources:

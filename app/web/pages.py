@@ -24,7 +24,7 @@ class Page:
 @dataclass(frozen=True)
 class ConsentPage(Page):
     """Consent and instructions. `fields` are the recruiter's, handed on by the form; `touch` says whether a touch
-    screen will do."""
+    screen will do; `declined` is where the recruiter wants to hear of a no."""
 
     template = "participant/consent.html"
     slug: str
@@ -35,6 +35,7 @@ class ConsentPage(Page):
     trials: int
     touch: bool
     fields: dict[str, str]
+    declined: str | None
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class TrialsPage(Page):
     question: str
     instructions: Markup
     thanks: Markup
+    onward: None
 
     @property
     def modules(self) -> list[str]:
@@ -60,11 +62,12 @@ def _trial_modules() -> list[str]:
 
 @dataclass(frozen=True)
 class ThanksPage(Page):
-    """`ending` says where to go from here: nowhere (thanks), or back to the recruiter."""
+    """`onward` leads back to the recruiter, where there is one."""
 
     template = "participant/thanks.html"
     thanks: Markup
     completion_code: str
+    onward: str | None
 
 
 @dataclass(frozen=True)

@@ -6,20 +6,23 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from markupsafe import Markup
 
+from app.domain.protocol import Protocol
 from app.errors import BadInput, TooLarge, Withdrawn
-from app.recruiters import direct
+from app.models.assignments import Assignment
+from app.recruiters.recruiter import Ending
 from app.services import assignments, judgments, people, sign_ups, studies, trials
 from app.services.judgments import Answer
-from app.services.protocols import current_protocol, protocol_version
+from app.services.protocols import current_protocol, current_version, protocol_version
+from app.services.recruiting import admission
 from app.services.texts import to_html
-from app.web.deps import ResourcesDep, SessionDep
+from app.web.deps import Resources, ResourcesDep, SessionDep
 from app.web.pages import ConsentPage, MessagePage, ThanksPage, TrialsPage, render
 from app.web.payloads import (
     MAX_JUDGMENTS,
     Accepted,
     AssignmentProgress,
     Completed,
-    Ending,
+    EndingOut,
     Enrolled,
     FeedbackOut,
     GivenAbort,
@@ -62,10 +65,14 @@ def is_form(request: Request) -> bool:
 def consent_page(request: Request, slug: str, session: SessionDep, resources: ResourcesDep) -> Response:
     """Consent and instructions. Creates nothing."""
     study = studies.by_slug(session, slug)
-    arrival = direct.identify(request.query_params)
+    version = current_version(session, study.id)
+    protocol = protocol_version(session, study.id, version)
+    door = resources.doors.of(protocol)
+    arrival = door.identify(request.query_params)
+    admission.require_invitation(session, study=study, arrival=arrival)
+    recruitment = admission.recruitment_of(session, study=study, arrival=arrival)
     if people.find_assignment(session, resources.keys, study_id=study.id, arrival=arrival) is None:
         sign_ups.require_open(study)
-    protocol = current_protocol(session, study.id)
     page = ConsentPage(
         title=protocol.title,
         language=protocol.language,
@@ -76,7 +83,8 @@ def consent_page(request: Request, slug: str, session: SessionDep, resources: Re
         minutes=protocol.assignment.minutes,
         trials=protocol.assignment.trials + protocol.assignment.practice + protocol.assignment.sentinels,
         touch=protocol.screening.touch,
-        fields={"participant": arrival.participant},
+        fields=door.handed_on(request.query_params, arrival) | {"consent_version": str(version)},
+        declined=door.ending(recruitment.codes["no_consent"]).url if recruitment else None,
     )
     return render(request, page)
 
@@ -98,11 +106,22 @@ def sign_up(
     study = studies.by_slug(session, slug)
     if fields.get("consent") != "true":
         raise BadInput("To take part you have to agree first: consent must be true.")
-    signed_up = sign_ups.sign_up(session, resources.keys, study=study, arrival=direct.identify(fields))
+    arrival = resources.doors.of(current_protocol(session, study.id)).identify(fields)
+    signed_up = sign_ups.sign_up(
+        session, resources.keys, study=study, arrival=arrival, consent_version=_version(fields.get("consent_version"))
+    )
     url = f"/assignments/{signed_up.token}"
     if is_form(request):
         return RedirectResponse(url, status_code=303)
     return JSONResponse({"token": signed_up.token, "url": url}, status_code=201 if signed_up.is_new else 200)
+
+
+def _version(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise BadInput("consent_version is no version of this study's consent.")
+    return int(text)
 
 
 @router.post("/studies/{slug}/decline")
@@ -116,7 +135,7 @@ def decline(request: Request, slug: str, session: SessionDep) -> Response:
 
 
 @router.get("/assignments/{token}", include_in_schema=False)
-def assignment_page(request: Request, token: str, session: SessionDep) -> Response:
+def assignment_page(request: Request, token: str, session: SessionDep, resources: ResourcesDep) -> Response:
     """The page for where this assignment stands."""
     assignment = assignments.by_token(session, token)
     if assignment.state == "withdrawn":
@@ -131,6 +150,7 @@ def assignment_page(request: Request, token: str, session: SessionDep) -> Respon
                 language=protocol.language,
                 thanks=thanks,
                 completion_code=assignment.completion_code,
+                onward=_ending(resources, protocol, assignment).url,
             ),
         )
     return render(
@@ -142,8 +162,13 @@ def assignment_page(request: Request, token: str, session: SessionDep) -> Respon
             question=protocol.question,
             instructions=Markup(to_html(protocol.instructions)),  # noqa: S704 - sanitised
             thanks=thanks,
+            onward=None,
         ),
     )
+
+
+def _ending(resources: Resources, protocol: Protocol, assignment: Assignment) -> Ending:
+    return resources.doors.of(protocol).ending(assignment.completion_code)
 
 
 @router.get("/assignments/{token}/trials", response_model_exclude_none=True)
@@ -234,9 +259,13 @@ def withdraw(token: str, session: SessionDep) -> None:
 
 
 @router.post("/assignments/{token}/complete")
-def complete(token: str, session: SessionDep) -> Completed:
+def complete(token: str, session: SessionDep, resources: ResourcesDep) -> Completed:
     """The completion code, once every trial is answered or skipped; else a 409 that lists the `missing` trials."""
     assignment = assignments.complete(session, token=token)
+    protocol = protocol_version(session, assignment.study_id, assignment.protocol_version)
+    ending = _ending(resources, protocol, assignment)
     return Completed(
-        completion_code=assignment.completion_code, redirect=None, ending=Ending(kind="thanks", url=None, fields={})
+        completion_code=assignment.completion_code,
+        redirect=ending.url if ending.kind == "redirect" else None,
+        ending=EndingOut(kind=ending.kind, url=ending.url, fields=ending.fields),
     )

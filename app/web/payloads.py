@@ -99,7 +99,7 @@ class GivenAbort(Payload):
     timing: Annotated[dict[str, Any] | None, BeforeValidator(_usable_timing)] = None
 
 
-class Ending(Payload):
+class EndingOut(Payload):
     kind: Literal["redirect", "form", "thanks"]
     url: str | None = None
     fields: dict[str, str] = {}
@@ -108,7 +108,7 @@ class Ending(Payload):
 class Completed(Payload):
     completion_code: str
     redirect: str | None
-    ending: Ending
+    ending: EndingOut
 
 
 class GivenEnvironment(RootModel[dict[str, Any]]):

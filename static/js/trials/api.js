@@ -34,7 +34,7 @@ export function assignmentApi(token) {
     abort: (/** @type {{trial: number, attempt: number, reason: string}} */ attempt) => json(at('aborts'), attempt),
     environment: (/** @type {object} */ measured) => answer(at('environment'), post(measured)),
     withdraw: () => answer(at('withdraw'), post({})),
-    /** @returns {Promise<{completion_code: string}>} */
+    /** @returns {Promise<{completion_code: string, redirect: string | null}>} */
     complete: () => json(at('complete'), {}),
   };
 }

@@ -62,8 +62,10 @@ async function reportEnvironment() {
 onUnsentChange();
 wireDialogs(leave);
 reportEnvironment().catch(() => {}); // Nice to know; the answers count without it.
-sit({ api, outbox, signal: ended.signal, onAnswered: showSaving }).then((code) => {
+sit({ api, outbox, signal: ended.signal, onAnswered: showSaving }).then((completed) => {
   if (ended.signal.aborted) return;
-  showThanks(code);
+  showThanks(completed);
   offerCopy();
+  // Everything is saved and the server has said so: only now back to the recruiter.
+  if (completed.redirect) location.assign(completed.redirect);
 }, end);
