@@ -25,7 +25,7 @@ def run(settings: Settings, *, queue: str = "default") -> None:
             before_sleep=_say_so,
         ):
             with attempt:
-                make_worker_app(url, sessions).run_worker(queues=[queue], delete_jobs="successful")
+                make_worker_app(url, sessions, settings).run_worker(queues=[queue], delete_jobs="successful")
 
 
 def _say_so(state: RetryCallState) -> None:

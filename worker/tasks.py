@@ -5,13 +5,17 @@ from procrastinate import App, PsycopgConnector
 from sqlalchemy import make_url
 
 from app.db import Sessions
-from app.queue import CHECK_ROUND, TICK
+from app.errors import Conflict, Unavailable
+from app.keys import load_keys
+from app.queue import CHECK_ROUND, RECRUIT, TICK
 from app.services import assignments, rounds, studies
+from app.services.recruiting.look import look_at_all
+from app.settings import Settings
 
 log = structlog.get_logger()
 
 
-def make_worker_app(url: str, sessions: Sessions) -> App:
+def make_worker_app(url: str, sessions: Sessions, settings: Settings) -> App:
     """The queue with its tasks, on a connection pool of its own."""
     conninfo = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
     app = App(connector=PsycopgConnector(conninfo=conninfo))
@@ -20,6 +24,16 @@ def make_worker_app(url: str, sessions: Sessions) -> App:
     def check_round(study_id: int) -> None:
         with sessions.begin() as session:
             rounds.advance(session, study_id=study_id)
+
+    @app.periodic(cron="* * * * *")
+    @app.task(name=RECRUIT, queueing_lock=RECRUIT)
+    def recruit(timestamp: int = 0) -> None:  # noqa: ARG001 - procrastinate hands it over
+        """What recruiters tell, what we want of them, and what is kept of people no longer."""
+        keys = load_keys(settings)
+        try:
+            look_at_all(sessions, keys, settings)
+        except (Conflict, Unavailable) as error:
+            log.warning("recruiting waits", problem=error.message)
 
     @app.periodic(cron="* * * * * */20")
     @app.task(name=TICK, queueing_lock=TICK)

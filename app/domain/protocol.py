@@ -94,12 +94,13 @@ class Recruiting(Section):
     """Where participants come from.
 
     A study of ours is one study at the recruiter that grows with the rounds, or one `per_round`; never more than
-    `places_at_once` are open at a time. `invitations`: the direct link lets in single-use invitations only.
-    `signed_links`: Prolific signs its links for this workspace. `excluded_group`: a participant group of Prolific's
-    whose members may not take part.
+    `places_at_once` are open at a time. `description` is what people read there before they come. `invitations`: the
+    direct link lets in single-use invitations only. `signed_links`: Prolific signs its links for this workspace.
+    `excluded_group`: a participant group of Prolific's whose members may not take part.
     """
 
     recruiter: Literal["direct", "prolific", "mturk"] = "direct"
+    description: str = Field("", max_length=2000)
     invitations: bool = False
     per_round: bool = False
     places_at_once: int = Field(20, ge=1, le=1000)

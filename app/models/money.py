@@ -76,7 +76,10 @@ class BonusBatch(Base):
     __tablename__ = "bonus_batches"
     __table_args__ = (
         CheckConstraint(f"state IN {BATCH_STATES}", name="state"),
-        CheckConstraint("state NOT IN ('paying', 'paid') OR external_id IS NOT NULL", name="external_id"),
+        CheckConstraint(
+            "state NOT IN ('paying', 'paid', 'unclear') OR (external_id IS NOT NULL AND quoted IS NOT NULL)",
+            name="external_id",
+        ),
         UniqueConstraint("external_id", name="external_id"),
     )
 
@@ -84,6 +87,7 @@ class BonusBatch(Base):
     recruitment_id: Mapped[int] = mapped_column(ForeignKey("recruitments.id"))
     state: Mapped[str] = mapped_column(server_default="intended")
     external_id: Mapped[str | None]
+    quoted: Mapped[int | None] = mapped_column(BigInteger)
     note: Mapped[str | None]
     created_at: Mapped[Now]
     called_at: Mapped[datetime | None]
@@ -91,13 +95,14 @@ class BonusBatch(Base):
 
 
 class Bonus(Base):
-    """A bonus for one assignment, for one reason only once. `amount` is the participant's, `price` with fee and VAT."""
+    """A bonus for one assignment, for one reason only once. `amount` is the participant's, `price` with fee and VAT;
+    one that was certainly not paid is `cancelled`, and may be granted again."""
 
     __tablename__ = "bonuses"
     __table_args__ = (
         CheckConstraint("amount > 0 AND price >= amount", name="amount"),
         CheckConstraint("length(reason) > 0", name="reason"),
-        UniqueConstraint("assignment_id", "reason", name="assignment_id_reason"),
+        Index("uq_bonuses_once", "assignment_id", "reason", unique=True, postgresql_where=text("NOT cancelled")),
         Index("ix_bonuses_batch_id", "batch_id"),
     )
 
@@ -108,4 +113,5 @@ class Bonus(Base):
     price: Mapped[int] = mapped_column(BigInteger)
     reason: Mapped[str]
     batch_id: Mapped[int] = mapped_column(ForeignKey("bonus_batches.id"))
+    cancelled: Mapped[bool] = mapped_column(server_default=text("false"))
     created_at: Mapped[Now]

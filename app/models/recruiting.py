@@ -62,7 +62,7 @@ class Submission(Base):
     status: Mapped[str]
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
-    seen_at: Mapped[Now]
+    created_at: Mapped[Now]
 
 
 class Notice(Base):

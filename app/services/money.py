@@ -69,10 +69,6 @@ def pay_reward(session: Session, *, recruitment: Recruitment, submission_id: int
     )
 
 
-def is_rewarded(session: Session, submission_id: int) -> bool:
-    return session.scalar(select(LedgerEntry.id).where(LedgerEntry.submission_id == submission_id)) is not None
-
-
 def release_unused(session: Session, *, recruitment: Recruitment, still_possible: int) -> None:
     """Free what is committed for places that can no longer be paid; `still_possible` of them can."""
     surplus = committed_for(session, recruitment) - still_possible * recruitment.place_cost
@@ -114,12 +110,14 @@ def reserve_bonus(session: Session, bonus: Bonus) -> None:
     _post(session, bonus.study_id, "bonus", committed=bonus.price, bonus_id=bonus.id)
 
 
-def pay_bonus(session: Session, bonus: Bonus) -> None:
-    _post(session, bonus.study_id, "bonus_paid", committed=-bonus.price, spent=bonus.price, bonus_id=bonus.id)
+def pay_bonus(session: Session, bonus: Bonus, *, charged: int) -> None:
+    """The bonus was paid: of its price so much was charged."""
+    _post(session, bonus.study_id, "bonus_paid", committed=-bonus.price, spent=charged, bonus_id=bonus.id)
 
 
 def cancel_bonus(session: Session, bonus: Bonus) -> None:
     """The bonus was certainly not paid: its money is free again."""
+    bonus.cancelled = True
     _post(session, bonus.study_id, "bonus_cancelled", committed=-bonus.price, bonus_id=bonus.id)
 
 

@@ -119,6 +119,7 @@ def upgrade() -> None:
         sa.Column("recruitment_id", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.Text(), server_default="intended", nullable=False),
         sa.Column("external_id", sa.Text(), nullable=True),
+        sa.Column("quoted", sa.BigInteger(), nullable=True),
         sa.Column("note", sa.Text(), nullable=True),
         sa.Column(
             "created_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
@@ -130,7 +131,8 @@ def upgrade() -> None:
             name=op.f("ck_bonus_batches_state"),
         ),
         sa.CheckConstraint(
-            "state NOT IN ('paying', 'paid') OR external_id IS NOT NULL", name=op.f("ck_bonus_batches_external_id")
+            "state NOT IN ('paying', 'paid', 'unclear') OR (external_id IS NOT NULL AND quoted IS NOT NULL)",
+            name=op.f("ck_bonus_batches_external_id"),
         ),
         sa.ForeignKeyConstraint(["recruitment_id"], ["recruitments.id"], name=op.f("fk_bonus_batches_recruitments")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_bonus_batches")),
@@ -145,6 +147,7 @@ def upgrade() -> None:
         sa.Column("price", sa.BigInteger(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("batch_id", sa.BigInteger(), nullable=False),
+        sa.Column("cancelled", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column(
             "created_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
         ),
@@ -154,9 +157,15 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["batch_id"], ["bonus_batches.id"], name=op.f("fk_bonuses_bonus_batches")),
         sa.ForeignKeyConstraint(["study_id"], ["budgets.study_id"], name=op.f("fk_bonuses_budgets")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_bonuses")),
-        sa.UniqueConstraint("assignment_id", "reason", name=op.f("uq_bonuses_assignment_id_reason")),
     )
     op.create_index("ix_bonuses_batch_id", "bonuses", ["batch_id"], unique=False)
+    op.create_index(
+        "uq_bonuses_once",
+        "bonuses",
+        ["assignment_id", "reason"],
+        unique=True,
+        postgresql_where=sa.text("NOT cancelled"),
+    )
     op.create_table(
         "submissions",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -166,7 +175,9 @@ def upgrade() -> None:
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("seen_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False),
+        sa.Column(
+            "created_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
+        ),
         sa.CheckConstraint("octet_length(lookup) = 32", name=op.f("ck_submissions_lookup")),
         sa.ForeignKeyConstraint(["assignment_id"], ["assignments.id"], name=op.f("fk_submissions_assignments")),
         sa.ForeignKeyConstraint(["recruitment_id"], ["recruitments.id"], name=op.f("fk_submissions_recruitments")),
@@ -230,14 +241,14 @@ def upgrade() -> None:
     op.add_column("assignments", sa.Column("recruitment_id", sa.BigInteger(), nullable=True))
     op.create_index(op.f("ix_assignments_recruitment_id"), "assignments", ["recruitment_id"], unique=False)
     op.create_foreign_key(
-        op.f("fk_assignments_recruitments"), "assignments", "recruitments", ["recruitment_id"], ["id"]
-    )
-    op.create_foreign_key(
         "fk_assignments_consent_version",
         "assignments",
         "protocol_versions",
         ["study_id", "consent_version"],
         ["study_id", "version"],
+    )
+    op.create_foreign_key(
+        op.f("fk_assignments_recruitments"), "assignments", "recruitments", ["recruitment_id"], ["id"]
     )
     op.add_column("participants", sa.Column("erased_at", sa.DateTime(timezone=True), nullable=True))
     op.execute(_APPEND_ONLY)
@@ -245,8 +256,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_column("participants", "erased_at")
-    op.drop_constraint("fk_assignments_consent_version", "assignments", type_="foreignkey")
     op.drop_constraint(op.f("fk_assignments_recruitments"), "assignments", type_="foreignkey")
+    op.drop_constraint("fk_assignments_consent_version", "assignments", type_="foreignkey")
     op.drop_index(op.f("ix_assignments_recruitment_id"), table_name="assignments")
     op.drop_column("assignments", "recruitment_id")
     op.drop_column("assignments", "consented_at")
@@ -262,6 +273,7 @@ def downgrade() -> None:
     op.drop_index("uq_submissions_assignment_id", table_name="submissions")
     op.drop_index("ix_submissions_recruitment_id", table_name="submissions")
     op.drop_table("submissions")
+    op.drop_index("uq_bonuses_once", table_name="bonuses", postgresql_where=sa.text("NOT cancelled"))
     op.drop_index("ix_bonuses_batch_id", table_name="bonuses")
     op.drop_table("bonuses")
     op.drop_table("bonus_batches")
