@@ -123,9 +123,8 @@ class Api:
 
     def _wait(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
-        backoff = wait_exponential_jitter(
-            self._patience.first_wait_s, _LONGEST_WAIT_S, jitter=self._patience.first_wait_s
-        )
+        pause = self._patience.first_wait_s
+        backoff = wait_exponential_jitter(multiplier=pause, max=_LONGEST_WAIT_S, jitter=pause)
         asked = error.after_s if isinstance(error, _TryAgainError) and error.after_s else 0.0
         return max(min(asked, _LONGEST_WAIT_S), backoff(state))
 

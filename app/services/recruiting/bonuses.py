@@ -162,8 +162,8 @@ def _pay(sessions: Sessions, keys: Keys, recruiter: Recruiter, batch_id: int) ->
         quote = recruiter.quote_bonuses(recruitment.external_id, amounts)
         if quote.amount != expected or quote.total > reserved:
             raise Refused(
-                f"The recruiter would pay {quote.amount} for {quote.total} in all; {expected} for {reserved} at most is "
-                "what was granted."
+                f"The recruiter would pay {quote.amount} for {quote.total} in all, but granted were {expected} for "
+                f"{reserved} at most."
             )
         with sessions.begin() as session:
             _move(
@@ -231,8 +231,8 @@ def _tell_refused(session: Session, study_id: int, batch_id: int, error: Refused
 def _put_before_a_human(session: Session, study_id: int, batch: BonusBatch, why: str) -> None:
     batch.state, batch.note = "unclear", why
     message = (
-        f"Nobody knows whether the bonuses of batch {batch.id} (bulk payment {batch.external_id}) were paid: {why}. They "
-        "are not paid again. Look at the recruiter's website, then say which: lookalike recruit settle-bonus "
+        f"Nobody knows whether the bonuses of batch {batch.id} (bulk payment {batch.external_id}) were paid: {why}. "
+        "They are not paid again. Look at the recruiter's website, then say which: lookalike recruit settle-bonus "
         f"{batch.id} --paid or --not-paid"
     )
     tell(session, study_id=study_id, kind="bonus-unclear", subject=f"batch {batch.id}", message=message)

@@ -238,7 +238,8 @@ def _carry_out(sessions: Sessions, recruiter: Recruiter, recruitment_id: int, ur
 def _wish(session: Session, study: Study, protocol: Protocol, recruitment: Recruitment) -> Wish:
     if study.state == "closed" or study.finished_at is not None or not plan.is_current(recruitment, study, protocol):
         return "stopped"
-    return "open" if plan.wants_people(study) and not is_stopped(session, study.id) else "paused"
+    has_work = plan.wants_people(study) and plan.has_work(session, study)
+    return "open" if has_work and not is_stopped(session, study.id) else "paused"
 
 
 def _steer(sessions: Sessions, recruiter: Recruiter, recruitment_id: int, remote: RemoteStudy, wish: Wish) -> None:

@@ -88,6 +88,13 @@ def wants_people(study: Study) -> bool:
     return study.state == "open" and study.finished_at is None
 
 
+def has_work(session: Session, study: Study) -> bool:
+    """Whether somebody who came now would find something to judge. If not, places that are still open are hidden:
+    else people come, return, and are replaced, for ever."""
+    free = select(Slot.id).where(Slot.study_id == study.id, Slot.state == "open")
+    return session.scalar(select(free.exists())) or False
+
+
 def recruitments(session: Session, study_id: int) -> list[Recruitment]:
     """Those whose books are still open, oldest first."""
     wanted = select(Recruitment).where(Recruitment.study_id == study_id, Recruitment.settled_at.is_(None))

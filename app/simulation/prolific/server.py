@@ -120,7 +120,7 @@ def serve(fake: FakeProlific, *, port: int = 0) -> Iterator[str]:
             """Silent: its log would hold participants' ids."""
 
     with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, name="fake-prolific", daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), name="fake-prolific", daemon=True)
         thread.start()
         try:
             yield f"http://127.0.0.1:{server.server_address[1]}"
