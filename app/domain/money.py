@@ -90,6 +90,10 @@ def cost(pay: int, fees: Fees) -> Cost:
     return Cost(pay, fee, ceil(fee * fees.vat))
 
 
+class OverBudget(Exception):
+    """The cap does not cover it."""
+
+
 @dataclass(frozen=True)
 class Balance:
     """A study's budget: `committed` may still be charged for places that are open and bonuses that are asked for,
@@ -103,6 +107,16 @@ class Balance:
     @property
     def free(self) -> int:
         return max(0, self.cap - self.committed - self.spent - self.outside)
+
+    def moved(self, *, committed: int = 0, spent: int = 0, outside: int = 0) -> "Balance":
+        """The balance after a movement; this is the cap rule: nothing is committed but what is free.
+
+        Raises:
+            OverBudget: more would be committed than is free.
+        """
+        if committed > 0 and committed > self.free:
+            raise OverBudget
+        return Balance(self.cap, self.committed + committed, self.spent + spent, self.outside + outside)
 
     def affords(self, price: int) -> int:
         """How many places of this price still fit under the cap."""

@@ -6,9 +6,10 @@ is a recruiter asked. However requests, workers and crashes interleave, committe
 
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
+from app.domain import money
 from app.domain.money import Balance, in_words
 from app.domain.protocol import Pay
 from app.errors import Conflict
@@ -138,26 +139,15 @@ def _booked(session: Session, recruitment: Recruitment) -> tuple[int, int]:
 def _post(
     session: Session, study_id: int, kind: str, *, committed: int = 0, spent: int = 0, outside: int = 0, **of: Any
 ) -> None:
-    """Write one row and move the budget by it. More may be committed only under the cap."""
-    move = update(Budget).where(Budget.study_id == study_id)
-    if committed > 0:
-        move = move.where(Budget.committed + Budget.spent + Budget.outside + committed <= Budget.cap)
-    moved = session.execute(
-        move.values(
-            committed=Budget.committed + committed, spent=Budget.spent + spent, outside=Budget.outside + outside
-        )
-        .returning(Budget.study_id)
-        .execution_options(synchronize_session=False)
-    ).one_or_none()
-    if moved is None:
-        budget = session.get_one(Budget, study_id, populate_existing=True)
-        free = balance(session, study_id).free
-        raise OverBudget(
-            f"That would take {in_words(committed, budget.currency)}, but only {in_words(free, budget.currency)} "
-            f"of the budget of {in_words(budget.cap, budget.currency)} are left."
-        )
-    session.execute(
-        insert(LedgerEntry).values(
-            study_id=study_id, kind=kind, committed=committed, spent=spent, outside=outside, **of
-        )
-    )
+    """Write one row and move the budget by it, under its lock."""
+    budget = session.get_one(Budget, study_id, with_for_update=True, populate_existing=True)
+    before = Balance(budget.cap, budget.committed, budget.spent, budget.outside)
+    try:
+        after = before.moved(committed=committed, spent=spent, outside=outside)
+    except money.OverBudget:
+        wanted, free, cap = (in_words(amount, budget.currency) for amount in (committed, before.free, budget.cap))
+        raise OverBudget(f"That would take {wanted}, but only {free} of the budget of {cap} are left.") from None
+    budget.committed, budget.spent, budget.outside = after.committed, after.spent, after.outside
+    entry = {"study_id": study_id, "kind": kind, "committed": committed, "spent": spent, "outside": outside}
+    session.execute(insert(LedgerEntry).values(entry | of))
+    session.flush()

@@ -1,14 +1,16 @@
 """What things cost, against sums done the long way round: in whole ten-thousandths, by counting up."""
 
+import random
 from datetime import date
 from decimal import Decimal
+from math import floor
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.money import Balance, Fees, cost, fees_on, hourly_pay, in_words, load_fees, top_up
+from app.domain.money import Balance, Fees, OverBudget, cost, fees_on, hourly_pay, in_words, load_fees, top_up
 from app.errors import BadInput
 
 RATE, VAT = st.integers(0, 10_000), st.integers(0, 10_000)  # ten-thousandths
@@ -101,3 +103,85 @@ def test_top_up_is_the_least_that_reaches_the_floor(reward: int, seconds: int, f
 
 def test_amounts_in_words() -> None:
     assert [in_words(120, "GBP"), in_words(123_456, "USD"), in_words(5, "CHF")] == ["£1.20", "$1,234.56", "0.05 CHF"]
+
+
+class World:
+    """What a recruiter would really charge, however our calls to it ended; kept apart from the balance under test."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+        self.fees = terms(rng.randint(0, 5000), rng.randint(0, 2500))
+        self.reward = rng.randint(1, 300)
+        self.cap = rng.randint(0, 40_000)
+        self.price = cost(self.reward, self.fees).total
+        self.balance = Balance(self.cap, 0, 0, 0)
+        self.places = 0  # that the recruiter has opened and nobody was paid for yet
+        self.paid_rewards = 0
+        self.bonuses: dict[int, int] = {}  # bonus → how often it was paid
+        self.open_bonuses: list[tuple[int, int]] = []
+        self.bonus_pay = 0
+
+    def charged(self) -> int:
+        pay = self.paid_rewards * self.reward + self.bonus_pay
+        exact = pay * (1 + self.fees.rate * (1 + self.fees.vat))
+        return floor(exact)
+
+    def could_be_charged(self) -> int:
+        return self.places * self.price
+
+    def recruit(self) -> None:
+        places = self.rng.randint(1, 6)
+        try:
+            self.balance = self.balance.moved(committed=places * self.price)
+        except OverBudget:
+            assert places > self.balance.affords(self.price)
+            return
+        # Lost on the way there, lost on the way back, or answered: the commitment stands, and the call is repeated.
+        self.places += places
+
+    def reward_one(self) -> None:
+        if self.places:
+            self.places -= 1
+            self.paid_rewards += 1
+            self.balance = self.balance.moved(committed=-self.price, spent=self.price)
+
+    def stop(self) -> None:
+        unused = self.rng.randint(0, self.places)
+        self.places -= unused
+        self.balance = self.balance.moved(committed=-unused * self.price)
+
+    def grant_bonus(self) -> None:
+        amount = self.rng.randint(1, 200)
+        try:
+            self.balance = self.balance.moved(committed=cost(amount, self.fees).total)
+        except OverBudget:
+            return
+        self.bonuses[len(self.bonuses)] = 0
+        self.open_bonuses.append((len(self.bonuses) - 1, amount))
+
+    def pay_bonus(self) -> None:
+        """One call at most; whatever its answer, a human or the answer itself tells in the end which it was."""
+        if not self.open_bonuses:
+            return
+        number, amount = self.open_bonuses.pop(self.rng.randrange(len(self.open_bonuses)))
+        price = cost(amount, self.fees).total
+        if self.rng.random() < 0.3:
+            self.balance = self.balance.moved(committed=-price)
+            return
+        self.bonuses[number] += 1
+        self.bonus_pay += amount
+        self.balance = self.balance.moved(committed=-price, spent=price)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_500_random_steps_of_20_worlds_stay_under_the_cap(seed: int) -> None:
+    world = World(random.Random(seed))
+    steps = [world.recruit, world.reward_one, world.stop, world.grant_bonus, world.pay_bonus]
+    for step in world.rng.choices(steps, weights=[3, 6, 1, 2, 2], k=500):
+        step()
+        balance = world.balance
+        assert min(balance.committed, balance.spent) >= 0
+        assert balance.committed + balance.spent <= balance.cap
+        assert world.charged() <= balance.spent, "every rounding is covered"
+        assert world.could_be_charged() <= balance.committed
+    assert max(world.bonuses.values(), default=0) <= 1

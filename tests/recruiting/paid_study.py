@@ -2,7 +2,7 @@
 
 import random
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import func, select, text, update
 
@@ -26,6 +26,20 @@ from tests.sittings import Choose, answer
 
 PUBLIC_URL = "https://lab.example"
 TERMS: list[Fees] = load_fees()
+
+
+SMALL = {
+    "recruiting__recruiter": "prolific",
+    "assignment__trials": 8,
+    "assignment__practice": 0,
+    "assignment__sentinels": 0,
+    "assignment__sentinel_misses_allowed": 0,
+}
+
+
+def agree(item: object) -> int:
+    """Everybody chooses the first candidate: no item is ever dropped."""
+    return 0
 
 
 @dataclass
@@ -55,9 +69,13 @@ class PaidStudy:
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
         with self.sessions.begin() as session:
-            plan.begin(session, study=studies.by_slug(session, self.slug), terms=TERMS, today=datetime.now(UTC).date())
+            plan.begin(session, study=studies.by_slug(session, self.slug), terms=TERMS, today=self.today)
         with self.sessions() as session:
             self.study_id = studies.by_slug(session, self.slug).id
+
+    @property
+    def today(self) -> date:
+        return datetime.now(UTC).date()
 
     def look(self) -> LookReport:
         report = look(self.sessions, self.keys, self.recruiter, slug=self.slug, public_url=PUBLIC_URL, terms=TERMS)
@@ -77,7 +95,7 @@ class PaidStudy:
             self.fake.marketplace.end(submission.id, "RETURNED")
             return None
 
-    def come(self, *, most: int = 30) -> int:
+    def come(self, *, most: int = 12) -> int:
         """Whoever finds a place takes it and meets their fate; returns how many came."""
         came = 0
         for study_id in list(self.fake.marketplace.studies):
@@ -195,7 +213,8 @@ class PaidStudy:
                     SELECT i.votes_0 + i.votes_1 AS counted, i.dropped_round, (
                         SELECT count(*) FROM judgments j JOIN trials t ON t.id = j.trial_id
                         WHERE t.item_id = i.id AND NOT j.late AND NOT EXISTS (
-                            SELECT FROM exclusions e WHERE e.assignment_id = t.assignment_id AND e.reinstated_at IS NULL)
+                            SELECT FROM exclusions e
+                            WHERE e.assignment_id = t.assignment_id AND e.reinstated_at IS NULL)
                     ) AS votes
                     FROM items i WHERE i.study_id = :study AND i.role = 'pool'
                 """),

@@ -221,6 +221,7 @@ def _carry_out(sessions: Sessions, recruiter: Recruiter, recruitment_id: int, ur
     if recruitment.external_id is None:
         if wish != "open":
             return
+        _require_currency(recruiter, protocol.pay.currency)
         found = recruiter.find_study(recruitment.reference, project=draft.project)
         external_id = found or recruiter.create_study(draft)
         _record(sessions, recruitment_id, state="draft", external_id=external_id)
@@ -233,6 +234,12 @@ def _carry_out(sessions: Sessions, recruiter: Recruiter, recruitment_id: int, ur
     _steer(sessions, recruiter, recruitment_id, remote, wish)
     if wish == "stopped":
         _settle(sessions, recruiter, recruitment_id, external_id)
+
+
+def _require_currency(recruiter: Recruiter, currency: str) -> None:
+    theirs = recruiter.currency()
+    if theirs != currency:
+        raise Refused(f"The workspace pays in {theirs or 'no known currency'}, the study in {currency}.")
 
 
 def _wish(session: Session, study: Study, protocol: Protocol, recruitment: Recruitment) -> Wish:

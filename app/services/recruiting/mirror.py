@@ -19,6 +19,7 @@ from app.recruiters.arrival import Arrival
 from app.recruiters.recruiter import (
     APPROVED,
     AWAITING_REVIEW,
+    DECIDED,
     REJECTED,
     RETURNED,
     TIMED_OUT,
@@ -62,7 +63,8 @@ def take_in(
     for remote in told:
         lookup = people.submission_lookup(keys, recruitment.recruiter, recruitment.study_id, remote.id)
         before = known.get(lookup)
-        if before is None or before.status != remote.status or before.sitting is None:
+        may_come_yet = before is not None and before.sitting is None and remote.status not in DECIDED
+        if before is None or before.status != remote.status or may_come_yet:
             with sessions.begin() as session:
                 after = _bring_up_to_date(session, keys, recruitment, lookup, remote)
             look.news += before != after
