@@ -8,7 +8,7 @@ from app.db import Sessions
 from app.errors import Conflict, Unavailable
 from app.keys import load_keys
 from app.queue import CHECK_ROUND, RECRUIT, TICK
-from app.services import assignments, rounds, studies
+from app.services import assignments, erasure, rounds, studies
 from app.services.recruiting.look import look_at_all
 from app.settings import Settings
 
@@ -29,9 +29,10 @@ def make_worker_app(url: str, sessions: Sessions, settings: Settings) -> App:
     @app.task(name=RECRUIT, queueing_lock=RECRUIT)
     def recruit(timestamp: int = 0) -> None:  # noqa: ARG001 - procrastinate hands it over
         """What recruiters tell, what we want of them, and what is kept of people no longer."""
-        keys = load_keys(settings)
+        with sessions.begin() as session:
+            erasure.forget_overdue(session)
         try:
-            look_at_all(sessions, keys, settings)
+            look_at_all(sessions, load_keys(settings), settings)
         except (Conflict, Unavailable) as error:
             log.warning("recruiting waits", problem=error.message)
 

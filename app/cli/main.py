@@ -6,7 +6,7 @@ import warnings
 import structlog
 import typer
 
-from app.cli import data, demo, serving, studies
+from app.cli import data, demo, recruiting, serving, studies
 
 cli = typer.Typer(
     name="lookalike",
@@ -26,6 +26,9 @@ cli.add_typer(data.imports, name="import")
 cli.command()(studies.simulate)
 cli.command()(studies.status)
 cli.command()(data.export)
+cli.add_typer(recruiting.recruit, name="recruit")
+cli.command()(recruiting.reconcile)
+cli.add_typer(recruiting.people, name="people")
 
 
 @cli.callback()

@@ -1,5 +1,6 @@
 """HTTP with Prolific: what is tried again, and what is not."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ log = structlog.get_logger()
 
 PAGE_SIZE = 100
 _LONGEST_WAIT_S = 60.0
+_ID = re.compile(r"\b[0-9a-f]{24}\b")
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ class Api:
     def _once(
         self, method: str, path: str, *, repeatable: bool, allow: tuple[int, ...], **given: Any
     ) -> httpx.Response:
-        called = f"{method} {path.split('?')[0]}"
+        called = f"{method} {_ID.sub('…', path)}"
         try:
             response = self._http.request(method, path, **given)
         except httpx.ConnectError as error:
@@ -172,7 +174,8 @@ def _is_json(response: httpx.Response) -> bool:
 
 
 def _complaint(response: httpx.Response) -> str:
-    """Prolific's own words: `detail` is a string, a list of them, or an object of lists by field."""
+    """Prolific's own words, without the ids in them, which may be people's: `detail` is a string, a list of them, or an
+    object of lists by field."""
     try:
         error = response.json()
     except ValueError:
@@ -180,8 +183,8 @@ def _complaint(response: httpx.Response) -> str:
     error = error.get("error", error) if isinstance(error, dict) else error
     detail = error.get("detail", error) if isinstance(error, dict) else error
     if isinstance(detail, dict):
-        return "; ".join(f"{name}: {_joined(value)}" for name, value in detail.items())
-    return _joined(detail)
+        detail = "; ".join(f"{name}: {_joined(value)}" for name, value in detail.items())
+    return _ID.sub("…", _joined(detail))
 
 
 def _joined(value: Any) -> str:

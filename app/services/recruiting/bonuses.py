@@ -110,6 +110,34 @@ def grant(
                 _reserve(session, study, batch, assignment_id, amount, price, reason)
 
 
+@dataclass(frozen=True)
+class Granted:
+    people: int
+    amount: int
+
+
+def top_up_all(
+    session: Session, *, study: Study, amount: int | None, reason: str, terms: Sequence[Fees], today: date
+) -> Granted:
+    """Grant a bonus to everybody who was paid and has none for this reason; without an amount, what lifts the median
+    sitting to the floor.
+
+    Raises:
+        BadInput: nobody needs one, or nobody can get one. OverBudget: the cap does not cover them.
+    """
+    if amount is None:
+        real = pay_per_hour(session, study)
+        amount = real.proposed_bonus if real else 0
+        if amount == 0:
+            raise BadInput("The reward reaches the hourly floor already. Name an --amount to pay a bonus all the same.")
+    have = set(session.scalars(select(Bonus.assignment_id).where(Bonus.reason == reason, ~Bonus.cancelled)))
+    people = [assignment for assignment in paid_assignments(session, study) if assignment not in have]
+    if not people:
+        raise BadInput("There is nobody who was paid and has no bonus for this reason.")
+    grant(session, study=study, amount=amount, reason=reason, assignments=people, terms=terms, today=today)
+    return Granted(len(people), amount)
+
+
 def _reserve(
     session: Session, study: Study, batch: BonusBatch, assignment_id: int, amount: int, price: int, reason: str
 ) -> None:

@@ -32,6 +32,16 @@ def was_told(session: Session, *, study_id: int, kind: str) -> bool:
     return session.scalar(select(told.exists())) or False
 
 
+NEEDS_AN_ANSWER = ("bonus-unclear",)
+"""Looking is not enough for these: they end when somebody says which it was."""
+
+
+def resolve_seen(session: Session, *, study_id: int) -> int:
+    """Mark what a human has looked at as dealt with; returns how many notices there were."""
+    kinds = {notice.kind for notice in unresolved(session, study_id)} - set(NEEDS_AN_ANSWER)
+    return sum(resolve(session, study_id=study_id, kind=kind) for kind in kinds)
+
+
 def resolve(session: Session, *, study_id: int, kind: str | None = None, subject: str | None = None) -> int:
     """Mark notices as dealt with: all, those of a kind, or one; returns how many there were."""
     dealt_with = update(Notice).where(Notice.study_id == study_id, Notice.resolved_at.is_(None))
