@@ -14,6 +14,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from math import sqrt
 from typing import Any
 
+from app.simulation.prolific.hooks import Hooks
 from app.simulation.prolific.signing import LinkSigner
 
 PLACE_TAKERS = ("RESERVED", "ACTIVE", "AWAITING REVIEW", "APPROVED", "REJECTED", "SCREENED OUT", "PROCESSING")
@@ -100,6 +101,7 @@ class Marketplace:
         self.workspace = workspace
         self.currency = currency
         self.signer = LinkSigner(workspace)
+        self.hooks = Hooks()
         self.studies: dict[str, FakeStudy] = {}
         self.submissions: dict[str, FakeSubmission] = {}
         self.bulk_bonuses: dict[str, FakeBulkBonus] = {}

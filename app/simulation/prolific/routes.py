@@ -5,11 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from app.simulation.prolific.hooks import EVENT_TYPES
 from app.simulation.prolific.marketplace import FakeBulkBonus, FakeStudy, FakeSubmission, Marketplace, ProlificError
 
 DEFAULT_PAGE, LARGEST_PAGE = 20, 20
 
-Answer = tuple[int, Any]
+Answer = tuple[int, Any] | tuple[int, Any, dict[str, str]]
+"""Status, body and perhaps headers."""
 Thing = TypeVar("Thing")
 
 
@@ -153,6 +155,24 @@ def _balance(call: Call) -> Answer:
     return 200, told | {"balance_breakdown": {}, "available_balance_breakdown": {}}
 
 
+def _make_secret(call: Call) -> Answer:
+    secret, workspace = call.market.hooks.make_secret(), call.body["workspace_id"]
+    return 201, {"id": "s1", "value": secret, "workspace_id": workspace}
+
+
+def _subscribe(call: Call) -> Answer:
+    if not call.market.hooks.secret:
+        raise ProlificError(400, "Create a secret for your workspace first.")
+    subscription, proof = call.market.hooks.ask(call.body)
+    return 201, {"results": [{**subscription, "is_enabled": True}]}, {"X-Hook-Secret": proof}
+
+
+def _confirm(call: Call) -> Answer:
+    if not call.market.hooks.confirm(call.id, call.body["secret"]):
+        raise ProlificError(400, "That is not the secret of this subscription.")
+    return 200, {**call.market.hooks.confirmed[-1], "is_enabled": True}
+
+
 _ID = r"([^/]+)"
 _ROUTES: list[tuple[str, str, Callable[[Call], Answer]]] = [
     ("POST", "/api/v1/studies/", lambda call: (201, _told(call.market.create_study(call.body)))),
@@ -174,5 +194,13 @@ _ROUTES: list[tuple[str, str, Callable[[Call], Answer]]] = [
     ("POST", f"/api/v1/submissions/{_ID}/request-return/", _request_return),
     ("POST", f"/api/v1/bulk-bonus-payments/{_ID}/pay/", _pay_bonuses),
     ("GET", f"/api/v1/workspaces/{_ID}/balance/", _balance),
+    ("POST", "/api/v1/hooks/secrets/", _make_secret),
+    (
+        "GET",
+        "/api/v1/hooks/event-types/",
+        lambda _: (200, {"results": [{"event_type": kind, "description": kind} for kind in EVENT_TYPES]}),
+    ),
+    ("POST", "/api/v1/hooks/subscriptions/", _subscribe),
+    ("POST", f"/api/v1/hooks/subscriptions/{_ID}/", _confirm),
     ("GET", "/.well-known/study/jwks.json", lambda call: (200, call.market.signer.jwks())),
 ]

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from app.simulation.prolific.marketplace import Marketplace, ProlificError
-from app.simulation.prolific.routes import route
+from app.simulation.prolific.routes import Answer, route
 
 Kind = Literal["throttle", "error", "html", "lose"]
 """429 or 500 before anything happens, a page of HTML instead of an answer, or a connection cut after it happened."""
@@ -55,16 +55,15 @@ class Exchange:
 
 
 class FakeProlific:
-    """Answers one request at a time. `on_exchange` sees every request that was handled; `calls` counts them by path."""
+    """Answers one request at a time. `on_exchange` sees every request that was handled."""
 
     def __init__(self, marketplace: Marketplace, *, token: str = TOKEN) -> None:
         self.marketplace = marketplace
         self.mischief = Mischief()
         self.on_exchange: Callable[[Exchange], None] = lambda _: None
-        self.calls: list[tuple[str, str]] = []
         self._token = token
 
-    def handle(self, method: str, target: str, authorization: str, body: bytes) -> tuple[int, Any] | Kind:
+    def handle(self, method: str, target: str, authorization: str, body: bytes) -> Answer | Kind:
         url = urlsplit(target)
         with self.marketplace.lock:
             mishap = self.mischief.draw(method, url.path)
@@ -76,12 +75,11 @@ class FakeProlific:
             try:
                 if authorization != f"Token {self._token}" and not url.path.startswith("/.well-known"):
                     raise ProlificError(401, "Invalid token.")
-                status, response = route(self.marketplace, method, url.path, query, request)
+                answer = route(self.marketplace, method, url.path, query, request)
             except ProlificError as error:
-                status, response = error.status, error.body
-            self.calls.append((method, url.path))
-            self.on_exchange(Exchange(method, url.path, query, request, status, response))
-            return mishap or (status, response)
+                answer = error.status, error.body
+            self.on_exchange(Exchange(method, url.path, query, request, status=answer[0], response=answer[1]))
+            return mishap or answer
 
 
 @contextmanager
@@ -105,13 +103,16 @@ def serve(fake: FakeProlific, *, port: int = 0) -> Iterator[str]:
                 self.write(200, b"<!DOCTYPE html><title>Prolific</title>", "text/html")
             else:
                 assert isinstance(outcome, tuple)
-                self.write(outcome[0], json.dumps(outcome[1]).encode())
+                status, response, *headers = outcome
+                self.write(status, json.dumps(response).encode(), **headers[0] if headers else {})
 
         do_GET = do_POST = do_PATCH = answer  # noqa: N815 - http.server's names
 
-        def write(self, status: int, body: bytes, kind: str = "application/json") -> None:
+        def write(self, status: int, body: bytes, kind: str = "application/json", **headers: str) -> None:
             self.send_response(status)
             self.send_header("Content-Type", kind)
+            for name, value in headers.items():
+                self.send_header(name, value)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
