@@ -164,7 +164,8 @@ class PaidStudy:
     def is_settled(self) -> bool:
         with self.sessions() as session:
             study = session.get_one(Study, self.study_id)
-            return study.finished_at is not None and not plan.recruitments(session, self.study_id)
+            is_over = study.finished_at is not None or study.state == "closed"
+            return is_over and not plan.recruitments(session, self.study_id)
 
     # --- the books ------------------------------------------------------------------------------------------------
 
@@ -191,7 +192,12 @@ class PaidStudy:
                 .select_from(LedgerEntry)
                 .where(LedgerEntry.study_id == self.study_id, LedgerEntry.kind == "reward")
             )
-            approved = [one for one in market.submissions.values() if one.status == "APPROVED"]
+            studies_there = set(
+                session.scalars(select(Recruitment.external_id).where(Recruitment.study_id == self.study_id))
+            )
+            approved = [
+                one for one in market.submissions.values() if one.status == "APPROVED" and one.study in studies_there
+            ]
             assert budget.cap >= charged
             if self.is_settled():
                 assert budget.committed == 0

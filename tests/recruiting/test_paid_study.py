@@ -104,10 +104,19 @@ def test_a_kill_before_or_after_any_call(
     with sessions.begin() as session:
         studies.open_study(session, slug=slug)
     survive(4)
-    while not paid.is_settled():
-        assert paid.people < 40
+    for _ in range(30):
         paid.come(most=2)
         survive(2)
+        if paid.is_settled():
+            break
+    stopped = PaidStudy(sessions, keys, mortal, fake, make_study(sessions, storage, **SMALL), agree)  # type: ignore[arg-type]
+    stopped.look()
+    with sessions.begin() as session:
+        studies.close(session, slug=stopped.slug)
+    for _ in range(4):
+        with suppress(Killed):
+            stopped.look()
+    stopped.check_books()
     assert {call for call, _ in mortal.deaths} == set(BONUS_CALLS), "the rest was tried"
     paid.check_votes()
     with sessions.begin() as session:

@@ -250,6 +250,8 @@ def _wish(session: Session, study: Study, protocol: Protocol, recruitment: Recru
 
 
 def _steer(sessions: Sessions, recruiter: Recruiter, recruitment_id: int, remote: RemoteStudy, wish: Wish) -> None:
+    """What ends recruiting is written down before the call, what begins it after: a study that is found paused or ended
+    though we left it open was ended by somebody else."""
     match (remote.state, wish):
         case ("draft", "open"):
             recruiter.publish(remote.id)
@@ -258,11 +260,11 @@ def _steer(sessions: Sessions, recruiter: Recruiter, recruitment_id: int, remote
             recruiter.resume(remote.id)
             _record(sessions, recruitment_id, state="open")
         case ("open", "paused"):
-            recruiter.pause(remote.id)
             _record(sessions, recruitment_id, state="paused")
+            recruiter.pause(remote.id)
         case ("open" | "paused", "stopped"):
-            recruiter.stop(remote.id)
             _record(sessions, recruitment_id, state="stopped")
+            recruiter.stop(remote.id)
         case (_, "stopped"):
             _record(sessions, recruitment_id, state="stopped")
         case ("open" | "ended", "open"):
