@@ -210,6 +210,22 @@ def reconcile(name: Name, as_json: AsJson = False, home: Home = HOME) -> None:
         out.print(f"[yellow]{escape(problem)}[/]")
 
 
+@people.command("find")
+def find(
+    recruiter: Annotated[str, typer.Argument(help="direct or prolific.")],
+    participant: Annotated[str, typer.Argument(help="The person as the recruiter knows them.")],
+    home: Home = HOME,
+) -> None:
+    """Print the pseudonym of a person who writes to you under their recruiter's id.
+
+    Example: lookalike people find prolific 5f2c...
+    """
+    with plain_errors():
+        settings = settings_for(home)
+        with open_sessions(settings) as sessions, sessions() as session:
+            typer.echo(erasure.find(session, load_keys(settings), recruiter=recruiter, participant=participant))
+
+
 @people.command("erase")
 def erase(pseudonym: Pseudonym, as_json: AsJson = False, home: Home = HOME) -> None:
     """Delete who a participant is and what they answered; the rounds are recomputed.

@@ -12,7 +12,9 @@ from app.keys import Keys
 from app.models.assignments import Assignment
 from app.models.people import Identity, Participant
 from app.models.studies import Study
+from app.recruiters.arrival import Arrival
 from app.services import assignments
+from app.services.people import known_participant
 from app.services.rounds import reconcile
 
 
@@ -34,6 +36,14 @@ def by_pseudonym(session: Session, pseudonym: str, *, lock: bool = False) -> Par
     if participant is None:
         raise NotFound(f"Nobody here is called {pseudonym!r}.")
     return participant
+
+
+def find(session: Session, keys: Keys, *, recruiter: str, participant: str) -> str:
+    """The pseudonym of a recruiter's participant. Raises NotFound."""
+    known = known_participant(session, keys, Arrival(recruiter, participant=participant, submission=participant))
+    if known is None:
+        raise NotFound("Nobody of that id was ever here.")
+    return session.get_one(Participant, known).pseudonym
 
 
 _ANSWERS = text("""

@@ -56,6 +56,7 @@ def test_erasure(sessions: Sessions, storage: LocalStorage, keys: Keys) -> None:
     sit(sessions, keys, slug, who, dissent)
     pseudonym = pseudonym_of(sessions, slug)
     with sessions.begin() as session:
+        assert erasure.find(session, keys, recruiter="direct", participant=who) == pseudonym
         theirs = erasure.personal_data(session, keys, pseudonym=pseudonym)
         whole = json.dumps(theirs.sittings, default=str)
         assert {told["id"] for told in theirs.recruiter_ids} == {who}
