@@ -81,11 +81,13 @@ class Retry:
 
 @dataclass(frozen=True)
 class MessagePage(Page):
-    """One thing to say: an error, or that there is nothing to do. Written by us, so in our language."""
+    """One thing to say: an error, or that there is nothing to do. Written by us, so in our language. `onward` leads
+    back to the recruiter."""
 
     template = "participant/message.html"
     message: str
     retry: Retry | None = None
+    onward: str | None = None
 
 
 def render(request: Request, page: Page, *, status: int = 200) -> HTMLResponse:

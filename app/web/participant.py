@@ -1,5 +1,7 @@
 """The participant's way over HTTP: consent, trials, judgments, completion (docs/http.md)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -7,9 +9,10 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from markupsafe import Markup
 
 from app.domain.protocol import Protocol
-from app.errors import BadInput, TooLarge, Withdrawn
+from app.errors import BadInput, Gone, NothingNow, TooLarge, Withdrawn
 from app.models.assignments import Assignment
-from app.recruiters.recruiter import Ending
+from app.models.recruiting import Recruitment
+from app.recruiters.recruiter import Door, Ending
 from app.services import assignments, judgments, people, sign_ups, studies, trials
 from app.services.judgments import Answer
 from app.services.protocols import current_protocol, current_version, protocol_version
@@ -72,7 +75,8 @@ def consent_page(request: Request, slug: str, session: SessionDep, resources: Re
     admission.require_invitation(session, study=study, arrival=arrival)
     recruitment = admission.recruitment_of(session, study=study, arrival=arrival)
     if people.find_assignment(session, resources.keys, study_id=study.id, arrival=arrival) is None:
-        sign_ups.require_open(study)
+        with _way_back(door, recruitment):
+            sign_ups.require_open(study)
     page = ConsentPage(
         title=protocol.title,
         language=protocol.language,
@@ -106,14 +110,26 @@ def sign_up(
     study = studies.by_slug(session, slug)
     if fields.get("consent") != "true":
         raise BadInput("To take part you have to agree first: consent must be true.")
-    arrival = resources.doors.of(current_protocol(session, study.id)).identify(fields)
-    signed_up = sign_ups.sign_up(
-        session, resources.keys, study=study, arrival=arrival, consent_version=_version(fields.get("consent_version"))
-    )
+    door = resources.doors.of(current_protocol(session, study.id))
+    arrival = door.identify(fields)
+    version = _version(fields.get("consent_version"))
+    with _way_back(door, admission.recruitment_of(session, study=study, arrival=arrival)):
+        signed_up = sign_ups.sign_up(session, resources.keys, study=study, arrival=arrival, consent_version=version)
     url = f"/assignments/{signed_up.token}"
     if is_form(request):
         return RedirectResponse(url, status_code=303)
     return JSONResponse({"token": signed_up.token, "url": url}, status_code=201 if signed_up.is_new else 200)
+
+
+@contextmanager
+def _way_back(door: Door, recruitment: Recruitment | None) -> Iterator[None]:
+    """Whom we cannot use we send back to the recruiter, with the code that says so: their time there is not lost."""
+    try:
+        yield
+    except (Gone, NothingNow) as error:
+        if recruitment is not None:
+            error.details["return_url"] = door.ending(recruitment.codes["screened_out"]).url
+        raise
 
 
 def _version(text: str | None) -> int | None:

@@ -33,11 +33,18 @@ def respond(
 ) -> Response:
     if wants_page(request):
         retry = _retry(request) if "Retry-After" in headers else None
-        page = render(request, MessagePage(title=title, message=message, retry=retry), status=status)
+        page = render(
+            request, MessagePage(title=title, message=message, retry=retry, onward=_onward(details)), status=status
+        )
         page.headers.update(headers)
         return page
     body = {"type": "about:blank", "title": title, "status": status, "detail": message} | details
     return JSONResponse(body, status_code=status, headers=headers, media_type="application/problem+json")
+
+
+def _onward(details: dict[str, object]) -> str | None:
+    url = details.get("return_url")
+    return url if isinstance(url, str) else None
 
 
 def _retry(request: Request) -> Retry:

@@ -117,6 +117,18 @@ def test_from_prolific_and_back(web: TestClient, recruited: PaidStudy) -> None:
         assert (sitting.consent_version, sitting.recruiter) == (1, "prolific")
 
 
+def test_whom_we_cannot_use_finds_the_way_back(web: TestClient, recruited: PaidStudy) -> None:
+    link = arrival(recruited)
+    with recruited.sessions.begin() as session:
+        studies.close(session, slug=recruited.slug)
+    (study,) = recruited.fake.marketplace.studies.values()
+    (code,) = [entry["code"] for entry in study.fields["completion_codes"] if entry["code_type"] == "SCREENED_OUT"]
+    way_back = f"https://app.prolific.com/submissions/complete?cc={code}"
+    assert way_back in web.get(f"/studies/{recruited.slug}", params=link, headers=BROWSER).text
+    refused = web.post(f"/studies/{recruited.slug}/assignments", json={**link, "consent": True})
+    assert (refused.status_code, refused.json()["return_url"]) == (410, way_back)
+
+
 def test_changed_or_missing_parameters(web: TestClient, recruited: PaidStudy) -> None:
     link, other = arrival(recruited), arrival(recruited)
     assert web.post(f"/studies/{recruited.slug}/assignments", json={**link, "consent": True}).status_code == 201
