@@ -14,6 +14,7 @@ from app.recruiters.arrival import Arrival
 from app.recruiters.prolific.recruiter import Prolific
 from app.services import assignments, money, sign_ups, studies
 from app.services.recruiting import bonuses, notices, plan
+from app.services.recruiting.standing import standing
 from app.simulation.prolific.marketplace import FakeStudy
 from app.simulation.prolific.server import FakeProlific
 from app.storage import LocalStorage
@@ -56,6 +57,18 @@ def test_places_are_what_the_round_needs(paid: PaidStudy) -> None:
     paid.look()
     paid.look()
     assert study.places == 6, "the second round"
+
+
+def test_how_it_stands(paid: PaidStudy) -> None:
+    paid.come(most=2)
+    for _ in range(2):
+        paid.look()
+    with paid.sessions() as session:
+        now = standing(session, study=studies.by_slug(session, paid.slug))
+    assert (now.cap, now.spent, now.committed, now.places) == (50_000, 2 * 183, 183, 3)
+    assert now.submissions == {"APPROVED": 2}
+    assert now.pay is not None
+    assert now.notices == []
 
 
 def test_who_gives_a_place_back_needs_no_new_one(paid: PaidStudy) -> None:

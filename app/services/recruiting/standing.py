@@ -50,6 +50,7 @@ def standing(session: Session, *, study: Study) -> Standing:
         .where(Recruitment.study_id == study.id)
         .group_by(Submission.status)
     ).tuples()
+    submissions = dict(counted.all())
     return Standing(
         slug=study.slug,
         currency=budget.currency,
@@ -59,7 +60,7 @@ def standing(session: Session, *, study: Study) -> Standing:
         outside=budget.outside,
         free=money.balance(session, study.id).free,
         places=places or 0,
-        submissions=dict(counted),
+        submissions=submissions,
         pay=pay_per_hour(session, study),
         notices=[
             NoticeLine(notice.kind, notice.message, notice.stops) for notice in notices.unresolved(session, study.id)
