@@ -180,7 +180,7 @@ def _notice_edits(session: Session, recruitment: Recruitment, remote: RemoteStud
         edits.append(f"{more} places were added")
     if remote.reward != recruitment.reward:
         edits.append(f"the reward is {remote.reward} instead of {recruitment.reward}")
-    if remote.url != url:
+    if remote.url.partition("?")[0] != url.partition("?")[0]:  # the parameters come back as Prolific writes them
         edits.append("people are sent to another address")
     if recruitment.state == "open" and remote.state == "paused":
         edits.append("it was paused")

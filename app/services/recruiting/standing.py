@@ -44,13 +44,14 @@ def standing(session: Session, *, study: Study) -> Standing:
     if budget is None:
         raise BadInput(f"The study {study.slug!r} does not recruit yet: lookalike recruit start {study.slug}")
     places = session.scalar(select(func.sum(Recruitment.places)).where(Recruitment.study_id == study.id))
-    counted = session.execute(
-        select(Submission.status, func.count())
-        .join(Recruitment, Recruitment.id == Submission.recruitment_id)
-        .where(Recruitment.study_id == study.id)
-        .group_by(Submission.status)
-    ).tuples()
-    submissions = dict(counted.all())
+    submissions = dict(
+        session.execute(
+            select(Submission.status, func.count())
+            .join(Recruitment, Recruitment.id == Submission.recruitment_id)
+            .where(Recruitment.study_id == study.id)
+            .group_by(Submission.status)
+        ).all()
+    )
     return Standing(
         slug=study.slug,
         currency=budget.currency,
