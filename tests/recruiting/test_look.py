@@ -209,7 +209,7 @@ def test_the_last_tenth_asks_first(
 )
 def test_brakes(paid: PaidStudy, fates: Fates, kind: str) -> None:
     paid.fates = fates
-    for _ in range(12):
+    for _ in range(8):
         paid.come(most=3)
         paid.expire_leases()
         paid.look()

@@ -26,7 +26,7 @@ def test_a_whole_study_with_everything_that_goes_wrong(
     slug = make_study(
         sessions,
         storage,
-        items=40,
+        items=32,
         rounds=3,
         min_votes=3,
         recruiting__per_round=per_round,
@@ -47,7 +47,7 @@ def test_a_whole_study_with_everything_that_goes_wrong(
     paid.run()
     paid.check_books()
     paid.check_votes()
-    assert paid.people > 15, "40 items, three rounds, eight a sitting"
+    assert paid.people > 12, "32 items, three rounds, eight a sitting"
     assert len(fake.marketplace.studies) == (3 if per_round else 1)
 
 
@@ -87,7 +87,7 @@ def test_a_kill_before_or_after_any_call(
     sessions: Sessions, storage: LocalStorage, keys: Keys, prolific: Prolific, fake: FakeProlific
 ) -> None:
     slug = make_study(
-        sessions, storage, items=30, rounds=2, min_votes=2, recruiting__places_at_once=2, pay__budget=20_000, **SMALL
+        sessions, storage, items=24, rounds=2, min_votes=2, recruiting__places_at_once=2, pay__budget=20_000, **SMALL
     )
     mortal = Mortal(prolific, [*CALLS, *BONUS_CALLS])
     paid = PaidStudy(sessions, keys, mortal, fake, slug, agree)  # type: ignore[arg-type]

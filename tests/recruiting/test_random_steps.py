@@ -21,7 +21,7 @@ from tests.factories import make_study
 from tests.recruiting.in_memory import InMemory
 from tests.recruiting.paid_study import SMALL, TERMS, Fates, PaidStudy, agree
 
-STEPS = 120
+STEPS = 90
 ONCE = ("create_study", "publish", "pause", "resume", "stop", "pay_bonuses")
 """The adapter tries these once: their outcome may stay unclear."""
 
