@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
-from cryptography.fernet import Fernet
+from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
@@ -47,6 +47,7 @@ class Keys:
         self._lookup = derive("identity lookup")
         self._fernet = Fernet(urlsafe_b64encode(derive("identity ciphertext")))
         self._totp = Fernet(urlsafe_b64encode(derive("totp secret")))
+        self._handed_on = Fernet(urlsafe_b64encode(derive("handed on")))
         self._image = AESSIV(derive("image url", 64))
 
     def assignment_token(self, assignment_id: int) -> str:
@@ -74,6 +75,17 @@ class Keys:
 
     def unlock_totp(self, locked: bytes) -> str:
         return self._totp.decrypt(locked).decode()
+
+    def seal(self, told: str) -> str:
+        """What only this server can have said, for a page to hand back: encrypted, signed and dated."""
+        return self._handed_on.encrypt(told.encode()).decode()
+
+    def unseal(self, sealed: str, *, max_age_s: int) -> str | None:
+        """What `seal` sealed; None for anything else, or if it is older."""
+        try:
+            return self._handed_on.decrypt(sealed.encode(), ttl=max_age_s).decode()
+        except InvalidToken:
+            return None
 
     def seal_image(self, ref: ImageRef) -> str:
         """An opaque URL segment (AES-SIV, RFC 5297): the same for the same attempt, so that browsers cache it."""

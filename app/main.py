@@ -9,9 +9,10 @@ from fastapi import FastAPI, Request, Response
 from app.db import POOL_SIZE, open_sessions
 from app.keys import load_keys
 from app.paths import STATIC
+from app.recruiters.configured import Doors
 from app.settings import Settings
 from app.storage import open_storage
-from app.web import api, health, participant
+from app.web import api, health, participant, webhooks
 from app.web.admin.router import router as admin_router
 from app.web.assets import Assets
 from app.web.deps import Resources
@@ -33,7 +34,7 @@ def create_app(settings: Settings) -> FastAPI:
         with ExitStack() as stack:
             sessions = stack.enter_context(open_sessions(settings))
             storage, keys = open_storage(settings, cached=True), load_keys(settings)
-            app.state.resources = Resources(sessions, storage, keys, settings.exports)
+            app.state.resources = Resources(sessions, storage, keys, Doors(settings, keys), settings)
             yield
 
     app = FastAPI(
@@ -57,5 +58,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(participant.router)
     app.include_router(admin_router)
     app.include_router(api.router)
+    app.include_router(webhooks.router)
     app.mount("/static", Assets(directory=STATIC), name="static")
     return app

@@ -20,6 +20,7 @@ QUEUES = (DEFAULT, GPU)
 CHECK_ROUND = "lookalike.check_round"
 EXPORT = "lookalike.export"
 GENERATE = "lookalike.generate"
+RECRUIT = "lookalike.recruit"
 TAKE_OVER = "lookalike.take_over"
 TICK = "lookalike.tick"
 
@@ -61,6 +62,11 @@ def remove_batches(session: Session, *, batch_ids: Sequence[int]) -> None:
 def defer_export(session: Session, *, request_id: int) -> None:
     """Have a worker write the export; one after the other, so that rounds never wait for more than one."""
     queue.configure_task(EXPORT, connection=_driver(session), lock="exports").defer(request_id=request_id)
+
+
+def defer_recruiting(session: Session) -> None:
+    """Have the worker look at the recruiters soon; one waiting look is enough."""
+    _defer(session, RECRUIT, queueing_lock=RECRUIT)
 
 
 def _defer(session: Session, name: str, *, queueing_lock: str, **arguments: Any) -> None:

@@ -41,6 +41,13 @@ class Settings(BaseSettings):
         Annotated[ByteSize, Field(ge=2**20)], Field(validation_alias="S3_CACHE_SIZE", validate_default=True)
     ] = ByteSize(5 * 2**30)
 
+    public_url: Annotated[str, Field(validation_alias="PUBLIC_URL")] = "http://127.0.0.1:8000"
+    fees: Annotated[Path | None, Field(validation_alias="LOOKALIKE_FEES")] = None
+    prolific_url: Annotated[str, Field(validation_alias="PROLIFIC_URL")] = "https://api.prolific.com"
+    prolific_token: Annotated[SecretStr | None, Field(validation_alias="PROLIFIC_TOKEN")] = None
+    prolific_workspace: Annotated[str, Field(validation_alias="PROLIFIC_WORKSPACE")] = ""
+    prolific_webhook_secret: Annotated[SecretStr | None, Field(validation_alias="PROLIFIC_WEBHOOK_SECRET")] = None
+
     @property
     def images(self) -> Path:
         """The folder of the local image store."""

@@ -71,7 +71,7 @@ def _work(
         while True:
             while studio is not None and not studio.prepare():
                 _take_no_jobs(studio)
-            app = make_worker_app(url, sessions)
+            app = make_worker_app(url, sessions, settings)
             add_exports(app, sessions, settings)
             add_take_over(app, queue=queue, stalled_s=stalled_s)
             if studio is not None:

@@ -12,10 +12,13 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
 
 from app.db import Sessions
-from app.errors import LookalikeError, Unavailable
-from app.queue import ASSESS, CHECK_ROUND, GENERATE, GPU, TAKE_OVER, TICK
-from app.services import assignments, quality, rounds, studies
+from app.errors import Conflict, LookalikeError, Unavailable
+from app.keys import load_keys
+from app.queue import ASSESS, CHECK_ROUND, GENERATE, GPU, RECRUIT, TAKE_OVER, TICK
+from app.services import assignments, erasure, quality, rounds, studies
 from app.services.generation import batches
+from app.services.recruiting.look import look_at_all
+from app.settings import Settings
 from worker.generator import CannotGenerate, Stopped
 from worker.studio import Studio
 
@@ -27,7 +30,7 @@ _ATTEMPTS = 5
 _TEMPORARY = (CannotGenerate, OperationalError, Unavailable)
 
 
-def make_worker_app(url: str, sessions: Sessions) -> App:
+def make_worker_app(url: str, sessions: Sessions, settings: Settings) -> App:
     """The queue with its tasks, on a connection pool of its own."""
     conninfo = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
     app = App(connector=PsycopgConnector(conninfo=conninfo))
@@ -41,6 +44,17 @@ def make_worker_app(url: str, sessions: Sessions) -> App:
     def assess(assignment_id: int) -> None:
         with sessions.begin() as session:
             quality.assess(session, assignment_id=assignment_id)
+
+    @app.periodic(cron="* * * * *")
+    @app.task(name=RECRUIT, queueing_lock=RECRUIT)
+    def recruit(timestamp: int = 0) -> None:  # noqa: ARG001 - procrastinate hands it over
+        """What recruiters tell, what we want of them, and what is kept of people no longer."""
+        with sessions.begin() as session:
+            erasure.forget_overdue(session)
+        try:
+            look_at_all(sessions, load_keys(settings), settings)
+        except (Conflict, Unavailable) as error:
+            log.warning("recruiting waits", problem=error.message)
 
     @app.periodic(cron="* * * * * */20")
     @app.task(name=TICK, queueing_lock=TICK)

@@ -1,11 +1,16 @@
 """`lookalike demo`: the main job on embedded defaults, from drawn triplets to an exported dataset."""
 
+import os
 import threading
 import time
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Annotated, Literal
 
 import typer
 from rich.live import Live
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from app.cli.admin import new_password
 from app.cli.console import HOME, Home, err, out, plain_errors, progress_bar, settings_for
@@ -15,13 +20,23 @@ from app.cli.studies import crowd_line
 from app.cli.supervisor import Child, restart_dead, running, wait_until_serving
 from app.db import Sessions, open_sessions
 from app.domain import protocol as protocols
-from app.errors import LookalikeError
+from app.domain.money import in_words, load_fees
+from app.errors import Conflict, LookalikeError
+from app.keys import load_keys
+from app.queue import defer_recruiting
 from app.services import accounts, studies
 from app.services.exports.run import ExportResult, export_study
 from app.services.items import add_items, pool_of
+from app.services.recruiting.look import look_at
+from app.services.recruiting.plan import begin
+from app.services.recruiting.standing import standing
 from app.services.status import study_status
 from app.settings import Settings
 from app.simulation.crowd import CrowdPlan, CrowdReport, run_crowd
+from app.simulation.prolific.crowd import guests, sending_events
+from app.simulation.prolific.marketplace import Marketplace
+from app.simulation.prolific.server import TOKEN, FakeProlific
+from app.simulation.prolific.server import serve as serve_prolific
 from app.storage import open_storage
 
 TRIPLETS = 96
@@ -33,11 +48,14 @@ def demo(
     port: Port = 8000,
     host: Host = "127.0.0.1",
     exit_when_done: Annotated[bool, typer.Option("--exit-when-done", help="End after the export.")] = False,
+    recruiter: Annotated[
+        Literal["direct", "prolific"], typer.Option(help="Where the crowd comes from; prolific: a local imitation.")
+    ] = "direct",
     home: Home = HOME,
 ) -> None:
     """Run the main job: draw triplets, let a simulated crowd judge them round by round, export the dataset.
 
-    Example: lookalike demo
+    Example: lookalike demo --recruiter prolific
     """
     with plain_errors():
         settings = settings_for(home)
@@ -47,14 +65,36 @@ def demo(
             context = open_sessions(settings, migrate=True)
             sessions = context.__enter__()
         try:
-            _run(settings, sessions, host=host, port=port, exit_when_done=exit_when_done)
+            with _marketplace(settings, f"http://{host}:{port}", recruiter) as (settings, market):
+                _run(settings, sessions, market, host=host, port=port, exit_when_done=exit_when_done)
         except KeyboardInterrupt:
             err.print("[dim]Stopped. Run it again for another round: your data stay in[/]", str(home))
         finally:
             context.__exit__(None, None, None)
 
 
-def _run(settings: Settings, sessions: Sessions, *, host: str, port: int, exit_when_done: bool) -> None:
+@contextmanager
+def _marketplace(settings: Settings, url: str, recruiter: str) -> Iterator[tuple[Settings, Marketplace | None]]:
+    """For `prolific`, an imitation that runs while the block does, and the settings with which it is called."""
+    if recruiter == "direct":
+        yield settings, None
+        return
+    market = Marketplace()
+    with serve_prolific(FakeProlific(market)) as prolific_url, sending_events(market, url):
+        environment = {
+            "PUBLIC_URL": url,
+            "PROLIFIC_URL": prolific_url,
+            "PROLIFIC_TOKEN": TOKEN,
+            "PROLIFIC_WORKSPACE": market.workspace,
+            "PROLIFIC_WEBHOOK_SECRET": market.hooks.make_secret(),
+        }
+        os.environ |= environment  # for the server and the worker
+        yield Settings(LOOKALIKE_HOME=settings.home), market
+
+
+def _run(
+    settings: Settings, sessions: Sessions, market: Marketplace | None, *, host: str, port: int, exit_when_done: bool
+) -> None:
     url = f"http://{host}:{port}"
     children = [
         Child("server", ["serve", "--port", str(port), "--host", host, "--home", str(settings.home)]),
@@ -62,11 +102,13 @@ def _run(settings: Settings, sessions: Sessions, *, host: str, port: int, exit_w
     ]
     with running(children):
         wait_until_serving(url, children)
-        crowds, yours = _make_studies(settings, sessions)
+        crowds, yours = _make_studies(settings, sessions, market)
         err.print(f"Judge some yourself: [bold cyan]{url}/studies/{yours}?participant=you[/]")
         err.print(f"Watch it from the dashboard: [bold cyan]{url}/admin[/]  [dim]{_researcher(sessions)}[/]")
-        report = _watch_crowd(sessions, children, url, crowds)
+        report = _watch_crowd(sessions, children, url, crowds, market)
         out.print(f"The crowd: {crowd_line(report)}")
+        if market is not None:
+            out.print(_money_line(settings, sessions, crowds))
         exported = _export(settings, sessions, crowds)
         counts = exported.counts
         out.print(
@@ -91,7 +133,7 @@ def _researcher(sessions: Sessions) -> str:
     return f"{RESEARCHER}, password {password}"
 
 
-def _make_studies(settings: Settings, sessions: Sessions) -> tuple[str, str]:
+def _make_studies(settings: Settings, sessions: Sessions, market: Marketplace | None) -> tuple[str, str]:
     """Two studies of the same kind: one for the crowd, and one that stays open for whoever runs the demo."""
     from worker.drawn import add_drawn
 
@@ -99,21 +141,27 @@ def _make_studies(settings: Settings, sessions: Sessions) -> tuple[str, str]:
         taken = {line.slug for line in studies.list_studies(session)}
     turn = next(turn for turn in range(1, len(taken) + 2) if f"demo-{turn}" not in taken)
     protocol = protocols.load("nights-2afc", overrides=SITTING)
+    paid = protocols.load("nights-2afc", overrides=SITTING | {"recruiting.recruiter": "prolific"})
     crowds, yours = f"demo-{turn}", f"try-{turn}"
     with sessions.begin() as session:
-        studies.create(session, slug=crowds, protocol=protocol, seed=turn)
+        studies.create(session, slug=crowds, protocol=protocol if market is None else paid, seed=turn)
         studies.create(session, slug=yours, protocol=protocol, seed=turn)
     with progress_bar() as report:
         add_drawn(sessions, open_storage(settings), slug=crowds, count=TRIPLETS, report=report)
     with sessions.begin() as session:
         drawn = pool_of(session, study=studies.by_slug(session, crowds))
         add_items(session, study=studies.by_slug(session, yours), items=drawn)
-        studies.open_study(session, slug=crowds)
+        crowd_study = studies.open_study(session, slug=crowds)
         studies.open_study(session, slug=yours)
+        if market is not None:
+            begin(session, study=crowd_study, terms=load_fees(settings.fees), today=datetime.now(UTC).date())
+            defer_recruiting(session)
     return crowds, yours
 
 
-def _watch_crowd(sessions: Sessions, children: list[Child], url: str, slug: str) -> CrowdReport:
+def _watch_crowd(
+    sessions: Sessions, children: list[Child], url: str, slug: str, market: Marketplace | None
+) -> CrowdReport:
     """Let the crowd judge and show the rounds until the study is finished."""
     # Slow enough to watch: a sitting takes a few seconds, the ten rounds about a minute.
     plan = CrowdPlan(slug=slug, participants=1000, concurrency=8, think_s=0.1)
@@ -121,7 +169,8 @@ def _watch_crowd(sessions: Sessions, children: list[Child], url: str, slug: str)
 
     def judge() -> None:
         try:
-            reports.append(run_crowd(url, sessions, plan))
+            sent = None if market is None else guests(market, is_over=lambda: _is_over(sessions, slug))
+            reports.append(run_crowd(url, sessions, plan, guests=sent))
         except LookalikeError as error:
             reports.append(error)
 
@@ -139,6 +188,27 @@ def _watch_crowd(sessions: Sessions, children: list[Child], url: str, slug: str)
     if isinstance(report, LookalikeError):
         raise report
     return report
+
+
+def _is_over(sessions: Sessions, slug: str) -> bool:
+    with sessions() as session:
+        return studies.by_slug(session, slug).finished_at is not None
+
+
+def _money_line(settings: Settings, sessions: Sessions, slug: str) -> str:
+    """What the study cost, once the recruiter's last word is in our books."""
+    keys = load_keys(settings)
+    for attempt in Retrying(
+        stop=stop_after_attempt(20), wait=wait_fixed(0.5), retry=retry_if_exception_type(Conflict), reraise=True
+    ):
+        with attempt:
+            look_at(sessions, keys, settings, slug=slug)
+            with sessions() as session:
+                now = standing(session, study=studies.by_slug(session, slug))
+            if now.committed:
+                raise Conflict("The recruiter has not settled the last submissions yet.")
+    approved, spent = now.submissions.get("APPROVED", 0), in_words(now.spent, now.currency)
+    return f"The money: {spent} for {approved} sittings, fees included, of {in_words(now.cap, now.currency)}"
 
 
 def _export(settings: Settings, sessions: Sessions, slug: str) -> ExportResult:

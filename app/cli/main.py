@@ -6,7 +6,7 @@ import warnings
 import structlog
 import typer
 
-from app.cli import admin, data, demo, forecasts, generate, quality, serving, storage, studies
+from app.cli import admin, data, demo, forecasts, generate, quality, recruiting, serving, storage, studies
 
 cli = typer.Typer(
     name="lookalike",
@@ -32,6 +32,9 @@ cli.command()(quality.exclude)
 cli.command()(quality.reinstate)
 cli.command("forecast")(forecasts.show_forecast)
 cli.add_typer(admin.admin, name="admin")
+cli.add_typer(recruiting.recruit, name="recruit")
+cli.command()(recruiting.reconcile)
+cli.add_typer(recruiting.people, name="people")
 cli.add_typer(storage.storage, name="storage")
 
 

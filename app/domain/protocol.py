@@ -148,6 +148,47 @@ class Pay(Section):
     hourly_floor: int = Field(900, ge=0)
     budget: int = Field(50_000, ge=0)
 
+    @field_validator("reward", "hourly_floor", "budget", mode="before")
+    @classmethod
+    def _minor_units(cls, value: object) -> object:
+        if isinstance(value, float):
+            raise ValueError("must be whole minor units: 120, not 1.20, for £1.20")
+        return value
+
+
+class Recruiting(Section):
+    """Where participants come from.
+
+    A study of ours is one study at the recruiter that grows with the rounds, or one `per_round`; never more than
+    `places_at_once` are open at a time. `description` is what people read there before they come. `invitations`: the
+    direct link lets in single-use invitations only. `signed_links`: Prolific signs its links for this workspace.
+    `excluded_group`: a participant group of Prolific's whose members may not take part.
+    """
+
+    recruiter: Literal["direct", "prolific", "mturk"] = "direct"
+    description: str = Field("", max_length=2000)
+    invitations: bool = False
+    per_round: bool = False
+    places_at_once: int = Field(20, ge=1, le=1000)
+    signed_links: bool = False
+    project: str = Field("", max_length=100)
+    excluded_group: str = Field("", max_length=100)
+
+
+class Brakes(Section):
+    """When recruiting pauses by itself: so many sittings in a row fail, or such a share of the latest is returned, or
+    of the latest trials could not be shown."""
+
+    failures_in_a_row: int = Field(8, ge=2, le=1000)
+    return_rate: float = Field(0.4, gt=0, le=1)
+    error_rate: float = Field(0.1, gt=0, le=1)
+
+
+class People(Section):
+    """How long after the end of the study the recruiter's ids are kept."""
+
+    retention_days: int = Field(90, ge=1, le=3650)
+
 
 class Protocol(Section):
     """Raises pydantic.ValidationError on construction; `parse` and `preset` raise BadInput with every field named."""
@@ -170,6 +211,9 @@ class Protocol(Section):
     screening: Screening = Screening()
     quality: Quality = Quality()
     pay: Pay = Pay()
+    recruiting: Recruiting = Recruiting()
+    brakes: Brakes = Brakes()
+    people: People = People()
     check: list[CheckQuestion] = Field([], max_length=10)
 
     @model_validator(mode="after")
@@ -179,6 +223,19 @@ class Protocol(Section):
                 raise ValueError('kind "jnd" needs drop = "none" and rounds = 1: every pair gets votes_per_round votes')
             if self.assignment.instruction_trials:
                 raise ValueError('assignment.instruction_trials are for kind "2afc"')
+        return self
+
+    @model_validator(mode="after")
+    def _recruiter_leaves_time(self) -> Self:
+        minutes = self.assignment.minutes
+        least = math.ceil(2 + 2 * minutes + 2 * math.sqrt(minutes))
+        if self.recruiting.recruiter == "prolific" and self.assignment.deadline_minutes < least:
+            raise ValueError(
+                f"assignment.deadline_minutes must be at least {least}: Prolific gives people that long for "
+                f"{minutes} minutes of work"
+            )
+        if self.recruiting.recruiter == "prolific" and self.pay.currency not in ("GBP", "USD"):
+            raise ValueError("pay.currency must be GBP or USD: Prolific pays in no other")
         return self
 
     @model_validator(mode="after")

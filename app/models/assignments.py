@@ -41,6 +41,11 @@ class Assignment(Base):
             ["protocol_versions.study_id", "protocol_versions.version"],
             name="fk_assignments_protocol_version",
         ),
+        ForeignKeyConstraint(
+            ["study_id", "consent_version"],
+            ["protocol_versions.study_id", "protocol_versions.version"],
+            name="fk_assignments_consent_version",
+        ),
         Index(
             "uq_assignments_active",
             "study_id",
@@ -59,6 +64,10 @@ class Assignment(Base):
     recruiter: Mapped[str]
     token_sha256: Mapped[bytes] = mapped_column(LargeBinary)
     completion_code: Mapped[str]
+    # The text that was agreed to is that of `consent_version`, the version the page showed.
+    consent_version: Mapped[int]
+    consented_at: Mapped[Now]
+    recruitment_id: Mapped[int | None] = mapped_column(ForeignKey("recruitments.id"), index=True)
     state: Mapped[str] = mapped_column(server_default="active")
     environment: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     check_tries: Mapped[int] = mapped_column(server_default="0")

@@ -1,8 +1,31 @@
 """Every table, for Alembic: importing the modules is what registers them."""
 
-from app.models import accounts, assignments, generation, items, people, quality, studies, workers
+from app.models import (
+    accounts,
+    assignments,
+    generation,
+    items,
+    money,
+    people,
+    quality,
+    recruiting,
+    studies,
+    workers,
+)
 from app.models.base import Base
 
-__all__ = ["accounts", "assignments", "generation", "items", "metadata", "people", "quality", "studies", "workers"]
+__all__ = [
+    "accounts",
+    "assignments",
+    "generation",
+    "items",
+    "metadata",
+    "money",
+    "people",
+    "quality",
+    "recruiting",
+    "studies",
+    "workers",
+]
 
 metadata = Base.metadata

@@ -1,5 +1,7 @@
 """Participants and, apart from everything else, what their recruiters call them."""
 
+from datetime import datetime
+
 from sqlalchemy import CheckConstraint, ForeignKey, LargeBinary, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -15,6 +17,7 @@ class Participant(Base):
     id: Mapped[Id]
     pseudonym: Mapped[str]
     created_at: Mapped[Now]
+    erased_at: Mapped[datetime | None]
 
 
 class Identity(Base):

@@ -1,32 +1,51 @@
-"""The direct link: whoever has it may take part.
+"""The direct link: whoever has it may take part, or, in a study by invitation, whoever holds a single-use code.
 
 `?participant=` names the person. It is self-chosen and no secret: it tells sittings apart, it proves nothing. Without
 it the page makes up an anonymous person, whose name travels in the consent form so that a second click is no second
-person.
+person. An `?invitation=` is a secret, and is its holder's name.
 """
 
 import re
 import secrets
 from collections.abc import Mapping
 
-from app.errors import BadInput
+from app.errors import BadInput, Forbidden
 from app.recruiters.arrival import Arrival
+from app.recruiters.recruiter import Ending
 
 NAME = "direct"
+INVITED = "invitation-"
 _FORM = re.compile(r"[\w.@:+-]{1,128}", re.ASCII)
 
 
-def identify(fields: Mapping[str, str]) -> Arrival:
-    """The person behind `participant`, or a new anonymous one.
+class DirectDoor:
+    def __init__(self, *, by_invitation: bool) -> None:
+        self._by_invitation = by_invitation
 
-    Raises:
-        BadInput: `participant` is not 1–128 letters, digits or any of . _ @ : + -
-    """
-    participant = fields.get("participant") or anonymous()
-    if not _FORM.fullmatch(participant):
-        raise BadInput("participant takes 1 to 128 characters: letters, digits and . _ @ : + -")
-    return Arrival(NAME, participant=participant, submission=participant)
+    def identify(self, fields: Mapping[str, str]) -> Arrival:
+        """Raises BadInput: `participant` is not 1–128 letters, digits or any of . _ @ : + -"""
+        if self._by_invitation:
+            code = fields.get("invitation", "")
+            if not _FORM.fullmatch(code):
+                raise Forbidden("This study is by invitation. Please open the link that you were sent, with all of it.")
+            return Arrival(NAME, participant=INVITED + code, submission=INVITED + code)
+        participant = fields.get("participant") or anonymous()
+        if not _FORM.fullmatch(participant) or participant.startswith(INVITED):
+            raise BadInput("participant takes 1 to 128 characters: letters, digits and . _ @ : + -")
+        return Arrival(NAME, participant=participant, submission=participant)
+
+    def handed_on(self, fields: Mapping[str, str], arrival: Arrival) -> dict[str, str]:
+        if self._by_invitation:
+            return {"invitation": fields["invitation"]}
+        return {"participant": arrival.participant}
+
+    def ending(self, code: str) -> Ending:  # noqa: ARG002 - they see it, and there is nowhere to bring it
+        return Ending("thanks")
 
 
 def anonymous() -> str:
     return f"anonymous-{secrets.token_urlsafe(16)}"
+
+
+def new_invitation() -> str:
+    return secrets.token_urlsafe(12)

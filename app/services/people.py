@@ -2,6 +2,7 @@
 
 import secrets
 from base64 import b32encode
+from dataclasses import dataclass
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -18,17 +19,39 @@ def find_assignment(session: Session, keys: Keys, *, study_id: int, arrival: Arr
     Raises:
         Forbidden: the submission is known with another person.
     """
-    found = session.execute(
-        select(Identity.assignment_id, Identity.participant_id).where(
-            Identity.kind == "submission", Identity.lookup == _submission(keys, study_id, arrival)
-        )
-    ).one_or_none()
+    found = sitting_of(session, keys, recruiter=arrival.recruiter, study_id=study_id, submission=arrival.submission)
     if found is None:
         return None
-    if found.participant_id != _known_participant(session, keys, arrival):
+    if found.participant_id != known_participant(session, keys, arrival):
         raise Forbidden("This submission belongs to another participant.")
-    assignment_id: int = found.assignment_id
-    return assignment_id
+    return found.assignment_id
+
+
+@dataclass(frozen=True)
+class Sitting:
+    """Whose submission it is, and the assignment they have under it."""
+
+    assignment_id: int
+    participant_id: int
+
+
+def sitting_of(session: Session, keys: Keys, *, recruiter: str, study_id: int, submission: str) -> Sitting | None:
+    """The sitting of a recruiter's submission, if it came here."""
+    lookup = submission_lookup(keys, recruiter, study_id, submission)
+    found = session.execute(
+        select(Identity.assignment_id, Identity.participant_id).where(
+            Identity.kind == "submission", Identity.lookup == lookup
+        )
+    ).one_or_none()
+    return None if found is None else Sitting(found.assignment_id, found.participant_id)
+
+
+def submission_id(session: Session, keys: Keys, *, assignment_id: int) -> str | None:
+    """The recruiter's id of an assignment's submission; None once it is erased."""
+    ciphertext = session.scalar(
+        select(Identity.ciphertext).where(Identity.kind == "submission", Identity.assignment_id == assignment_id)
+    )
+    return None if ciphertext is None else keys.decrypt(ciphertext)
 
 
 def participant_of(session: Session, keys: Keys, *, arrival: Arrival) -> int:
@@ -38,7 +61,7 @@ def participant_of(session: Session, keys: Keys, *, arrival: Arrival) -> int:
     """
     lookup = _participant(keys, arrival)
     session.execute(select(func.pg_advisory_xact_lock(int.from_bytes(lookup[:8], signed=True))))
-    known = _known_participant(session, keys, arrival)
+    known = known_participant(session, keys, arrival)
     if known is not None:
         return known
     participant = Participant(pseudonym="p" + b32encode(secrets.token_bytes(10)).decode().lower())
@@ -64,7 +87,7 @@ def remember_submission(
         Identity(
             kind="submission",
             recruiter=arrival.recruiter,
-            lookup=_submission(keys, study_id, arrival),
+            lookup=submission_lookup(keys, arrival.recruiter, study_id, arrival.submission),
             ciphertext=keys.encrypt(arrival.submission),
             participant_id=participant_id,
             assignment_id=assignment_id,
@@ -73,7 +96,8 @@ def remember_submission(
     session.flush()
 
 
-def _known_participant(session: Session, keys: Keys, arrival: Arrival) -> int | None:
+def known_participant(session: Session, keys: Keys, arrival: Arrival) -> int | None:
+    """The participant's id, if the person was ever here."""
     return session.scalar(
         select(Identity.participant_id).where(
             Identity.kind == "participant", Identity.lookup == _participant(keys, arrival)
@@ -85,5 +109,5 @@ def _participant(keys: Keys, arrival: Arrival) -> bytes:
     return keys.lookup("participant", arrival.recruiter, arrival.participant)
 
 
-def _submission(keys: Keys, study_id: int, arrival: Arrival) -> bytes:
-    return keys.lookup("submission", arrival.recruiter, str(study_id), arrival.submission)
+def submission_lookup(keys: Keys, recruiter: str, study_id: int, submission: str) -> bytes:
+    return keys.lookup("submission", recruiter, str(study_id), submission)

@@ -5,6 +5,7 @@ from sqlalchemy.orm import Session
 
 from app.models.items import Item, Slot
 from app.models.studies import Round, Study
+from app.queue import defer_recruiting
 from app.services import filter as unanimity
 from app.services.filter import Stage
 from app.services.protocols import current_protocol
@@ -23,6 +24,7 @@ def advance(session: Session, *, study_id: int) -> None:
         if study.round < rounds:
             _close_round(session, study)
             open_round(session, study)
+            defer_recruiting(session)
         elif _pending(session, study_id, True):
             return
         else:

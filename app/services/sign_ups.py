@@ -10,16 +10,18 @@ from sqlalchemy.orm import Session
 
 from app.domain import dealing as sides
 from app.domain.protocol import Protocol
-from app.errors import Conflict, Gone, NothingNow, Screened
+from app.errors import BadInput, Conflict, Gone, NothingNow, Screened
 from app.keys import Keys, token_sha256
 from app.models.assignments import Assignment, Trial
 from app.models.items import Item
+from app.models.recruiting import Recruitment
 from app.models.studies import Study
 from app.recruiters.arrival import Arrival
 from app.services import dealing, people
 from app.services.assignments import expire
 from app.services.dealing import DealtSlot
 from app.services.protocols import current_version, protocol_version
+from app.services.recruiting import admission
 from app.services.rounds import release_expired_leases
 
 
@@ -29,14 +31,23 @@ class SignUp:
     is_new: bool
 
 
-def sign_up(session: Session, keys: Keys, *, study: Study, arrival: Arrival) -> SignUp:
+def sign_up(
+    session: Session, keys: Keys, *, study: Study, arrival: Arrival, consent_version: int | None = None
+) -> SignUp:
     """The assignment of this submission: the one it has, or a new one with trials dealt.
 
+    `consent_version` is the version of the protocol whose text the person agreed to; without one, the current.
+
     Raises:
-        Forbidden: the submission is known with another person. Screened: this person failed the check before.
+        Forbidden: the submission is known with another person, comes from another study, or by a link used before.
+        Screened: this person failed the check before.
+        BadInput: there is no such version of the protocol.
         Gone: the study is closed or finished, or has nothing left for this person.
         NothingNow: the study is paused, or everything is being judged by others at the moment.
     """
+    admission.use_link(session, arrival)
+    admission.require_invitation(session, study=study, arrival=arrival)
+    recruitment = admission.recruitment_of(session, study=study, arrival=arrival)
     participant_id = people.participant_of(session, keys, arrival=arrival)
     existing = people.find_assignment(session, keys, study_id=study.id, arrival=arrival)
     if existing is not None:
@@ -44,7 +55,8 @@ def sign_up(session: Session, keys: Keys, *, study: Study, arrival: Arrival) -> 
     require_open(study)
     _require_unscreened(session, study_id=study.id, participant_id=participant_id)
     _expire_unfinished(session, study_id=study.id, participant_id=participant_id)
-    assignment = _new_assignment(session, keys, study=study, arrival=arrival, participant_id=participant_id)
+    newcomer = _Newcomer(study, arrival, participant_id, recruitment, consent_version)
+    assignment = _new_assignment(session, keys, newcomer)
     people.remember_submission(
         session,
         keys,
@@ -87,8 +99,23 @@ def _expire_unfinished(session: Session, *, study_id: int, participant_id: int) 
         expire(session, assignment)
 
 
-def _new_assignment(session: Session, keys: Keys, *, study: Study, arrival: Arrival, participant_id: int) -> Assignment:
+@dataclass(frozen=True)
+class _Newcomer:
+    """Who gets a new assignment. `recruitment`: the recruiter's study they come from, if any."""
+
+    study: Study
+    arrival: Arrival
+    participant_id: int
+    recruitment: Recruitment | None
+    consent_version: int | None
+
+
+def _new_assignment(session: Session, keys: Keys, newcomer: _Newcomer) -> Assignment:
+    study, participant_id, recruitment = newcomer.study, newcomer.participant_id, newcomer.recruitment
     version = current_version(session, study.id)
+    consent_version = version if newcomer.consent_version is None else newcomer.consent_version
+    if not 1 <= consent_version <= version:
+        raise BadInput("consent_version is no version of this study's consent.")
     protocol = protocol_version(session, study.id, version)
     # Drawn before the row is written: the token is made from the id, and so is everything drawn for the assignment.
     assignment_id = session.scalars(select(func.nextval("assignments_id_seq"))).one()
@@ -102,10 +129,12 @@ def _new_assignment(session: Session, keys: Keys, *, study: Study, arrival: Arri
         id=assignment_id,
         study_id=study.id,
         protocol_version=version,
+        consent_version=consent_version,
         participant_id=participant_id,
-        recruiter=arrival.recruiter,
+        recruiter=newcomer.arrival.recruiter,
+        recruitment_id=recruitment.id if recruitment else None,
         token_sha256=token_sha256(keys.assignment_token(assignment_id)),
-        completion_code=keys.completion_code(assignment_id),
+        completion_code=recruitment.codes["completed"] if recruitment else keys.completion_code(assignment_id),
         deadline=func.clock_timestamp() + timedelta(minutes=protocol.assignment.deadline_minutes),
     )
     session.add(assignment)

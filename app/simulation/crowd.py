@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -62,21 +62,44 @@ class CrowdReport:
     acknowledged: dict[int, list[str]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Guest:
+    """Somebody who comes: the fields their recruiter gives them, and whom to tell how it ended (the completion code, or
+    None if there was nothing for them)."""
+
+    name: str
+    fields: Mapping[str, str]
+    tell: Callable[[str | None], None] = lambda _: None
+
+
+def _uninvited(plan: CrowdPlan) -> Iterator[Guest]:
+    """People who come by the direct link, until one of them is turned away."""
+    for number in range(plan.participants):
+        yield Guest(str(number), {"participant": f"sim-{plan.seed}-{number}"})
+
+
 class _ServerAwayError(Exception):
     """No answer, or a 5xx: worth another try, since every call may be repeated."""
 
 
 def run_crowd(
-    url: str, sessions: Sessions, plan: CrowdPlan, *, on_judgment: Callable[[CrowdReport], None] = lambda _: None
+    url: str,
+    sessions: Sessions,
+    plan: CrowdPlan,
+    *,
+    guests: Iterator[Guest] | None = None,
+    on_judgment: Callable[[CrowdReport], None] = lambda _: None,
 ) -> CrowdReport:
     """Let the crowd loose on a server; returns when everybody is done or turned away.
+
+    `guests` are people that a recruiter sends; without them, `plan.participants` come by the direct link.
 
     Raises:
         BadInput: the study's items cannot be answered that way.
         Unavailable: the server stayed away, or answered what no participant should see.
     """
     answer_key.require_answers(sessions, slug=plan.slug, answers=plan.answers)
-    crowd = _Crowd(url, sessions, plan, on_judgment)
+    crowd = _Crowd(url, sessions, plan, guests, on_judgment)
     started = time.monotonic()
     chairs = min(plan.concurrency, plan.participants)
     with ThreadPoolExecutor(chairs, thread_name_prefix="observer") as room:
@@ -88,13 +111,20 @@ def run_crowd(
 
 class _Crowd:
     def __init__(
-        self, url: str, sessions: Sessions, plan: CrowdPlan, on_judgment: Callable[[CrowdReport], None]
+        self,
+        url: str,
+        sessions: Sessions,
+        plan: CrowdPlan,
+        guests: Iterator[Guest] | None,
+        on_judgment: Callable[[CrowdReport], None],
     ) -> None:
         self._url = url
         self._sessions = sessions
         self.plan = plan
         self._on_judgment = on_judgment
-        self._people = iter(range(plan.participants))
+        self._are_sent = guests is not None
+        self._guests = guests or _uninvited(plan)
+        self._arriving = threading.Lock()
         self._lock = threading.Lock()
         self.report = CrowdReport()
 
@@ -102,18 +132,21 @@ class _Crowd:
         """One chair in the room: the next person sits down when one has finished."""
         with httpx.Client(base_url=self._url, timeout=60) as http:
             try:
-                while (person := self._next_person()) is not None:
-                    sitting = _Sitting(http, random.Random(f"{self.plan.seed}:{person}"), self)  # noqa: S311
-                    if not sitting.attend(f"sim-{self.plan.seed}-{person}"):
+                while (guest := self._next_guest()) is not None:
+                    sitting = _Sitting(http, random.Random(f"{self.plan.seed}:{guest.name}"), self)  # noqa: S311
+                    code = sitting.attend(guest.fields)
+                    guest.tell(code)
+                    if code is None:
                         self.count(turned_away=1)
-                        return
+                        if not self._are_sent:
+                            return
             except BaseException:
-                self._people = iter(())  # the others finish their sittings and nobody new comes
+                self._guests = iter(())  # the others finish their sittings and nobody new comes
                 raise
 
-    def _next_person(self) -> int | None:
-        with self._lock:
-            return next(self._people, None)
+    def _next_guest(self) -> Guest | None:
+        with self._arriving:
+            return next(self._guests, None)
 
     def count(self, **increments: int) -> None:
         with self._lock:
@@ -149,19 +182,19 @@ class _Sitting:
             reraise=True,
         )
 
-    def attend(self, name: str) -> bool:
-        """Judge everything one is dealt; False if there is nothing for this person, now or ever."""
-        assignment = self._enrol(name)
+    def attend(self, fields: Mapping[str, str]) -> str | None:
+        """Judge everything one is dealt; the completion code, or None if there is nothing for this person."""
+        assignment = self._enrol(fields)
         if assignment is None:
-            return False
+            return None
         trials = self._call("GET", f"{assignment}/trials").json()["trials"]
         keys = self._crowd.keys([trial["id"] for trial in trials])
         observer = self._observer()
         for trial in trials:
             self._judge(assignment, trial["id"], answer(self._kind, observer, keys[trial["id"]], self._rng))
-        self._call("POST", f"{assignment}/complete")
+        completed = self._call("POST", f"{assignment}/complete").json()
         self._crowd.count(sittings=1)
-        return True
+        return str(completed["completion_code"])
 
     def _draw_kind(self) -> Kind:
         draw = self._rng.random()
@@ -176,9 +209,9 @@ class _Sitting:
             return Recorded(self._plan.seed)
         return Probit(self._rng, self._plan.noise, self._plan.lapse)
 
-    def _enrol(self, name: str) -> str | None:
+    def _enrol(self, fields: Mapping[str, str]) -> str | None:
         """The assignment's URL; waits while there is nothing to judge now, None when there never will be."""
-        body = {"participant": name, "consent": True}
+        body = {**fields, "consent": True}
         while True:
             response = self._call("POST", f"/studies/{self._plan.slug}/assignments", body, allow=(409, 410))
             if response.status_code == 410:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -10,7 +9,9 @@ from sqlalchemy.orm import Session
 
 from app.db import Sessions
 from app.keys import Keys
+from app.recruiters.configured import Doors
 from app.services.sign_ins import Attempts
+from app.settings import Settings
 from app.storage import Storage
 
 
@@ -21,7 +22,8 @@ class Resources:
     sessions: Sessions
     storage: Storage
     keys: Keys
-    exports: Path
+    doors: Doors
+    settings: Settings
     attempts: Attempts = field(default_factory=Attempts)
 
 

@@ -26,7 +26,8 @@ class Page:
 @dataclass(frozen=True)
 class ConsentPage(Page):
     """Consent and instructions. `fields` are the recruiter's, handed on by the form; the script looks whether the
-    device meets `screening`; `is_preview` says that a researcher looks at it and takes no part."""
+    device meets `screening`; `declined` is where the recruiter wants to hear of a no; `is_preview` says that a
+    researcher looks at it and takes no part."""
 
     template = "participant/consent.html"
     slug: str
@@ -38,6 +39,7 @@ class ConsentPage(Page):
     trials: int
     screening: Screening
     fields: dict[str, str]
+    declined: str | None
     is_preview: bool = field(default=False, kw_only=True)
 
 
@@ -56,6 +58,7 @@ class TrialsPage(Page):
     check: Sequence[CheckQuestion]
     screening: Screening
     break_every: int
+    onward: None
 
     @property
     def modules(self) -> list[str]:
@@ -71,11 +74,12 @@ def _trial_modules() -> list[str]:
 
 @dataclass(frozen=True)
 class ThanksPage(Page):
-    """`ending` says where to go from here: nowhere (thanks), or back to the recruiter."""
+    """`onward` leads back to the recruiter, where there is one."""
 
     template = "participant/thanks.html"
     thanks: Markup
     completion_code: str
+    onward: str | None
 
 
 @dataclass(frozen=True)
@@ -89,12 +93,13 @@ class Retry:
 
 @dataclass(frozen=True)
 class MessagePage(Page):
-    """One thing to say: an error, or that there is nothing to do. Written by us, so in our language. `back` is the
-    address of the dashboard, where it is said there."""
+    """One thing to say: an error, or that there is nothing to do. Written by us, so in our language. `onward` leads
+    back to the recruiter, `back` to the dashboard, where it is said there."""
 
     template = "participant/message.html"
     message: str
     retry: Retry | None = None
+    onward: str | None = None
     back: str | None = None
 
 

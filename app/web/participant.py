@@ -1,5 +1,7 @@
 """The participant's way over HTTP: consent, trials, judgments, completion (docs/http.md)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -8,13 +10,16 @@ from markupsafe import Markup
 
 from app.domain.protocol import Protocol
 from app.domain.timing_records import is_absurd, is_possible_ms
-from app.errors import BadInput, Forbidden, TooLarge
-from app.recruiters import direct
+from app.errors import BadInput, Forbidden, Gone, NothingNow, Screened, TooLarge
+from app.models.assignments import Assignment
+from app.models.recruiting import Recruitment
+from app.recruiters.recruiter import Door, Ending
 from app.services import assignments, judgments, people, sign_ups, studies, trials
 from app.services.judgments import CHOICES, Answer
-from app.services.protocols import current_protocol, protocol_version
+from app.services.protocols import current_protocol, current_version, protocol_version
+from app.services.recruiting import admission
 from app.services.texts import to_html
-from app.web.deps import ResourcesDep, SessionDep
+from app.web.deps import Resources, ResourcesDep, SessionDep
 from app.web.pages import ConsentPage, MessagePage, ThanksPage, TrialsPage, render
 from app.web.payloads import (
     MAX_JUDGMENTS,
@@ -22,7 +27,7 @@ from app.web.payloads import (
     AssignmentProgress,
     CheckOutcome,
     Completed,
-    Ending,
+    EndingOut,
     Enrolled,
     FeedbackOut,
     GivenAbort,
@@ -68,15 +73,32 @@ def is_form(request: Request) -> bool:
 def consent_page(request: Request, slug: str, session: SessionDep, resources: ResourcesDep) -> Response:
     """Consent and instructions. Creates nothing."""
     study = studies.by_slug(session, slug)
-    arrival = direct.identify(request.query_params)
+    version = current_version(session, study.id)
+    protocol = protocol_version(session, study.id, version)
+    door = resources.doors.of(protocol)
+    arrival = door.identify(request.query_params)
+    admission.require_invitation(session, study=study, arrival=arrival)
+    recruitment = admission.recruitment_of(session, study=study, arrival=arrival)
     if people.find_assignment(session, resources.keys, study_id=study.id, arrival=arrival) is None:
-        sign_ups.require_open(study)
-    protocol = current_protocol(session, study.id)
-    page = consent_page_of(study.slug, protocol, fields={"participant": arrival.participant})
+        with _way_back(door, recruitment):
+            sign_ups.require_open(study)
+    page = consent_page_of(
+        study.slug,
+        protocol,
+        fields=door.handed_on(request.query_params, arrival) | {"consent_version": str(version)},
+        declined=door.ending(recruitment.codes["no_consent"]).url if recruitment else None,
+    )
     return render(request, page)
 
 
-def consent_page_of(slug: str, protocol: Protocol, *, fields: dict[str, str], is_preview: bool = False) -> ConsentPage:
+def consent_page_of(
+    slug: str,
+    protocol: Protocol,
+    *,
+    fields: dict[str, str],
+    declined: str | None = None,
+    is_preview: bool = False,
+) -> ConsentPage:
     sitting = protocol.assignment
     return ConsentPage(
         title=protocol.title,
@@ -90,6 +112,7 @@ def consent_page_of(slug: str, protocol: Protocol, *, fields: dict[str, str], is
         trials=sitting.trials + sitting.practice + sitting.sentinels + sitting.instruction_trials,
         screening=protocol.screening,
         fields=fields,
+        declined=declined,
         is_preview=is_preview,
     )
 
@@ -108,20 +131,45 @@ def sign_up(
     fields: Annotated[dict[str, str], Depends(read_fields)],
 ) -> Response:
     """Consent, and get an assignment: `consent=true` and the recruiter's fields, as a form or as JSON; optionally
-    `colour_vision`, what the person says of it: normal, deficient or unsure."""
+    `consent_version`, the version of the text that was read, and `colour_vision`, what the person says of it: normal,
+    deficient or unsure."""
     study = studies.by_slug(session, slug)
     if fields.get("consent") != "true":
         raise BadInput("To take part you have to agree first: consent must be true.")
     colour_vision = fields.get("colour_vision", "")
     if colour_vision not in ("", *COLOUR_VISION):
         raise BadInput(f"colour_vision is one of {', '.join(COLOUR_VISION)}, or left out.")
-    signed_up = sign_ups.sign_up(session, resources.keys, study=study, arrival=direct.identify(fields))
+    door = resources.doors.of(current_protocol(session, study.id))
+    arrival = door.identify(fields)
+    version = _version(fields.get("consent_version"))
+    with _way_back(door, admission.recruitment_of(session, study=study, arrival=arrival)):
+        signed_up = sign_ups.sign_up(session, resources.keys, study=study, arrival=arrival, consent_version=version)
     if signed_up.is_new and colour_vision:
         assignments.store_environment(session, token=signed_up.token, environment={"colour_vision": colour_vision})
     url = f"/assignments/{signed_up.token}"
     if is_form(request):
         return RedirectResponse(url, status_code=303)
     return JSONResponse({"token": signed_up.token, "url": url}, status_code=201 if signed_up.is_new else 200)
+
+
+@contextmanager
+def _way_back(door: Door, recruitment: Recruitment | None) -> Iterator[None]:
+    """Whom we cannot use we send back to the recruiter, with the code that says so: their time there is not lost."""
+    try:
+        yield
+    except (Gone, NothingNow, Screened) as error:
+        if recruitment is not None:
+            code = recruitment.codes["failed_checks" if isinstance(error, Screened) else "screened_out"]
+            error.details["return_url"] = door.ending(code).url
+        raise
+
+
+def _version(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise BadInput("consent_version is no version of this study's consent.")
+    return int(text)
 
 
 @router.post("/studies/{slug}/decline")
@@ -135,7 +183,7 @@ def decline(request: Request, slug: str, session: SessionDep) -> Response:
 
 
 @router.get("/assignments/{token}", include_in_schema=False)
-def assignment_page(request: Request, token: str, session: SessionDep) -> Response:
+def assignment_page(request: Request, token: str, session: SessionDep, resources: ResourcesDep) -> Response:
     """The page for where this assignment stands."""
     assignment = assignments.by_token(session, token)
     assignments.require_under_way(assignment)
@@ -149,6 +197,7 @@ def assignment_page(request: Request, token: str, session: SessionDep) -> Respon
                 language=protocol.language,
                 thanks=thanks,
                 completion_code=assignment.completion_code,
+                onward=_ending(resources, protocol, assignment).url,
             ),
         )
     return render(
@@ -165,8 +214,13 @@ def assignment_page(request: Request, token: str, session: SessionDep) -> Respon
             check=protocol.check if assignment.checked_at is None else [],
             screening=protocol.screening,
             break_every=protocol.assignment.break_every,
+            onward=None,
         ),
     )
+
+
+def _ending(resources: Resources, protocol: Protocol, assignment: Assignment) -> Ending:
+    return resources.doors.of(protocol).ending(assignment.completion_code)
 
 
 @router.get("/assignments/{token}/trials", response_model_exclude_none=True)
@@ -284,9 +338,13 @@ def withdraw(token: str, session: SessionDep) -> None:
 
 
 @router.post("/assignments/{token}/complete")
-def complete(token: str, session: SessionDep) -> Completed:
+def complete(token: str, session: SessionDep, resources: ResourcesDep) -> Completed:
     """The completion code, once every trial is answered or skipped; else a 409 that lists the `missing` trials."""
     assignment = assignments.complete(session, token=token)
+    protocol = protocol_version(session, assignment.study_id, assignment.protocol_version)
+    ending = _ending(resources, protocol, assignment)
     return Completed(
-        completion_code=assignment.completion_code, redirect=None, ending=Ending(kind="thanks", url=None, fields={})
+        completion_code=assignment.completion_code,
+        redirect=ending.url if ending.kind == "redirect" else None,
+        ending=EndingOut(kind=ending.kind, url=ending.url, fields=ending.fields),
     )

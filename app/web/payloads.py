@@ -115,7 +115,7 @@ class GivenAbort(Payload):
     timing: Annotated[dict[str, Any] | None, BeforeValidator(_usable_timing)] = None
 
 
-class Ending(Payload):
+class EndingOut(Payload):
     kind: Literal["redirect", "form", "thanks"]
     url: str | None = None
     fields: dict[str, str] = {}
@@ -124,7 +124,7 @@ class Ending(Payload):
 class Completed(Payload):
     completion_code: str
     redirect: str | None
-    ending: Ending
+    ending: EndingOut
 
 
 class GivenCheck(Payload):

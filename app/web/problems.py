@@ -35,11 +35,17 @@ def respond(
     if wants_page(request):
         retry = _retry(request) if "Retry-After" in headers else None
         back = "/admin" if request.url.path.startswith("/admin") else None
-        page = render(request, MessagePage(title=title, message=message, retry=retry, back=back), status=status)
+        message_page = MessagePage(title=title, message=message, retry=retry, onward=_onward(details), back=back)
+        page = render(request, message_page, status=status)
         page.headers.update(headers)
         return page
     body = {"type": "about:blank", "title": title, "status": status, "detail": message} | details
     return JSONResponse(body, status_code=status, headers=headers, media_type="application/problem+json")
+
+
+def _onward(details: dict[str, object]) -> str | None:
+    url = details.get("return_url")
+    return url if isinstance(url, str) else None
 
 
 def _retry(request: Request) -> Retry:

@@ -23,7 +23,7 @@ def test_consent_says_how_long_it_takes(client: TestClient, sessions: Sessions, 
     page = page_of(client.get(f"/studies/{study}?participant=ada", headers=BROWSER))
     assert isinstance(page, ConsentPage)
     assert (page.minutes, page.trials) == (8, 27)
-    assert page.fields == {"participant": "ada"}
+    assert page.fields == {"participant": "ada", "consent_version": "1"}
 
 
 def test_a_refused_form_can_be_sent_again(client: TestClient, sessions: Sessions, storage: LocalStorage) -> None:

@@ -41,7 +41,7 @@ export function assignmentApi(token) {
     /** @returns {Promise<{passed: boolean, tries_left: number, wrong: number[]}>} */
     check: (/** @type {string[]} */ answers) => json(at('check'), { answers }),
     withdraw: () => answer(at('withdraw'), post({})),
-    /** @returns {Promise<{completion_code: string}>} */
+    /** @returns {Promise<{completion_code: string, redirect: string | null}>} */
     complete: () => json(at('complete'), {}),
   };
 }

@@ -68,8 +68,10 @@ onUnsentChange();
 wireDialogs(leave);
 // Nice to know; the answers count without it.
 watchEnvironment((measured) => untilAnswered(() => api.environment(measured), { tries: 3 })).catch(() => {});
-judge().then((code) => {
+judge().then((completed) => {
   if (ended.signal.aborted) return;
-  showThanks(code);
+  showThanks(completed);
   offerCopy();
+  // Everything is saved and the server has said so: only now back to the recruiter.
+  if (completed.redirect) location.assign(completed.redirect);
 }, end);

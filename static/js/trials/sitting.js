@@ -24,7 +24,7 @@ const INTERRUPTIONS = {
  * @param {import('./breaks.js').Breaks} parts.breaks
  * @param {AbortSignal} parts.signal ends the sitting early; the promise then never resolves
  * @param {() => void} parts.onAnswered called when there is nothing left to answer
- * @returns {Promise<string>} the completion code
+ * @returns {Promise<{completion_code: string, redirect: string | null}>}
  */
 export async function sit({ kind, api, outbox, breaks, signal, onAnswered }) {
   let answered = outbox.trials;
@@ -39,7 +39,7 @@ export async function sit({ kind, api, outbox, breaks, signal, onAnswered }) {
     onAnswered();
     await outbox.drained();
     try {
-      return (await untilAnswered(api.complete)).completion_code;
+      return await untilAnswered(api.complete);
     } catch (error) {
       // Another tab has put a trial off: it is open again. Nothing open, and still not complete, is not for us to mend.
       if (error.status !== 409 || !(trials.length || answered.size)) throw error;

@@ -11,9 +11,13 @@ export function showSaving() {
   stage.classList.add('is-saving');
 }
 
-/** @param {string} code the completion code */
-export function showThanks(code) {
-  document.getElementById('completion-code').textContent = code;
+/** @param {{completion_code: string, redirect: string | null}} completed */
+export function showThanks({ completion_code, redirect }) {
+  document.getElementById('completion-code').textContent = completion_code;
+  if (redirect) {
+    document.querySelector('#onward a').href = redirect;
+    document.getElementById('onward').hidden = false;
+  }
   replaceStage(thanks);
 }
 

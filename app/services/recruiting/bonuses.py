@@ -1,0 +1,301 @@
+"""Bonuses: granted by a human, paid by one call that is never made twice.
+
+The money is reserved and the intent on disk before the recruiter hears of it. Setting a bonus up pays nothing and may
+be done again; paying it is not repeatable at any recruiter, so a batch is marked before the call, and one that is found
+marked, or whose answer never came, is put before a human instead of being paid again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import func, select, text, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from app.db import Sessions
+from app.domain.money import Fees, cost, fees_on, hourly_pay, in_words, top_up
+from app.errors import BadInput, Conflict, NotFound
+from app.keys import Keys
+from app.models.money import Bonus, BonusBatch
+from app.models.recruiting import Recruitment, Submission
+from app.models.studies import Study
+from app.recruiters.recruiter import APPROVED, NothingHappened, OutcomeUnclear, Recruiter, Refused
+from app.services import money, people
+from app.services.protocols import current_protocol
+from app.services.recruiting.notices import resolve, tell
+
+AT_ONCE = 200
+"""Bonuses of one batch: what Prolific recommends at most."""
+
+
+@dataclass(frozen=True)
+class PayPerHour:
+    """What an hour of the study really pays, by the median of its completed sittings, and the bonus that would lift it
+    to the floor. Amounts in minor units; `sittings` is how many the median is of."""
+
+    sittings: int
+    median_seconds: float
+    hourly: int
+    hourly_floor: int
+    proposed_bonus: int
+
+
+_MEDIAN = text("""
+    SELECT count(*), percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM completed_at - created_at))
+    FROM assignments WHERE study_id = :study AND state = 'completed'
+""")
+
+
+def pay_per_hour(session: Session, study: Study) -> PayPerHour | None:
+    """None until somebody has completed."""
+    sittings, median = session.execute(_MEDIAN, {"study": study.id}).one()
+    if not sittings:
+        return None
+    pay, seconds = current_protocol(session, study.id).pay, float(median)
+    return PayPerHour(
+        sittings=sittings,
+        median_seconds=seconds,
+        hourly=hourly_pay(pay.reward, seconds),
+        hourly_floor=pay.hourly_floor,
+        proposed_bonus=top_up(pay.reward, seconds, pay.hourly_floor),
+    )
+
+
+def paid_assignments(session: Session, study: Study) -> list[int]:
+    """The assignments whose submissions the recruiter has approved: those that can get a bonus."""
+    wanted = select(Submission.assignment_id).join(Recruitment, Recruitment.id == Submission.recruitment_id)
+    paid = wanted.where(
+        Recruitment.study_id == study.id, Submission.status == APPROVED, Submission.assignment_id.is_not(None)
+    )
+    return [assignment for assignment in session.scalars(paid.order_by(Submission.id)) if assignment is not None]
+
+
+def grant(
+    session: Session,
+    *,
+    study: Study,
+    amount: int,
+    reason: str,
+    assignments: Sequence[int],
+    terms: Sequence[Fees],
+    today: date,
+) -> None:
+    """Grant each assignment a bonus and reserve the money; the next look at the recruiter pays it.
+
+    Raises:
+        BadInput: no amount, no reason, or an assignment that never took part at the recruiter.
+        Conflict: somebody has a bonus for this reason already. OverBudget: the cap does not cover them.
+    """
+    if amount <= 0 or not reason.strip():
+        raise BadInput("A bonus needs an amount in minor units and a reason.")
+    took_part = set(paid_assignments(session, study))
+    strangers = sorted(set(assignments) - took_part)
+    if strangers or not assignments:
+        raise BadInput(f"No bonus for assignments that nobody was paid for in {study.slug!r}: {strangers}.")
+    recruiter = current_protocol(session, study.id).recruiting.recruiter
+    price = cost(amount, fees_on(today, recruiter, terms)).total
+    by_recruitment: dict[int, list[int]] = {}
+    for submission in session.scalars(
+        select(Submission).where(Submission.assignment_id.in_(assignments)).order_by(Submission.id)
+    ):
+        assert submission.assignment_id is not None
+        by_recruitment.setdefault(submission.recruitment_id, []).append(submission.assignment_id)
+    for recruitment_id, theirs in by_recruitment.items():
+        for start in range(0, len(theirs), AT_ONCE):
+            batch = BonusBatch(recruitment_id=recruitment_id)
+            session.add(batch)
+            session.flush()
+            for assignment_id in theirs[start : start + AT_ONCE]:
+                _reserve(session, study, batch, assignment_id, amount, price, reason)
+
+
+@dataclass(frozen=True)
+class Granted:
+    people: int
+    amount: int
+
+
+def top_up_all(
+    session: Session, *, study: Study, amount: int | None, reason: str, terms: Sequence[Fees], today: date
+) -> Granted:
+    """Grant a bonus to everybody who was paid and has none for this reason; without an amount, what lifts the median
+    sitting to the floor.
+
+    Raises:
+        BadInput: nobody needs one, or nobody can get one. OverBudget: the cap does not cover them.
+    """
+    if amount is None:
+        real = pay_per_hour(session, study)
+        amount = real.proposed_bonus if real else 0
+        if amount == 0:
+            raise BadInput("The reward reaches the hourly floor already. Name an --amount to pay a bonus all the same.")
+    have = set(session.scalars(select(Bonus.assignment_id).where(Bonus.reason == reason, ~Bonus.cancelled)))
+    people = [assignment for assignment in paid_assignments(session, study) if assignment not in have]
+    if not people:
+        raise BadInput("There is nobody who was paid and has no bonus for this reason.")
+    grant(session, study=study, amount=amount, reason=reason, assignments=people, terms=terms, today=today)
+    return Granted(len(people), amount)
+
+
+def _reserve(
+    session: Session, study: Study, batch: BonusBatch, assignment_id: int, amount: int, price: int, reason: str
+) -> None:
+    bonus = Bonus(
+        study_id=study.id, assignment_id=assignment_id, amount=amount, price=price, reason=reason, batch_id=batch.id
+    )
+    session.add(bonus)
+    try:
+        session.flush()
+    except IntegrityError:
+        raise Conflict(f"Assignment {assignment_id} has a bonus for this reason already: {reason}") from None
+    money.reserve_bonus(session, bonus)
+
+
+def send(sessions: Sessions, keys: Keys, recruiter: Recruiter, *, study_id: int) -> None:
+    """Pay what is granted, each batch by one call. What an earlier look left unclear goes before a human."""
+    with sessions.begin() as session:
+        for batch in _batches(session, study_id, "paying"):
+            _put_before_a_human(session, study_id, batch, "the process ended while it was being paid")
+    with sessions() as session:
+        intended = [batch.id for batch in _batches(session, study_id, "intended")]
+    for batch_id in intended:
+        _pay(sessions, keys, recruiter, batch_id)
+
+
+def _batches(session: Session, study_id: int, state: str) -> list[BonusBatch]:
+    wanted = select(BonusBatch).join(Recruitment, Recruitment.id == BonusBatch.recruitment_id)
+    return list(
+        session.scalars(
+            wanted.where(Recruitment.study_id == study_id, BonusBatch.state == state).order_by(BonusBatch.id)
+        )
+    )
+
+
+def _pay(sessions: Sessions, keys: Keys, recruiter: Recruiter, batch_id: int) -> None:
+    with sessions() as session:
+        batch = session.get_one(BonusBatch, batch_id)
+        recruitment = session.get_one(Recruitment, batch.recruitment_id)
+        bonuses = _bonuses(session, batch_id)
+        expected, reserved = sum(bonus.amount for bonus in bonuses), sum(bonus.price for bonus in bonuses)
+        amounts = {
+            submission: bonus.amount
+            for bonus in bonuses
+            if (submission := people.submission_id(session, keys, assignment_id=bonus.assignment_id)) is not None
+        }
+    assert recruitment.external_id is not None
+    try:
+        if len(amounts) < len(bonuses):
+            raise Refused("Somebody's data were erased, so that they cannot be paid any more.")
+        quote = recruiter.quote_bonuses(recruitment.external_id, amounts)
+        if quote.amount != expected or quote.total > reserved:
+            raise Refused(
+                f"The recruiter would pay {quote.amount} for {quote.total} in all, but granted were {expected} for "
+                f"{reserved} at most."
+            )
+        with sessions.begin() as session:
+            _move(
+                session,
+                batch_id,
+                state="paying",
+                external_id=quote.id,
+                quoted=quote.total,
+                called_at=func.clock_timestamp(),
+            )
+        recruiter.pay_bonuses(quote.id)
+    except NothingHappened:
+        with sessions.begin() as session:
+            _move(session, batch_id, state="intended", external_id=None, quoted=None, called_at=None)
+        raise
+    except OutcomeUnclear as error:
+        with sessions.begin() as session:
+            batch = session.get_one(BonusBatch, batch_id)
+            _put_before_a_human(session, recruitment.study_id, batch, error.message)
+    except Refused as error:
+        with sessions.begin() as session:
+            _cancel(session, batch_id, state="refused", note=error.message)
+            message = f"The bonuses of batch {batch_id} were refused and not paid: {error.message}"
+            tell(
+                session,
+                study_id=recruitment.study_id,
+                kind="bonus-refused",
+                subject=f"batch {batch_id}",
+                message=message,
+            )
+    else:
+        with sessions.begin() as session:
+            _book(session, batch_id)
+
+
+def _bonuses(session: Session, batch_id: int) -> list[Bonus]:
+    return list(session.scalars(select(Bonus).where(Bonus.batch_id == batch_id).order_by(Bonus.id)))
+
+
+def _move(session: Session, batch_id: int, **values: object) -> None:
+    session.execute(update(BonusBatch).where(BonusBatch.id == batch_id).values(**values))
+
+
+def _book(session: Session, batch_id: int) -> None:
+    """The batch is paid: what was charged is shared out over its bonuses."""
+    left = session.get_one(BonusBatch, batch_id).quoted or 0
+    for bonus in _bonuses(session, batch_id):
+        share = min(bonus.price, left)
+        money.pay_bonus(session, bonus, charged=share)
+        left -= share
+    _move(session, batch_id, state="paid", settled_at=func.clock_timestamp())
+
+
+def _cancel(session: Session, batch_id: int, *, state: str, note: str) -> None:
+    for bonus in _bonuses(session, batch_id):
+        money.cancel_bonus(session, bonus)
+    _move(session, batch_id, state=state, note=note, settled_at=func.clock_timestamp())
+
+
+def _tell_refused(session: Session, study_id: int, batch_id: int, error: Refused) -> None:
+    message = f"The bonuses of batch {batch_id} were refused and not paid: {error.message}"
+    tell(session, study_id=study_id, kind="bonus-refused", subject=f"batch {batch_id}", message=message)
+
+
+def _put_before_a_human(session: Session, study_id: int, batch: BonusBatch, why: str) -> None:
+    batch.state, batch.note = "unclear", why
+    message = (
+        f"Nobody knows whether the bonuses of batch {batch.id} (bulk payment {batch.external_id}) were paid: {why}. "
+        "They are not paid again. Look at the recruiter's website, then say which: lookalike recruit settle-bonus "
+        f"{batch.id} --paid or --not-paid"
+    )
+    tell(session, study_id=study_id, kind="bonus-unclear", subject=f"batch {batch.id}", message=message)
+
+
+def settle(session: Session, *, batch_id: int, paid: bool) -> None:
+    """A human has looked: the bonuses of an unclear batch were paid, or were not.
+
+    Raises:
+        NotFound: no such batch. Conflict: its outcome is known.
+    """
+    batch = session.get(BonusBatch, batch_id, with_for_update=True)
+    if batch is None:
+        raise NotFound(f"There is no batch {batch_id} of bonuses.")
+    if batch.state != "unclear":
+        raise Conflict(f"Batch {batch_id} is {batch.state}: there is nothing to settle.")
+    recruitment = session.get_one(Recruitment, batch.recruitment_id)
+    if paid:
+        _book(session, batch_id)
+    else:
+        _cancel(session, batch_id, state="not_paid", note=batch.note or "")
+    resolve(session, study_id=recruitment.study_id, kind="bonus-unclear", subject=f"batch {batch_id}")
+
+
+def warn_below_floor(session: Session, study: Study) -> None:
+    """Say so when people really earn less than the floor."""
+    real = pay_per_hour(session, study)
+    if real is None or real.sittings < 5 or not real.proposed_bonus:
+        return
+    currency = current_protocol(session, study.id).pay.currency
+    tell(
+        session,
+        study_id=study.id,
+        kind="below-floor",
+        message=f"Half of the people need {real.median_seconds / 60:.1f} minutes or more, which pays "
+        f"{in_words(real.hourly, currency)} an hour; the floor is {in_words(real.hourly_floor, currency)}. A bonus of "
+        f"{in_words(real.proposed_bonus, currency)} for everybody would lift it: lookalike recruit top-up {study.slug}",
+    )

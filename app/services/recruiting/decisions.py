@@ -1,0 +1,35 @@
+"""Approving and rejecting by hand. Paying and using are two decisions: neither of these touches a vote."""
+
+from app.db import Sessions
+from app.errors import NotFound
+from app.keys import Keys
+from app.models.assignments import Assignment
+from app.recruiters.configured import calling
+from app.services import people
+from app.services.recruiting.look import one_at_a_time
+from app.settings import Settings
+
+
+def approve(sessions: Sessions, keys: Keys, settings: Settings, *, assignment_id: int) -> None:
+    """Raises NotFound, or what the recruiter says."""
+    recruiter, submission = _submission(sessions, keys, assignment_id)
+    with one_at_a_time(sessions), calling(settings, recruiter) as api:
+        api.approve([submission])
+
+
+def reject(
+    sessions: Sessions, keys: Keys, settings: Settings, *, assignment_id: int, category: str, message: str
+) -> None:
+    """Raises NotFound, BadInput for a category or a message that the recruiter would not take, or what it says."""
+    recruiter, submission = _submission(sessions, keys, assignment_id)
+    with one_at_a_time(sessions), calling(settings, recruiter) as api:
+        api.reject(submission, category=category, message=message)
+
+
+def _submission(sessions: Sessions, keys: Keys, assignment_id: int) -> tuple[str, str]:
+    with sessions() as session:
+        assignment = session.get(Assignment, assignment_id)
+        submission = people.submission_id(session, keys, assignment_id=assignment_id)
+        if assignment is None or assignment.recruitment_id is None or submission is None:
+            raise NotFound(f"No recruiter knows an assignment {assignment_id}.")
+        return assignment.recruiter, submission

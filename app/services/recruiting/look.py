@@ -1,0 +1,319 @@
+"""One look at the recruiter: what it tells is brought into our books, what we plan is carried out there.
+
+A look may end anywhere, by an error or by kill -9. The next one finds what is on disk and what the recruiter says, and
+goes on from there; only the payment of bonuses, which no recruiter lets us repeat, is then left to a human. One look at
+a time: money calls of a workspace must not overlap.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal
+
+import structlog
+from sqlalchemy import Engine, func, select, text
+from sqlalchemy.orm import Session
+
+from app.db import Sessions
+from app.domain.money import Fees, load_fees
+from app.domain.protocol import Protocol
+from app.errors import BadInput, Conflict
+from app.keys import Keys
+from app.models.money import Budget
+from app.models.recruiting import Recruitment, Submission
+from app.models.studies import Study
+from app.recruiters.configured import calling
+from app.recruiters.recruiter import (
+    DECIDED,
+    FREE_THE_PLACE,
+    Recruiter,
+    RecruiterError,
+    Refused,
+    RemoteStudy,
+    StudyDraft,
+)
+from app.services import money
+from app.services.protocols import current_protocol
+from app.services.recruiting import bonuses, mirror, plan
+from app.services.recruiting.notices import is_stopped, tell
+from app.services.studies import by_slug
+from app.settings import Settings
+
+log = structlog.get_logger()
+
+ONE_LOOK_AT_A_TIME = 5_219_007  # key of the advisory lock
+Wish = Literal["open", "paused", "stopped"]
+
+
+@dataclass
+class LookReport:
+    """What a look did. `problems` are the recruiter's errors, in words; the next look tries again."""
+
+    study: str
+    news: int = 0
+    approved: int = 0
+    strangers: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def one_at_a_time(sessions: Sessions) -> Iterator[None]:
+    """Raises Conflict while somebody else looks. The lock ends with its connection, however the holder dies."""
+    engine: Engine = sessions.kw["bind"]
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        if not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": ONE_LOOK_AT_A_TIME}):
+            raise Conflict("Another process is looking at the recruiter just now. Try again in a moment.")
+        try:
+            yield
+        finally:
+            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": ONE_LOOK_AT_A_TIME})
+
+
+def recruiting_slugs(session: Session) -> list[str]:
+    """The studies that recruit, or still have something to settle at a recruiter."""
+    unsettled = select(Recruitment.id).where(Recruitment.study_id == Study.id, Recruitment.settled_at.is_(None))
+    live = Study.state.in_(["open", "paused"]) & Study.finished_at.is_(None)
+    wanted = select(Study.slug).join(Budget, Budget.study_id == Study.id).where(live | unsettled.exists())
+    return list(session.scalars(wanted.order_by(Study.id)))
+
+
+def look_at_all(sessions: Sessions, keys: Keys, settings: Settings) -> list[LookReport]:
+    """Look at every study that recruits; while somebody else looks, nothing is done."""
+    with sessions() as session:
+        slugs = recruiting_slugs(session)
+    return [look_at(sessions, keys, settings, slug=slug) for slug in slugs]
+
+
+def look_at(sessions: Sessions, keys: Keys, settings: Settings, *, slug: str) -> LookReport:
+    """Look at one study's recruiter, as this deployment is configured.
+
+    Raises:
+        NotFound: no such study. BadInput: it recruits nowhere. Unavailable: the recruiter is not configured here.
+        Conflict: somebody else looks just now.
+    """
+    with sessions() as session:
+        study = by_slug(session, slug)
+        recruiter_name = current_protocol(session, study.id).recruiting.recruiter
+        if session.get(Budget, study.id) is None:
+            raise BadInput(f"The study {slug!r} does not recruit yet: lookalike recruit start {slug}")
+    terms = load_fees(settings.fees)
+    with one_at_a_time(sessions), calling(settings, recruiter_name) as recruiter:
+        return look(sessions, keys, recruiter, slug=slug, public_url=settings.public_url, terms=terms)
+
+
+def look(
+    sessions: Sessions, keys: Keys, recruiter: Recruiter, *, slug: str, public_url: str, terms: Sequence[Fees]
+) -> LookReport:
+    """Look at a study's recruiter once, under `one_at_a_time`."""
+    report = LookReport(slug)
+    with sessions() as session:
+        study_id = session.scalars(select(Study.id).where(Study.slug == slug)).one()
+        at_recruiter = [
+            recruitment for recruitment in plan.recruitments(session, study_id) if recruitment.state != "planned"
+        ]
+        session.expunge_all()
+    for recruitment in at_recruiter:
+        with _noting_problems(sessions, study_id, report):
+            _take_in(sessions, keys, recruiter, recruitment, report, _url(public_url, slug))
+    with sessions.begin() as session:
+        study = session.get_one(Study, study_id)
+        plan.decide(session, study=study, terms=terms, today=datetime.now(UTC).date())
+        bonuses.warn_below_floor(session, study)
+    with sessions() as session:
+        planned = [recruitment.id for recruitment in plan.recruitments(session, study_id)]
+    for recruitment_id in planned:
+        with _noting_problems(sessions, study_id, report):
+            _carry_out(sessions, recruiter, recruitment_id, _url(public_url, slug))
+    with _noting_problems(sessions, study_id, report):
+        bonuses.send(sessions, keys, recruiter, study_id=study_id)
+    return report
+
+
+@contextmanager
+def _noting_problems(sessions: Sessions, study_id: int, report: LookReport) -> Iterator[None]:
+    """A recruiter that does not answer is asked again by the next look; one that refuses needs a human."""
+    try:
+        yield
+    except (RecruiterError, Refused) as error:
+        log.warning("recruiter", study=report.study, problem=error.message)
+        report.problems.append(error.message)
+        if isinstance(error, Refused):
+            with sessions.begin() as session:
+                tell(session, study_id=study_id, kind="refused", message=error.message, stops=True)
+
+
+def _url(public_url: str, slug: str) -> str:
+    parameters = ("PROLIFIC_PID", "STUDY_ID", "SESSION_ID")
+    query = "&".join(f"{name}={{{{%{name}%}}}}" for name in parameters)
+    return f"{public_url.rstrip('/')}/studies/{slug}?{query}"
+
+
+# --- from the recruiter to us -----------------------------------------------------------------------------------------
+
+
+def _take_in(
+    sessions: Sessions, keys: Keys, recruiter: Recruiter, recruitment: Recruitment, report: LookReport, url: str
+) -> None:
+    assert recruitment.external_id is not None
+    with sessions() as session:
+        asked_at = session.scalars(select(func.clock_timestamp())).one()
+    told = recruiter.submissions(recruitment.external_id)
+    found = mirror.take_in(sessions, keys, recruitment_id=recruitment.id, told=told, asked_at=asked_at)
+    report.news += found.news
+    report.strangers += found.strangers
+    remote = recruiter.study(recruitment.external_id)
+    with sessions.begin() as session:
+        _notice_edits(session, session.get_one(Recruitment, recruitment.id, with_for_update=True), remote, url)
+    if found.to_approve:
+        recruiter.approve(found.to_approve)
+        report.approved += len(found.to_approve)
+
+
+def _notice_edits(session: Session, recruitment: Recruitment, remote: RemoteStudy, url: str) -> None:
+    """Somebody changed the study on the recruiter's website: their will, but not without a word."""
+    edits = []
+    if remote.places > recruitment.places:
+        more = remote.places - recruitment.places
+        money.count_outside(session, recruitment=recruitment, places=more)
+        recruitment.places = remote.places
+        edits.append(f"{more} places were added")
+    if remote.reward != recruitment.reward:
+        edits.append(f"the reward is {remote.reward} instead of {recruitment.reward}")
+    if remote.url.partition("?")[0] != url.partition("?")[0]:  # the parameters come back as Prolific writes them
+        edits.append("people are sent to another address")
+    if recruitment.state == "open" and remote.state == "paused":
+        edits.append("it was paused")
+        recruitment.state = "paused"
+    if (
+        recruitment.state == "open"
+        and remote.state == "ended"
+        and remote.places == recruitment.places > _taken(session, recruitment)
+    ):
+        edits.append("it was stopped")
+    if edits:
+        message = (
+            f"The study {recruitment.external_id} was changed on {recruitment.recruiter}'s website: "
+            f"{'; '.join(edits)}. Recruiting is paused. Have a look, then go on with: lookalike recruit resume"
+        )
+        tell(session, study_id=recruitment.study_id, kind="edited", message=message, stops=True)
+
+
+def _taken(session: Session, recruitment: Recruitment) -> int:
+    taken = select(func.count()).where(
+        Submission.recruitment_id == recruitment.id, Submission.status.not_in(FREE_THE_PLACE)
+    )
+    return session.scalars(taken).one()
+
+
+# --- from us to the recruiter -----------------------------------------------------------------------------------------
+
+
+def _carry_out(sessions: Sessions, recruiter: Recruiter, recruitment_id: int, url: str) -> None:
+    """Make the recruiter's study what ours should be. Every step may be made again."""
+    with sessions() as session:
+        recruitment = session.get_one(Recruitment, recruitment_id)
+        study = session.get_one(Study, recruitment.study_id)
+        protocol = current_protocol(session, study.id)
+        wish = _wish(session, study, protocol, recruitment)
+        draft = _draft(session, study, protocol, recruitment, url)
+        session.expunge_all()
+    if recruitment.external_id is None:
+        if wish != "open":
+            return
+        _require_currency(recruiter, protocol.pay.currency)
+        found = recruiter.find_study(recruitment.reference, project=draft.project)
+        external_id = found or recruiter.create_study(draft)
+        _record(sessions, recruitment_id, state="draft", external_id=external_id)
+    else:
+        external_id = recruitment.external_id
+    remote = recruiter.study(external_id)
+    if wish == "open" and remote.places < recruitment.places:
+        recruiter.set_places(external_id, recruitment.places)
+        remote = recruiter.study(external_id)
+    _steer(sessions, recruiter, recruitment_id, remote, wish)
+    if wish == "stopped":
+        _settle(sessions, recruiter, recruitment_id, external_id)
+
+
+def _require_currency(recruiter: Recruiter, currency: str) -> None:
+    theirs = recruiter.currency()
+    if theirs != currency:
+        raise Refused(f"The workspace pays in {theirs or 'no known currency'}, the study in {currency}.")
+
+
+def _wish(session: Session, study: Study, protocol: Protocol, recruitment: Recruitment) -> Wish:
+    if study.state == "closed" or study.finished_at is not None or not plan.is_current(recruitment, study, protocol):
+        return "stopped"
+    has_work = plan.wants_people(study) and plan.has_work(session, study)
+    return "open" if has_work and not is_stopped(session, study.id) else "paused"
+
+
+def _steer(sessions: Sessions, recruiter: Recruiter, recruitment_id: int, remote: RemoteStudy, wish: Wish) -> None:
+    """What ends recruiting is written down before the call, what begins it after: a study that is found paused or ended
+    though we left it open was ended by somebody else."""
+    match (remote.state, wish):
+        case ("draft", "open"):
+            recruiter.publish(remote.id)
+            _record(sessions, recruitment_id, state="open")
+        case ("paused", "open"):
+            recruiter.resume(remote.id)
+            _record(sessions, recruitment_id, state="open")
+        case ("open", "paused"):
+            _record(sessions, recruitment_id, state="paused")
+            recruiter.pause(remote.id)
+        case ("open" | "paused", "stopped"):
+            _record(sessions, recruitment_id, state="stopped")
+            recruiter.stop(remote.id)
+        case (_, "stopped"):
+            _record(sessions, recruitment_id, state="stopped")
+        case ("open" | "ended", "open"):
+            _record(sessions, recruitment_id, state="open")
+
+
+def _record(sessions: Sessions, recruitment_id: int, **seen: str) -> None:
+    with sessions.begin() as session:
+        recruitment = session.get_one(Recruitment, recruitment_id, with_for_update=True)
+        for name, value in seen.items():
+            setattr(recruitment, name, value)
+
+
+def _settle(sessions: Sessions, recruiter: Recruiter, recruitment_id: int, external_id: str) -> None:
+    """Free what nobody can be paid any more; when every submission is decided, close the book at what was charged."""
+    with sessions.begin() as session:
+        recruitment = session.get_one(Recruitment, recruitment_id, with_for_update=True)
+        undecided = session.scalars(
+            select(func.count()).where(Submission.recruitment_id == recruitment_id, Submission.status.not_in(DECIDED))
+        ).one()
+        money.release_unused(session, recruitment=recruitment, still_possible=undecided)
+    if undecided:
+        return
+    charged = recruiter.charged(external_id)
+    with sessions.begin() as session:
+        recruitment = session.get_one(Recruitment, recruitment_id, with_for_update=True)
+        money.settle(session, recruitment=recruitment, charged=charged)
+        recruitment.settled_at = func.clock_timestamp()
+
+
+def _draft(session: Session, study: Study, protocol: Protocol, recruitment: Recruitment, url: str) -> StudyDraft:
+    earlier = session.scalars(
+        select(Recruitment.external_id).where(
+            Recruitment.study_id == study.id, Recruitment.id != recruitment.id, Recruitment.external_id.is_not(None)
+        )
+    )
+    return StudyDraft(
+        reference=recruitment.reference,
+        name=protocol.title,
+        description=protocol.recruiting.description or protocol.question,
+        url=url,
+        reward=recruitment.reward,
+        places=recruitment.places,
+        minutes=protocol.assignment.minutes,
+        maximum_minutes=protocol.assignment.deadline_minutes,
+        devices=("desktop", "tablet", "mobile") if protocol.screening.touch else ("desktop",),
+        codes=recruitment.codes,
+        project=protocol.recruiting.project,
+        signed_links=protocol.recruiting.signed_links,
+        excluded_studies=tuple(filter(None, earlier)),
+        excluded_group=protocol.recruiting.excluded_group,
+    )

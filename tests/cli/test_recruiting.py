@@ -1,0 +1,57 @@
+"""`recruit`, `reconcile` and `people` as they are typed."""
+
+import json
+import secrets
+from pathlib import Path
+
+from app.db import open_sessions
+from app.keys import load_keys
+from app.settings import Settings
+from app.storage import LocalStorage
+from tests.cli.conftest import Run
+from tests.factories import make_study
+from tests.recruiting.paid_study import SMALL
+from tests.sittings import sit
+
+
+def test_recruiting_from_the_command_line(run: Run, home: Path) -> None:
+    settings = Settings()
+    with open_sessions(settings) as sessions:
+        paid = make_study(sessions, LocalStorage(settings.images), items=16, **SMALL)
+        free = make_study(sessions, LocalStorage(settings.images), items=40, recruiting__invitations=True)
+    assert "does not recruit yet" in run("recruit", "status", paid).stderr
+    assert "has no recruiter" in run("recruit", "start", free).stderr
+    assert run("recruit", "start", paid).exit_code == 0
+    standing = json.loads(run("recruit", "status", paid, "--json").stdout)
+    assert (standing["cap"], standing["free"], standing["submissions"]) == (50_000, 50_000, {})
+    assert "£500.00 of £500.00 free" in run("recruit", "status", paid).stdout
+    assert run("recruit", "resume", paid).stdout == "0 notices are dealt with.\n"
+    links = run("recruit", "invite", free, "--count", 3).stdout.splitlines()
+    assert len({link.partition("?invitation=")[2] for link in links}) == 3
+    for refused, why in [
+        (("recruit", "top-up", paid), "reaches the hourly floor already"),
+        (("recruit", "top-up", paid, "--amount", 50), "nobody who was paid"),
+        (("recruit", "settle-bonus", 10**6, "--paid"), "There is no batch"),
+        (("recruit", "approve", 10**6), "No recruiter knows"),
+        (("recruit", "webhooks"), "Set PROLIFIC_TOKEN"),
+        (("reconcile", paid), "set PROLIFIC_TOKEN and PROLIFIC_WORKSPACE"),
+        (("reconcile", free), "does not recruit yet"),
+    ]:
+        result = run(*refused)
+        assert result.exit_code in (1, 2), refused
+        assert why in result.stderr, (refused, result.stderr)
+
+
+def test_people_from_the_command_line(run: Run, home: Path) -> None:
+    settings, ada = Settings(), f"ada-{secrets.token_hex(4)}"
+    with open_sessions(settings) as sessions:
+        slug = make_study(sessions, LocalStorage(settings.images), items=40, assignment__trials=5)
+        sit(sessions, load_keys(settings), slug, ada, lambda _: 0)
+    pseudonym = run("people", "find", "direct", ada).stdout.strip()
+    theirs = json.loads(run("people", "export", pseudonym).stdout)
+    assert [known["id"] for known in theirs["recruiter_ids"]] == [ada, ada]
+    erased = json.loads(run("people", "erase", pseudonym, "--json").stdout)
+    assert (erased["judgments"], erased["studies"]) == (20, [slug])
+    assert json.loads(run("people", "export", pseudonym).stdout)["recruiter_ids"] == []
+    assert "Nobody here is called" in run("people", "erase", "pnobody").stderr
+    assert "Nobody of that id" in run("people", "find", "direct", "bob").stderr

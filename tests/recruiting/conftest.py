@@ -1,0 +1,50 @@
+"""A Prolific of our own behind a real socket, checked against Prolific's description where that is at hand."""
+
+from collections.abc import Iterator
+
+import pytest
+from pydantic import SecretStr
+
+from app.recruiters.prolific.api import Api, Patience
+from app.recruiters.prolific.recruiter import Prolific
+from app.simulation.prolific.marketplace import Marketplace
+from app.simulation.prolific.server import TOKEN, FakeProlific, serve
+from tests.conftest import SHARED
+from tests.recruiting.contract import Contract
+
+IMPATIENT = Patience(tries=8, first_wait_s=0.001)
+
+
+@pytest.fixture(scope="session")
+def description() -> Contract | None:
+    path = SHARED / "prolific" / "openapi.yml"
+    return Contract(path) if path.exists() else None
+
+
+@pytest.fixture
+def fake(description: Contract | None) -> Iterator[FakeProlific]:
+    fake = FakeProlific(Marketplace())
+    if description is not None:
+        fake.on_exchange = description.check
+    yield fake
+    if description is not None:
+        violations, description.violations = description.violations, []
+        assert violations == []
+
+
+@pytest.fixture
+def fake_url(fake: FakeProlific) -> Iterator[str]:
+    with serve(fake) as url:
+        yield url
+
+
+@pytest.fixture
+def api(fake_url: str) -> Iterator[Api]:
+    api = Api(fake_url, SecretStr(TOKEN), patience=IMPATIENT)
+    yield api
+    api.close()
+
+
+@pytest.fixture
+def prolific(api: Api, fake: FakeProlific) -> Prolific:
+    return Prolific(api, workspace=fake.marketplace.workspace)

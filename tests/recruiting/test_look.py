@@ -1,0 +1,294 @@
+"""What a look at the recruiter notices, and what it leaves to a human."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select, update
+
+from app.db import Sessions
+from app.errors import BadInput, Conflict
+from app.keys import Keys
+from app.models.assignments import Assignment, Exclusion
+from app.models.money import BonusBatch
+from app.recruiters.arrival import Arrival
+from app.recruiters.prolific.recruiter import Prolific
+from app.services import assignments, money, sign_ups, studies
+from app.services.recruiting import bonuses, notices, plan
+from app.services.recruiting.standing import standing
+from app.simulation.prolific.marketplace import FakeStudy
+from app.simulation.prolific.server import FakeProlific
+from app.storage import LocalStorage
+from tests.factories import make_study
+from tests.recruiting.paid_study import SMALL, TERMS, Fates, PaidStudy, agree
+from tests.sittings import answer
+
+
+@pytest.fixture
+def paid(sessions: Sessions, storage: LocalStorage, keys: Keys, prolific: Prolific, fake: FakeProlific) -> PaidStudy:
+    """One look old: its study is published, with places for 24 items."""
+    slug = make_study(sessions, storage, items=24, rounds=2, min_votes=2, **SMALL)
+    paid = PaidStudy(sessions, keys, prolific, fake, slug, agree)
+    paid.look()
+    return paid
+
+
+def told(paid: PaidStudy) -> dict[str, str]:
+    with paid.sessions() as session:
+        return {notice.kind: notice.message for notice in notices.unresolved(session, paid.study_id)}
+
+
+def at_recruiter(paid: PaidStudy) -> FakeStudy:
+    return next(reversed(paid.fake.marketplace.studies.values()))
+
+
+def resume(paid: PaidStudy) -> None:
+    with paid.sessions.begin() as session:
+        notices.resolve(session, study_id=paid.study_id)
+
+
+def test_places_are_what_the_round_needs(paid: PaidStudy) -> None:
+    study = at_recruiter(paid)
+    assert (study.status, study.places) == ("ACTIVE", 3)
+    with paid.sessions() as session:
+        assert money.balance(session, paid.study_id).committed == 3 * 183
+    paid.look()
+    assert study.places == 3, "nothing has changed"
+    paid.come()
+    paid.look()
+    paid.look()
+    assert study.places == 6, "the second round"
+
+
+def test_how_it_stands(paid: PaidStudy) -> None:
+    paid.come(most=2)
+    for _ in range(2):
+        paid.look()
+    with paid.sessions() as session:
+        now = standing(session, study=studies.by_slug(session, paid.slug))
+    assert (now.cap, now.spent, now.committed, now.places) == (50_000, 2 * 183, 183, 3)
+    assert now.submissions == {"APPROVED": 2}
+    assert now.pay is not None
+    assert now.notices == []
+
+
+def test_who_gives_a_place_back_needs_no_new_one(paid: PaidStudy) -> None:
+    paid.fates = Fates(returned_early=1.0)
+    for _ in range(5):
+        paid.come(most=3)
+        paid.look()
+    assert at_recruiter(paid).places == 3
+
+
+def test_submitted_but_not_completed_is_left_to_a_human(paid: PaidStudy) -> None:
+    submission = paid.fake.marketplace.take_place(at_recruiter(paid).id)
+    assert submission is not None
+    paid.fake.marketplace.submit(submission.id, "GUESSED")
+    paid.look()
+    paid.look()
+    assert submission.status == "AWAITING REVIEW"
+    assert "nobody is rejected automatically" in told(paid)["review"]
+
+
+def test_completed_here_but_not_yet_there_is_approved_later(paid: PaidStudy) -> None:
+    market = paid.fake.marketplace
+    submission = market.take_place(at_recruiter(paid).id)
+    assert submission is not None
+    token = paid.arrive(submission)
+    assert token is not None
+    answer(paid.sessions, token, agree)
+    with paid.sessions.begin() as session:
+        code = assignments.complete(session, token=token).completion_code
+    assert code in {entry["code"] for entry in at_recruiter(paid).fields["completion_codes"]}
+    paid.look()
+    assert submission.status == "ACTIVE"
+    market.submit(submission.id, code)
+    paid.look()
+    paid.look()
+    assert submission.status == "APPROVED"
+    late = market.take_place(at_recruiter(paid).id)
+    assert late is not None
+    token = paid.arrive(late)
+    assert token is not None
+    answer(paid.sessions, token, agree)
+    with paid.sessions.begin() as session:
+        assignments.complete(session, token=token)
+    market.end(late.id, "TIMED-OUT")
+    paid.look()
+    assert "timed out at prolific" in told(paid)["unpaid"]
+
+
+def test_made_up_parameters_are_found_out(paid: PaidStudy) -> None:
+    market, study = paid.fake.marketplace, at_recruiter(paid)
+    submission = market.take_place(study.id)
+    assert submission is not None
+    forged = [
+        Arrival("prolific", "aaaa", "made-up", study=study.id),
+        Arrival("prolific", "bbbb", submission.id, study=study.id),
+    ]
+    for arrival in forged:
+        with paid.sessions.begin() as session:
+            token = sign_ups.sign_up(
+                session, paid.keys, study=studies.by_slug(session, paid.slug), arrival=arrival
+            ).token
+        answer(paid.sessions, token, agree)
+        with paid.sessions.begin() as session:
+            assignments.complete(session, token=token)
+    market.submit(submission.id, None)
+    with paid.sessions.begin() as session:
+        session.execute(
+            update(Assignment)
+            .where(Assignment.study_id == paid.study_id)
+            .values(created_at=func.clock_timestamp() - timedelta(hours=1))
+        )
+    paid.look()
+    paid.look()
+    assert submission.status == "AWAITING REVIEW", "the money is the real participant's, if anybody's"
+    assert {"stranger", "impostor", "review"} <= set(told(paid))
+    with paid.sessions() as session:
+        excluded = session.scalars(
+            select(Exclusion.reason)
+            .join(Assignment, Assignment.id == Exclusion.assignment_id)
+            .where(Assignment.study_id == paid.study_id)
+            .order_by(Exclusion.assignment_id)
+        ).all()
+        assert excluded == ["unknown to prolific", "came under another participant's name"]
+
+
+def test_edits_on_the_website_pause_recruiting(paid: PaidStudy) -> None:
+    study = at_recruiter(paid)
+    paid.fake.marketplace.transition(study, "PAUSE")
+    paid.look()
+    assert "it was paused" in told(paid)["edited"]
+    paid.look()
+    assert study.status == "PAUSED", "somebody wanted it so"
+    resume(paid)
+    paid.look()
+    assert study.status == "ACTIVE"
+    study.fields["total_available_places"] = 5
+    study.fields["reward"] = 150
+    paid.look()
+    assert "2 places were added; the reward is 150 instead of 120" in told(paid)["edited"]
+    with paid.sessions() as session:
+        assert money.balance(session, paid.study_id).outside == 2 * 183
+    resume(paid)
+    study.fields["reward"] = 120
+    paid.look()
+    paid.fake.marketplace.transition(study, "STOP")
+    paid.look()
+    assert "it was stopped" in told(paid)["edited"]
+
+
+def test_the_last_tenth_asks_first(
+    sessions: Sessions, storage: LocalStorage, keys: Keys, prolific: Prolific, fake: FakeProlific
+) -> None:
+    slug = make_study(sessions, storage, items=40, pay__budget=10 * 183, rounds=3, min_votes=3, **SMALL)
+    paid = PaidStudy(sessions, keys, prolific, fake, slug, agree)
+    for _ in range(4):
+        paid.look()
+        paid.come()
+    paid.look()
+    assert at_recruiter(paid).places == 9
+    assert "Nine tenths" in told(paid)["last-tenth"]
+    resume(paid)
+    for _ in range(3):
+        paid.look()
+        paid.come()
+    assert at_recruiter(paid).places == 10
+    assert "does not cover another place" in told(paid)["budget-spent"]
+    with sessions.begin() as session:
+        studies.close(session, slug=slug)
+    for _ in range(3):
+        paid.look()
+    paid.check_books()
+    with sessions() as session:
+        assert money.balance(session, paid.study_id).free == 1830 - fake.marketplace.charged(at_recruiter(paid).id)
+
+
+@pytest.mark.parametrize(
+    ("fates", "kind"), [(Fates(timed_out=1.0), "failures"), (Fates(returned_early=1.0), "returns")]
+)
+def test_brakes(paid: PaidStudy, fates: Fates, kind: str) -> None:
+    paid.fates = fates
+    for _ in range(8):
+        paid.come(most=3)
+        paid.expire_leases()
+        paid.look()
+    paid.look()
+    assert "Recruiting is paused" in told(paid)[kind]
+    assert at_recruiter(paid).status == "PAUSED"
+    resume(paid)
+    paid.look()
+    assert at_recruiter(paid).status == "ACTIVE", "the same again does not stop whoever has looked"
+
+
+def test_a_bonus_is_granted_once_and_never_paid_twice(paid: PaidStudy) -> None:
+    paid.come()
+    paid.look()
+    paid.look()
+    with paid.sessions() as session:
+        study = studies.by_slug(session, paid.slug)
+        people = bonuses.paid_assignments(session, study)
+        real = bonuses.pay_per_hour(session, study)
+    assert len(people) == 3
+    assert real is not None
+    assert real.proposed_bonus == 0
+
+    def grant(amount: int, reason: str, to: list[int]) -> None:
+        with paid.sessions.begin() as session:
+            study = studies.by_slug(session, paid.slug)
+            bonuses.grant(
+                session, study=study, amount=amount, reason=reason, assignments=to, terms=TERMS, today=paid.today
+            )
+
+    with pytest.raises(BadInput, match="nobody was paid for"):
+        grant(50, "thanks", [*people, 10**9])
+    with pytest.raises(BadInput, match="minor units"):
+        grant(0, "thanks", people)
+    with pytest.raises(Conflict, match="of the budget"):
+        grant(10**6, "thanks", people)
+    grant(50, "thanks", people)
+    with pytest.raises(Conflict, match="already"):
+        grant(50, "thanks", people[:1])
+    paid.fake.mischief.next += [("lose", "POST", "/pay/")]
+    for _ in range(3):
+        paid.look()
+    (bulk,) = paid.fake.marketplace.bulk_bonuses.values()
+    assert bulk.times_paid == 1
+    assert "Nobody knows" in told(paid)["bonus-unclear"]
+    with paid.sessions.begin() as session:
+        (batch,) = session.scalars(select(BonusBatch).where(BonusBatch.external_id == bulk.id))
+        bonuses.settle(session, batch_id=batch.id, paid=True)
+    assert "bonus-unclear" not in told(paid)
+    paid.fake.mischief.next += [("throttle", "POST", "/pay/")] * 8
+    grant(20, "again", people)
+    for _ in range(3):
+        paid.look()
+    assert [bulk.times_paid for bulk in paid.fake.marketplace.bulk_bonuses.values()] == [1, 0, 1]
+    assert paid.bonuses_paid() == 6
+    paid.run()
+    paid.check_books()
+
+
+def test_what_cannot_be_recruited_for(sessions: Sessions, storage: LocalStorage) -> None:
+    def begin(**overrides: object) -> None:
+        slug = make_study(sessions, storage, items=24, **{**SMALL, **overrides})
+        with sessions.begin() as session:
+            today = session.scalars(select(func.current_date())).one()
+            plan.begin(session, study=studies.by_slug(session, slug), terms=TERMS, today=today)
+
+    with pytest.raises(BadInput, match="has no recruiter"):
+        begin(recruiting__recruiter="direct")
+    with pytest.raises(BadInput, match=r"£1\.80, but one place costs up to £1\.83"):
+        begin(pay__budget=180)
+    with pytest.raises(BadInput, match="are paid"):
+        begin(pay__reward=0)
+
+
+def test_a_currency_that_differs_is_refused(
+    sessions: Sessions, storage: LocalStorage, keys: Keys, prolific: Prolific, fake: FakeProlific
+) -> None:
+    slug = make_study(sessions, storage, items=24, pay__currency="USD", **SMALL)
+    paid = PaidStudy(sessions, keys, prolific, fake, slug, agree)
+    paid.look()
+    assert told(paid)["refused"] == "The workspace pays in GBP, the study in USD."
+    assert fake.marketplace.studies == {}
