@@ -84,7 +84,9 @@ def test_a_study_from_sign_in_to_download(
     film.shoot("studies")
     page.get_by_role("button", name="New study").click()
     page.get_by_label("Name", exact=True).fill("Not a name")
-    expect(page.locator("#problem-slug")).to_contain_text("cannot name a study: use 1–63 lower-case letters, digits and inner hyphens.")
+    expect(page.locator("#problem-slug")).to_contain_text(
+        "cannot name a study: use 1–63 lower-case letters, digits and inner hyphens."
+    )
     page.get_by_label("Name", exact=True).fill(slug)
     expect(page.locator("#problem-slug")).to_have_text("")
     for label, value in {"Items you plan": "24", "Rounds": "3", "Votes an item needs to be kept": "3", "Trials": "8",

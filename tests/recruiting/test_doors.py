@@ -31,7 +31,7 @@ from tests.factories import make_study
 from tests.recruiting.paid_study import PUBLIC_URL, SMALL, PaidStudy, agree
 from tests.sittings import answer
 
-SECRET = "whsec-of-the-workspace"  # noqa: S105
+SECRET = "whsec-of-the-workspace"
 BROWSER = {"Accept": "text/html"}
 
 
@@ -233,7 +233,7 @@ def test_events_are_hints(web: TestClient, sessions: Sessions) -> None:
     body = b'{"status":  "APPROVED", "event_type": "submission.status.change", "resource_id": "64a1"}'
     before = jobs(sessions)
     for bad in (
-        event(body, secret="guessed"),  # noqa: S106
+        event(body, secret="guessed"),
         event(body + b" "),
         event(body, at=datetime.now(UTC) - timedelta(hours=1)),
         event(body, at=datetime.now(UTC) + timedelta(hours=1)),

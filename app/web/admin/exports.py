@@ -86,7 +86,9 @@ def ask_for_export(access: AsResearcher, session: SessionDep) -> Response:
 
 @router.get("/exports/{request_id}.zip")
 def download(request_id: int, access: AsResearcher, session: SessionDep, resources: ResourcesDep) -> Response:
-    place = asked.finished(session, resources.settings.exports, study=access.study, request_id=min(request_id, 2**63 - 1))
+    place = asked.finished(
+        session, resources.settings.exports, study=access.study, request_id=min(request_id, 2**63 - 1)
+    )
     headers = {"Content-Disposition": f'attachment; filename="{place.name}.zip"'}
     return StreamingResponse(asked.zipped(place), media_type="application/zip", headers=headers)
 
@@ -95,7 +97,9 @@ def download(request_id: int, access: AsResearcher, session: SessionDep, resourc
 def download_file(
     request_id: int, name: str, access: AsResearcher, session: SessionDep, resources: ResourcesDep
 ) -> Response:
-    place = asked.finished(session, resources.settings.exports, study=access.study, request_id=min(request_id, 2**63 - 1))
+    place = asked.finished(
+        session, resources.settings.exports, study=access.study, request_id=min(request_id, 2**63 - 1)
+    )
     if name not in asked.files_of(current_protocol(session, access.study.id).kind):
         raise NotFound("The export has no such file.")
     return FileResponse(place / name, filename=f"{place.name}-{name}")
