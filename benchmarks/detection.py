@@ -34,7 +34,7 @@ from app.storage import LocalStorage
 from tests.factories import make_study
 
 PORT = 8598
-ITEMS = {"2afc": 480, "jnd": 60}
+ITEMS = {"2afc": 480, "jnd": 160}
 PRESETS = {"2afc": "nights-2afc", "jnd": "nights-jnd"}
 SHARE = 0.2
 MOST_PASSES = 8
@@ -128,7 +128,7 @@ def flagged(sessions: Sessions, slug: str) -> tuple[dict[str, Flagged], list[int
     """By kind of observer; and the assignments with a finding that are not excluded yet."""
     kinds = text(
         "SELECT DISTINCT t.assignment_id, j.timing ->> 'simulated' AS kind "
-        "FROM judgments j JOIN trials t ON t.id = j.trial_id"
+        "FROM judgments j JOIN trials t ON t.id = j.trial_id WHERE j.question = 0"
     )
     excluded = text("SELECT assignment_id FROM exclusions WHERE reinstated_at IS NULL")
     with sessions() as session:

@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import httpx
+from sqlalchemy.exc import OperationalError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from app.db import Sessions
@@ -25,6 +26,8 @@ from app.simulation.observers import (
     draw_tempo,
     response_time,
 )
+
+T = TypeVar("T")
 
 PATIENCE_S = 120
 """How long a simulated person keeps trying while the server is away."""
@@ -79,7 +82,7 @@ def _uninvited(plan: CrowdPlan) -> Iterator[Guest]:
 
 
 class _ServerAwayError(Exception):
-    """No answer, or a 5xx: worth another try, since every call may be repeated."""
+    """No answer, a 5xx, or no database: worth another try, since every call may be repeated."""
 
 
 def run_crowd(
@@ -127,6 +130,7 @@ class _Crowd:
         self._arriving = threading.Lock()
         self._lock = threading.Lock()
         self.report = CrowdReport()
+        self.is_leaving = threading.Event()
 
     def take_turns(self) -> None:
         """One chair in the room: the next person sits down when one has finished."""
@@ -141,7 +145,8 @@ class _Crowd:
                         if not self._are_sent:
                             return
             except BaseException:
-                self._guests = iter(())  # the others finish their sittings and nobody new comes
+                self._guests = iter(())  # the others finish their sittings, and nobody new comes or waits
+                self.is_leaving.set()
                 raise
 
     def _next_guest(self) -> Guest | None:
@@ -160,7 +165,10 @@ class _Crowd:
         self._on_judgment(self.report)
 
     def keys(self, trials: list[int]) -> dict[int, Key]:
-        return answer_key.load_keys(self._sessions, trials)
+        try:
+            return answer_key.load_keys(self._sessions, trials)
+        except OperationalError as error:
+            raise _ServerAwayError from error
 
 
 class _Sitting:
@@ -188,7 +196,7 @@ class _Sitting:
         if assignment is None:
             return None
         trials = self._call("GET", f"{assignment}/trials").json()["trials"]
-        keys = self._crowd.keys([trial["id"] for trial in trials])
+        keys = self._patiently(self._crowd.keys, [trial["id"] for trial in trials])
         observer = self._observer()
         for trial in trials:
             self._judge(assignment, trial["id"], answer(self._kind, observer, keys[trial["id"]], self._rng))
@@ -219,7 +227,8 @@ class _Sitting:
             if response.status_code != 409:
                 return str(response.json()["url"])
             self._crowd.count(waits=1)
-            time.sleep(float(response.headers["Retry-After"]))
+            if self._crowd.is_leaving.wait(float(response.headers["Retry-After"])):
+                return None
 
     def _judge(self, assignment: str, trial: int, answers: list[str]) -> None:
         rt_ms = response_time(self._kind, self._tempo, self._rng)
@@ -236,8 +245,11 @@ class _Sitting:
         self._crowd.acknowledged(trial, answers)
 
     def _call(self, method: str, path: str, body: Any = None, *, allow: tuple[int, ...] = ()) -> httpx.Response:
+        return self._patiently(self._once, method, path, body, allow)
+
+    def _patiently(self, call: Callable[..., T], *args: Any) -> T:
         try:
-            return self._persistently(self._once, method, path, body, allow)
+            return self._persistently(call, *args)
         except _ServerAwayError as error:
             raise Unavailable(
                 f"The server at {self._http.base_url} did not answer for {PATIENCE_S} s. Is it running? (lookalike up)"

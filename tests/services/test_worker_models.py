@@ -16,8 +16,6 @@ from app.storage import LocalStorage
 from tests.factories import make_study
 from tests.services.test_quality import FIXED, sit
 
-pytest.importorskip("crowdkit", reason="crowd-kit is not installed (the `analysis` extra)")
-
 
 def test_they_know_whom_to_trust(sessions: Sessions, storage: LocalStorage, keys: Keys, tmp_path: Path) -> None:
     """Two careful people against three who click at random and outvote them now and then."""

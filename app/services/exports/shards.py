@@ -32,7 +32,7 @@ SHARD = 500
 """Items in a shard: 75 MB of small JPEGs, 750 MB of half-megabyte PNGs."""
 READ_AHEAD = 16
 """Items whose images are in memory at a time."""
-ROW_GROUP, ROW_GROUP_BYTES = 100, 32 * 2**20
+ROW_GROUP, ROW_GROUP_BYTES = 100, 16 * 2**20
 IMAGES = ("reference", "candidate_0", "candidate_1")
 
 _FIELDS: dict[str, pa.DataType] = {
