@@ -63,10 +63,10 @@ class Membership(Base):
     created_at: Mapped[Now]
 
 
-class Invitation(Base):
+class MemberInvitation(Base):
     """A link by which one person joins a study, once; its token is stored as a hash."""
 
-    __tablename__ = "invitations"
+    __tablename__ = "member_invitations"
     __table_args__ = (
         CheckConstraint(f"role IN {ROLES}", name="role"),
         CheckConstraint("octet_length(token_sha256) = 32", name="token_sha256"),

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from app.domain.roles import ROLES, Role, suffices
 from app.errors import BadInput, Conflict, Forbidden, Gone, NotFound
 from app.keys import token_sha256
-from app.models.accounts import Account, Invitation, Membership
+from app.models.accounts import Account, MemberInvitation, Membership
 from app.models.studies import Study
 from app.services import accounts, audit, studies
 
@@ -30,7 +30,7 @@ class Member:
 class OpenInvitation:
     """An invitation that somebody has been sent, with its study's name."""
 
-    invitation: Invitation
+    invitation: MemberInvitation
     slug: str
 
 
@@ -135,7 +135,7 @@ def invite(session: Session, *, study: Study, email: str, role: str) -> str:
         raise BadInput(wrong, fields={"email": wrong})
     token = secrets.token_urlsafe(24)
     session.add(
-        Invitation(
+        MemberInvitation(
             token_sha256=token_sha256(token),
             study_id=study.id,
             email=email,
@@ -147,20 +147,20 @@ def invite(session: Session, *, study: Study, email: str, role: str) -> str:
     return token
 
 
-def open_invitations(session: Session, *, study: Study) -> Sequence[Invitation]:
+def open_invitations(session: Session, *, study: Study) -> Sequence[MemberInvitation]:
     return session.scalars(
-        select(Invitation)
+        select(MemberInvitation)
         .where(
-            Invitation.study_id == study.id,
-            Invitation.accepted_at.is_(None),
-            Invitation.expires_at > func.clock_timestamp(),
+            MemberInvitation.study_id == study.id,
+            MemberInvitation.accepted_at.is_(None),
+            MemberInvitation.expires_at > func.clock_timestamp(),
         )
-        .order_by(Invitation.id)
+        .order_by(MemberInvitation.id)
     ).all()
 
 
 def revoke(session: Session, *, study: Study, invitation_id: int) -> None:
-    invitation = session.get(Invitation, invitation_id, with_for_update=True)
+    invitation = session.get(MemberInvitation, invitation_id, with_for_update=True)
     if invitation is None or invitation.study_id != study.id or invitation.accepted_at is not None:
         raise NotFound("There is no such open invitation.")
     session.delete(invitation)
@@ -169,7 +169,7 @@ def revoke(session: Session, *, study: Study, invitation_id: int) -> None:
 
 def invitation_of(session: Session, token: str, *, lock: bool = False) -> OpenInvitation:
     """Raises NotFound for a token that never was, Gone for one that is used or too old."""
-    wanted = select(Invitation).where(Invitation.token_sha256 == token_sha256(token))
+    wanted = select(MemberInvitation).where(MemberInvitation.token_sha256 == token_sha256(token))
     invitation = session.scalar(wanted.with_for_update() if lock else wanted)
     if invitation is None:
         raise NotFound("There is no such invitation. Perhaps it was taken back.")

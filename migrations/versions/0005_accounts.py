@@ -70,7 +70,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_audit_log_study_id_id", "audit_log", ["study_id", "id"], unique=False)
     op.create_table(
-        "invitations",
+        "member_invitations",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("token_sha256", sa.LargeBinary(), nullable=False),
         sa.Column("study_id", sa.BigInteger(), nullable=False),
@@ -81,13 +81,13 @@ def upgrade() -> None:
         ),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("accepted_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint("role IN ('viewer', 'researcher', 'owner')", name=op.f("ck_invitations_role")),
-        sa.CheckConstraint("octet_length(token_sha256) = 32", name=op.f("ck_invitations_token_sha256")),
-        sa.ForeignKeyConstraint(["study_id"], ["studies.id"], name=op.f("fk_invitations_studies")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_invitations")),
-        sa.UniqueConstraint("token_sha256", name=op.f("uq_invitations_token_sha256")),
+        sa.CheckConstraint("role IN ('viewer', 'researcher', 'owner')", name=op.f("ck_member_invitations_role")),
+        sa.CheckConstraint("octet_length(token_sha256) = 32", name=op.f("ck_member_invitations_token_sha256")),
+        sa.ForeignKeyConstraint(["study_id"], ["studies.id"], name=op.f("fk_member_invitations_studies")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_member_invitations")),
+        sa.UniqueConstraint("token_sha256", name=op.f("uq_member_invitations_token_sha256")),
     )
-    op.create_index(op.f("ix_invitations_study_id"), "invitations", ["study_id"], unique=False)
+    op.create_index(op.f("ix_member_invitations_study_id"), "member_invitations", ["study_id"], unique=False)
     op.create_table(
         "memberships",
         sa.Column("study_id", sa.BigInteger(), nullable=False),
@@ -150,8 +150,8 @@ def downgrade() -> None:
     op.drop_table("sign_ins")
     op.drop_index(op.f("ix_memberships_account_id"), table_name="memberships")
     op.drop_table("memberships")
-    op.drop_index(op.f("ix_invitations_study_id"), table_name="invitations")
-    op.drop_table("invitations")
+    op.drop_index(op.f("ix_member_invitations_study_id"), table_name="member_invitations")
+    op.drop_table("member_invitations")
     op.drop_index("ix_audit_log_study_id_id", table_name="audit_log")
     op.drop_table("audit_log")
     op.drop_index(op.f("ix_api_tokens_account_id"), table_name="api_tokens")

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.domain.roles import ROLES, Role
 from app.errors import BadInput
-from app.models.accounts import AuditEntry, Invitation
+from app.models.accounts import AuditEntry, MemberInvitation
 from app.services import audit, members
 from app.services.members import Member
 from app.web.admin.access import AsOwner, AsViewer, FormDep, StudyAccess
@@ -26,7 +26,7 @@ class PeoplePage(FormPage):
     template = "admin/people.html"
     head: StudyHead
     members: Sequence[Member]
-    invitations: Sequence[Invitation]
+    invitations: Sequence[MemberInvitation]
     link: str | None
     email: str
     roles: tuple[Role, ...] = ROLES
