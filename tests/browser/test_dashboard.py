@@ -92,7 +92,7 @@ def test_a_study_from_sign_in_to_download(
     for label, value in {"Items you plan": "24", "Rounds": "3", "Votes an item needs to be kept": "3", "Trials": "8",
                          "Practice trials": "2", "Sentinels": "4", "Reward for a sitting": "60"}.items():  # fmt: skip
         page.get_by_label(label, exact=True).fill(value)
-    expect(page.locator("#outlook")).to_contain_text("less than the 9.00 GBP an hour")
+    expect(page.locator("#outlook")).to_contain_text("less than the £9.00 an hour")
     film.shoot("new-study")
     page.get_by_role("button", name="Make the study").click()
 
