@@ -9,8 +9,10 @@ from fastapi.testclient import TestClient
 
 from app.db import Sessions
 from app.domain import protocol as protocols
+from app.errors import Forbidden
 from app.keys import Keys
-from app.services import audit, studies
+from app.recruiters.arrival import Arrival
+from app.services import audit, sign_ups, studies
 from app.services.exports import requests
 from app.services.protocols import current_protocol
 from app.settings import Settings
@@ -335,11 +337,8 @@ def test_nobodys_change_of_a_protocol_is_lost(
         ("What is compared?", "Images"), ("How often?", "Often"),
     ]  # fmt: skip
     assert log[0].details == {"fields": "title, thanks, rounds, min_votes"}
-    assert (
-        page_of(bob.post(url, protocol_form(bob, slug) | {"check": "How?\n- a\n- b"}))
-        .problems["check"]
-        .startswith("Question 1: Answer must be one of the choices")
-    )
+    wrong = bob.post(url, protocol_form(bob, slug) | {"check": "How?\n- a\n- b"})
+    assert page_of(wrong).problems == {"check": "Question 1: answer must be one of the choices"}
     assert bob.post(url, protocol_form(bob, slug)).status_code == 303
     assert page_of(bob.get(url)).frame.notice == "Nothing has changed."
     assert bob.post(url, his | {"version": "9"}).status_code == 422
@@ -393,3 +392,31 @@ def test_an_archived_study_is_out_of_the_way(ada: Visitor, sessions: Sessions, s
     assert ada.post(f"/admin/studies/{slug}/protocol", protocol_form(ada, slug)).status_code == 409
     assert ada.post(f"{steps}/restore").status_code == 303
     assert (listed("current"), listed("archived")) == (True, False)
+
+
+def test_an_exclusion_is_undone_at_once_and_a_person_blocked(
+    ada: Visitor, sessions: Sessions, storage: LocalStorage, keys: Keys
+) -> None:
+    slug = make_study(sessions, storage, items=16, **SMALL)
+    sit(sessions, keys, slug, "eve", lambda _: 0)
+    (eve,) = page_of(ada.get(f"/admin/studies/{slug}/assignments")).lines
+    url = f"/admin/studies/{slug}/assignments/{eve.id}"
+    ada.post(f"{url}/exclude", {"reason": "a slip"})
+    assert page_of(ada.get(url)).can_undo
+    assert "Undo the exclusion" in ada.get(url).text
+    assert ada.post(f"{url}/reinstate", {"reason": "taken back at once"}).status_code == 303
+    assert not page_of(ada.get(url)).can_undo
+    assert page_of(ada.post(f"{url}/decide/block", {"reason": " "})).problems.keys() == {"reason"}
+    assert ada.get(f"{url}/decide/approve").status_code == 404  # nobody pays for a direct link
+    assert ada.post(f"{url}/decide/block", {"reason": "is a program"}).status_code == 303
+    assert page_of(ada.get(url)).blocked.reason == "is a program"
+
+    def come_back() -> str:
+        with sessions.begin() as session:
+            arrival = Arrival("direct", participant="eve", submission="again")
+            return sign_ups.sign_up(session, keys, study=studies.by_slug(session, slug), arrival=arrival).token
+
+    with pytest.raises(Forbidden, match="do not take part in it again"):
+        come_back()
+    assert ada.post(f"{url}/decide/unblock").status_code == 303
+    assert come_back()
