@@ -191,9 +191,14 @@ def test_items_are_found_by_what_became_of_them(ada: Visitor, judged: str) -> No
     assert numbers("dropped=2") == dropped
     assert numbers("category=GORY+3") == [3]
     assert numbers("category=%25") == []
+    assert numbers("agreement=unanimous") == numbers("fate=surviving")
+    assert numbers("agreement=divided") == dropped
+    assert numbers("agreement=most") == numbers("pace=slow") == []
+    assert numbers("pace=fast") == list(range(8))  # everybody takes 812.5 ms
     item = page_of(ada.get(f"/admin/studies/{judged}/items/{dropped[0]}"))
     assert len({vote.choice for vote in item.votes}) == 2
-    assert item.history.startswith("It was dropped in round 2")
+    (turn,) = item.history
+    assert (turn.round, "disagreed" in turn.why) == (2, True)
     picture = ada.get(f"/admin/studies/{judged}/pictures/{item.item.id}/candidate_1")
     assert picture.headers["Content-Type"] == "image/webp"
 
@@ -204,6 +209,8 @@ def test_items_are_found_by_what_became_of_them(ada: Visitor, judged: str) -> No
     [
         "fate=x",
         "after=-5",
+        "pace=slow&agreement=most",
+        "pace=1&agreement=x",
         "after=99999999999",
         "dropped=9999999999999",
         "category=%00",
@@ -252,6 +259,8 @@ def test_excluding_does_what_was_announced(ada: Visitor, sessions: Sessions, sto
     assert page_of(page).line.is_excluded
     assert "<b>a test</b>" not in page.text
     assert ada.get(f"{url}/{eve.id}/exclude").status_code == 409
+    (fell, came_back) = page_of(ada.get(f"/admin/studies/{slug}/items/3")).history
+    assert (fell.round, came_back.round, "<b>a test</b>" in came_back.why) == (2, None, True)
     back = page_of(ada.get(f"{url}/{eve.id}/reinstate")).consequence
     assert (back.dropped, back.votes_wanted) == (8, -announced.votes_wanted)
     assert ada.post(f"{url}/{eve.id}/reinstate", {"reason": "she was right"}).status_code == 303
