@@ -429,3 +429,25 @@ def test_an_exclusion_is_undone_at_once_and_a_person_blocked(
         come_back()
     assert ada.post(f"{url}/decide/unblock").status_code == 303
     assert come_back()
+
+
+def test_a_draft_has_its_items_generated(ada: Visitor, sessions: Sessions) -> None:
+    slug = make_draft(sessions)
+    url = f"/admin/studies/{slug}/generate"
+    before = contents(sessions, slug)
+    wrong = {"generator": "diffusers", "per_category": "0", "model": "/etc", "categories": "bird\n\nbird"}
+    refused = ada.post(url, wrong)
+    assert (refused.status_code, page_of(refused).problems.keys()) == (422, {"per_category", "model", "categories"})
+    assert page_of(refused).values["categories"] == wrong["categories"]
+    undrawable = ada.post(url, {"generator": "procedural", "per_category": "2", "categories": "a philosopher"})
+    assert page_of(undrawable).problems[""].startswith("Nobody can draw a philosopher.")
+    assert contents(sessions, slug) == before
+    assert (
+        ada.post(url, {"generator": "procedural", "per_category": "2", "categories": "bird\r\nfish"}).status_code == 303
+    )
+    page = page_of(ada.get(f"/admin/studies/{slug}"))
+    assert (page.making.progress.items, page.making.progress.waiting) == (4, 4)
+    assert "hx-get" in ada.get(f"{url}/progress").text
+    assert ada.post(f"/admin/studies/{slug}/generate/cancel").status_code == 303
+    assert page_of(ada.get(f"/admin/studies/{slug}")).making.footline == "4 taken back"
+    assert "hx-get" not in ada.get(f"{url}/progress").text

@@ -8,6 +8,7 @@ from app.web.admin import (
     deciding,
     edit_protocol,
     exports,
+    generating,
     items,
     members,
     new_study,
@@ -17,5 +18,17 @@ from app.web.admin import (
 from app.web.admin.access import PATH, require_own_form
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(require_own_form)])
-for part in (signing_in, account, new_study, members, items, deciding, assignments, exports, edit_protocol, studies):
+for part in (
+    signing_in,
+    account,
+    new_study,
+    members,
+    items,
+    deciding,
+    assignments,
+    exports,
+    edit_protocol,
+    generating,
+    studies,
+):
     router.include_router(part.router, prefix=PATH)

@@ -15,11 +15,13 @@ from app.models.studies import Study
 from app.services import activity, audit, overview, studies, uploads
 from app.services.alerts import Alert, alerts
 from app.services.forecasts import forecast_from
+from app.services.generation.progress import progress
 from app.services.overview import StudyGlance
 from app.services.protocols import current_protocol
 from app.services.status import RoundStatus, StudyStatus, study_status
 from app.web.admin import charts
 from app.web.admin.access import AsResearcher, AsViewer, SignedInDep, StudyAccess, UploadDep
+from app.web.admin.generating import Making
 from app.web.admin.pages import AdminPage, StudyPage, frame_of, go, head_of, show
 from app.web.deps import ResourcesDep, SessionDep
 from app.web.pages import render, templates
@@ -70,6 +72,7 @@ class StudyLivePage(StudyPage):
     step_words: Mapping[Step, str]
     link: str
     expected: Forecast
+    making: Making | None
     import_problem: str | None
     largest_upload: str = f"{uploads.LARGEST // 2**20:,} MB"
 
@@ -116,11 +119,18 @@ def live_page(
         head=head_of(access, title=access.study.slug, current="Overview"),
         live=live,
         expected=forecast_from(live.status, live.protocol),
+        making=_making(session, access.study),
         steps=steps_of(access.study),
         step_words=STEP_WORDS,
         link=str(request.url.replace(path=f"/studies/{access.study.slug}", query="")),
         import_problem=import_problem,
     )
+
+
+def _making(session: SessionDep, study: Study) -> Making | None:
+    """What is generated for a draft, if anything is."""
+    making = Making(progress(session, study)) if study.state == "draft" else None
+    return making if making and making.progress.items else None
 
 
 @router.get("/studies/{slug}/preview")
