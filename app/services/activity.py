@@ -1,4 +1,4 @@
-"""How fast votes come in."""
+"""How fast votes come in, and what they say."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,3 +38,20 @@ _HOUR = text("""
 def votes_by_minute(session: Session, study: Study) -> list[MinuteOfVotes]:
     """The last hour in which the study was worked on, minute by minute; empty before the first sitting."""
     return [MinuteOfVotes(row.minute, row.votes) for row in session.execute(_HOUR, {"study": study.id})]
+
+
+SHARES = 10
+"""Into so many equal parts the shares from 0 to 1 are divided."""
+
+_SHARES = text("""
+    SELECT least(floor(votes_1 * CAST(:parts AS float) / (votes_0 + votes_1)), :parts - 1) AS part, count(*) AS items
+    FROM items WHERE study_id = :study AND role = 'pool' AND votes_0 + votes_1 > 0
+    GROUP BY part
+""")
+
+
+def items_by_share(session: Session, study: Study) -> list[int]:
+    """How many items have which share of their votes for candidate 1, or for "different" of their first pair in JND:
+    from the least share to the largest."""
+    items = {int(row.part): row.items for row in session.execute(_SHARES, {"study": study.id, "parts": SHARES})}
+    return [items.get(part, 0) for part in range(SHARES)]

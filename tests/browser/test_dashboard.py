@@ -44,6 +44,8 @@ class Film:
         for device, theme in self._looks:
             self._page.set_viewport_size(device["viewport"])
             self._page.emulate_media(color_scheme=theme)
+            if len(self._looks) > 1:
+                self._page.wait_for_timeout(500)  # until colours have changed and images have come
             file = f"{self._shots:02}-{name}-{device['viewport']['width']}-{theme}.png"
             self._page.screenshot(path=self._folder / file, full_page=True)
         self._page.set_viewport_size(WIDE["viewport"])

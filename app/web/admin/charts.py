@@ -6,6 +6,7 @@ from typing import Any
 import altair as alt
 
 from app.domain.forecast import Forecast
+from app.domain.protocol import Kind
 from app.services.activity import MinuteOfVotes
 from app.services.status import StudyStatus
 
@@ -70,6 +71,32 @@ def votes_by_minute(minutes: Sequence[MinuteOfVotes]) -> dict[str, Any]:
             tooltip=[alt.Tooltip("minute:T", format="%H:%M", title="at"), alt.Tooltip("votes:Q", format=",d")],
         ),
         "Votes a minute in the last hour in which somebody took part",
+    )
+
+
+def items_by_share(items: Sequence[int], kind: Kind) -> dict[str, Any]:
+    """How many items people see how, where nothing is dropped."""
+    parts = len(items)
+    values = [{"from": part / parts, "to": (part + 1) / parts, "items": count} for part, count in enumerate(items)]
+    what = "“different” (first pair)" if kind == "jnd" else "candidate 1"
+    bars = alt.Chart(alt.InlineData(values=values)).mark_bar(cornerRadiusEnd=2, style="observed", binSpacing=2)
+    return _spec(
+        bars.encode(
+            x=alt.X("from:Q", bin="binned", title=f"share of votes for {what}", axis=alt.Axis(format="%", grid=False)),
+            x2="to:Q",
+            y=alt.Y(
+                "items:Q",
+                title="items",
+                scale=alt.Scale(domain=[0, max(1, *items)]),
+                axis=alt.Axis(tickMinStep=1, tickCount=4, format=",d"),
+            ),
+            tooltip=[
+                alt.Tooltip("from:Q", format=".0%"),
+                alt.Tooltip("to:Q", format=".0%"),
+                alt.Tooltip("items:Q", format=",d"),
+            ],
+        ),
+        f"Items by the share of their votes for {what}",
     )
 
 

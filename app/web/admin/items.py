@@ -64,12 +64,18 @@ class ItemPage(StudyPage):
     def tallies(self) -> dict[str, str]:
         """The valid votes that belong under the image of each candidate."""
         if self.kind == "2afc":
-            return {"candidate_0": f"{self.item.votes_0} votes", "candidate_1": f"{self.item.votes_1} votes"}
+            return {
+                f"candidate_{each}": _votes(count) for each, count in enumerate((self.item.votes_0, self.item.votes_1))
+            }
         tallies = {}
         for pair in range(2 if self.item.candidate_1 else 1):
             said = [vote.choice for vote in self.votes if vote.question == pair and vote.counts]
             tallies[f"candidate_{pair}"] = f"{said.count(0)} same, {said.count(1)} different"
         return tallies
+
+
+def _votes(count: int) -> str:
+    return "1 vote" if count == 1 else f"{count} votes"
 
 
 @router.get("/items")

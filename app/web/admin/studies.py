@@ -51,6 +51,11 @@ class Live:
     alerts: Sequence[Alert]
 
     @property
+    def has_filter(self) -> bool:
+        """Whether items are dropped at all."""
+        return self.protocol.drop != "none"
+
+    @property
     def spent(self) -> int:
         """Rewards of completed sittings, in minor units."""
         return self.status.assignments_completed * self.protocol.pay.reward
@@ -167,6 +172,12 @@ def survivors_chart(access: AsViewer, session: SessionDep) -> dict[str, Any]:
     status = study_status(session, access.study)
     expected = forecast_from(status, current_protocol(session, access.study.id))
     return charts.survivor_curve(status, expected)
+
+
+@router.get("/studies/{slug}/charts/shares.json")
+def shares_chart(access: AsViewer, session: SessionDep) -> dict[str, Any]:
+    kind = current_protocol(session, access.study.id).kind
+    return charts.items_by_share(activity.items_by_share(session, access.study), kind)
 
 
 @router.get("/studies/{slug}/charts/votes.json")

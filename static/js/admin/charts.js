@@ -64,7 +64,7 @@ export function showCharts() {
   for (const figure of document.querySelectorAll("figure[data-spec]")) {
     const chart = new Chart(figure);
     chart.refresh();
-    dark.addEventListener("change", () => chart.show(chart.shown));
+    dark.addEventListener("change", () => chart.shown && chart.show(chart.shown));
     const seconds = Number(figure.dataset.every);
     if (seconds) setInterval(() => document.visibilityState === "visible" && chart.refresh(), seconds * 1000);
   }
