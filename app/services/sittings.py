@@ -12,7 +12,9 @@ from app.errors import NotFound
 from app.models.assignments import ASSIGNMENT_STATES, Assignment, Exclusion
 from app.models.studies import Study
 
-Which = Literal["all", "active", "completed", "expired", "withdrawn", "screened", "returned", "excluded"]
+Which = Literal[
+    "all", "with findings", "active", "completed", "expired", "withdrawn", "screened", "returned", "excluded"
+]
 WHICH: tuple[Which, ...] = get_args(Which)
 assert set(ASSIGNMENT_STATES) <= set(WHICH)
 
@@ -50,9 +52,13 @@ _LINES = text(f"""
                         AS is_excluded
         FROM assignments a
         WHERE a.study_id = :study AND a.id < :before AND (CAST(:one AS bigint) IS NULL OR a.id = :one)
+          AND (CAST(:participant AS text) IS NULL
+               OR a.participant_id = (SELECT id FROM participants WHERE pseudonym = :participant))
           AND CASE :which WHEN 'all' THEN true
                           WHEN 'excluded' THEN EXISTS (SELECT FROM exclusions e WHERE e.assignment_id = a.id
                                                        AND e.reinstated_at IS NULL)
+                          WHEN 'with findings' THEN EXISTS (SELECT FROM assessments q WHERE q.assignment_id = a.id
+                                                            AND q.findings <> '[]')
                           ELSE a.state = :which END
         ORDER BY a.id DESC LIMIT :limit
     )
@@ -81,16 +87,25 @@ _LINES = text(f"""
 
 
 def browse(
-    session: Session, study: Study, *, which: Which = "all", before: int = 2**63 - 1, limit: int
+    session: Session,
+    study: Study,
+    *,
+    which: Which = "all",
+    participant: str | None = None,
+    before: int = 2**63 - 1,
+    limit: int,
 ) -> list[SittingLine]:
-    """The newest assignments first; `before` is the id of the last one seen."""
-    values = {"study": study.id, "which": which, "before": before, "limit": limit, "one": None}
+    """The newest assignments first, everybody's or one participant's; `before` is the id of the last one seen."""
+    values = {
+        "study": study.id, "which": which, "before": before, "limit": limit, "one": None, "participant": participant,
+    }  # fmt: skip
     return [SittingLine(**row._asdict()) for row in session.execute(_LINES, values)]
 
 
 def line_of(session: Session, assignment: Assignment) -> SittingLine:
     values = {
         "study": assignment.study_id, "which": "all", "before": 2**63 - 1, "limit": 1, "one": assignment.id,
+        "participant": None,
     }  # fmt: skip
     return SittingLine(**session.execute(_LINES, values).one()._asdict())
 

@@ -21,6 +21,7 @@ from app.web.admin.charts import FORECAST, OBSERVED
 from app.web.admin.protocol_form import values_of
 from tests.dashboard import Visitor, make_account, page_of, sign_in, visitor_as
 from tests.factories import make_slug, make_study
+from tests.services.test_jnd import sit as sit_at_pairs
 from tests.sittings import judge_all, sit
 from tests.triplet_folder import TripletFolder, contents, make_draft
 
@@ -69,7 +70,9 @@ def test_every_field_wrong_at_once(ada: Visitor) -> None:
         "rounds": "0", "votes_per_round": "1e3", "min_votes": "", "drop": "sometimes", "assignment.trials": "-1",
         "assignment.practice": "ten", "assignment.sentinels": "1.5", "presentation.scale": "nan",
         "screening.min_width": "10", "quality.failed_sentinels": "maybe", "pay.currency": "pounds",
-        "pay.reward": "-5", "ethics": "<script>alert(1)</script>" * 30,
+        "pay.reward": "-5", "ethics": "<script>alert(1)</script>" * 30, "check": "Only a question?",
+        "recruiting.recruiter": "friends", "recruiting.places_at_once": "0", "brakes.return_rate": "2",
+        "people.retention_days": "for ever",
     }  # fmt: skip
     response = ada.post("/admin/new", NIGHTS | wrong)
     assert response.status_code == 422
@@ -265,7 +268,11 @@ def test_excluding_does_what_was_announced(ada: Visitor, sessions: Sessions, sto
     assert (back.dropped, back.votes_wanted) == (8, -announced.votes_wanted)
     assert ada.post(f"{url}/{eve.id}/reinstate", {"reason": "she was right"}).status_code == 303
     assert alive(ada, slug) == 0
-    assert [line.id for line in page_of(ada.get(f"{url}?which=excluded")).lines] == []
+    for query, found in (
+        ("which=excluded", []), ("which=with+findings", []), (f"participant={eve.participant}", [eve.id]),
+        ("participant=nobody", []), ("which=completed", [line.id for line in lines]),
+    ):  # fmt: skip
+        assert [line.id for line in page_of(ada.get(f"{url}?{query}")).lines] == found, query
 
 
 def alive(ada: Visitor, slug: str) -> int:
@@ -451,3 +458,20 @@ def test_a_draft_has_its_items_generated(ada: Visitor, sessions: Sessions) -> No
     assert ada.post(f"/admin/studies/{slug}/generate/cancel").status_code == 303
     assert page_of(ada.get(f"/admin/studies/{slug}")).making.footline == "4 taken back"
     assert "hx-get" not in ada.get(f"{url}/progress").text
+
+
+def test_pairs_are_shown_as_pairs(ada: Visitor, sessions: Sessions, storage: LocalStorage, keys: Keys) -> None:
+    slug = make_study(sessions, storage, items=8, preset="nights-jnd", **SMALL)
+    sit_at_pairs(sessions, keys, slug, "ada", lambda _, candidate: candidate == 1)
+    study = f"/admin/studies/{slug}"
+    (line,) = page_of(ada.get(f"{study}/assignments")).lines
+    assert (line.left, line.answered, line.missed) == (None, line.trials, 0)
+    trials = page_of(ada.get(f"{study}/assignments/{line.id}")).trials
+    judged = next(trial for trial in trials if trial.role == "pool")
+    assert (judged.images, judged.answers) == (["reference", "candidate_0", "candidate_1"], ["same", "different"])
+    item = page_of(ada.get(f"{study}/items/{judged.number}"))
+    assert item.tallies == {"candidate_0": "1 same, 0 different", "candidate_1": "0 same, 1 different"}
+    assert ([vote.side for vote in item.votes], item.history) == ([None, None], [])
+    assert not page_of(ada.get(f"{study}/items?agreement=unanimous")).has_filter
+    (shares,) = ada.get(f"{study}/charts/shares.json").json()["datasets"].values()
+    assert [share["items"] for share in shares] == [6] + [0] * 9

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -36,6 +37,7 @@ class AssignmentsPage(StudyPage):
     template = "admin/assignments.html"
     lines: Sequence[SittingLine]
     which: Which
+    participant: str
     older: str | None
     whiches: tuple[Which, ...] = WHICH
 
@@ -74,9 +76,13 @@ def assignments_page(
     access: AsViewer,
     session: SessionDep,
     which: Which = "all",
+    participant: Annotated[str, Query(max_length=100)] = "",
     before: Annotated[int, Query(ge=1, lt=2**63)] = 2**63 - 1,
 ) -> Response:
-    found = sittings.browse(session, access.study, which=which, before=before, limit=PER_PAGE + 1)
+    participant = participant.strip().replace("\0", "")
+    found = sittings.browse(
+        session, access.study, which=which, participant=participant or None, before=before, limit=PER_PAGE + 1
+    )
     lines = found[:PER_PAGE]
     page = AssignmentsPage(
         f"Assignments · {access.study.slug}",
@@ -84,9 +90,14 @@ def assignments_page(
         head=head_of(access, title=access.study.slug, current="Assignments"),
         lines=lines,
         which=which,
-        older=f"?which={which}&before={lines[-1].id}" if len(found) > PER_PAGE else None,
+        participant=participant,
+        older=_older(which, participant, lines[-1].id) if len(found) > PER_PAGE else None,
     )
     return show(request, page)
+
+
+def _older(which: Which, participant: str, before: int) -> str:
+    return "?" + urlencode({"which": which, "participant": participant, "before": before})
 
 
 @router.get("/{assignment_id}")

@@ -12,10 +12,9 @@ from fastapi import APIRouter, Request, Response
 from app.domain.messages import messages
 from app.domain.money import Fees, cost, fees_on, in_words, load_fees
 from app.domain.protocol import Protocol
-from app.errors import BadInput, Conflict, NotFound
+from app.errors import BadInput, Conflict, NotFound, Unavailable
 from app.models.assignments import Assignment
 from app.recruiters.prolific.recruiter import REJECTION_CATEGORIES
-from app.recruiters.recruiter import RecruiterError
 from app.services import audit, blocks, money, sittings
 from app.services.protocols import current_protocol
 from app.services.recruiting import bonuses, decisions
@@ -83,7 +82,7 @@ def decide(
     try:
         with session.begin_nested():  # what is refused half-way leaves nothing behind
             _carry_out(session, resources, access, assignment, decision, values)
-    except (BadInput, Conflict, RecruiterError) as error:
+    except (BadInput, Conflict, Unavailable) as error:
         page = _page(request, access, assignment, decision, protocol, values=values, problems={"": error.message})
         return show(request, page, status=error.status)
     return go(_url(access, assignment), access.signed_in, _DONE[decision])
