@@ -16,7 +16,7 @@ from app.web import api, health, participant, webhooks
 from app.web.admin.router import router as admin_router
 from app.web.assets import Assets
 from app.web.deps import Resources
-from app.web.limits import MAX_BODY, DefaultHeaders, Places
+from app.web.limits import MAX_BODY, Compression, DefaultHeaders, Places
 from app.web.pages import MessagePage, render
 from app.web.problems import add_error_handlers
 
@@ -47,6 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.add_middleware(Places, count=POOL_SIZE)
     app.add_middleware(DefaultHeaders)
+    app.add_middleware(Compression)
 
     @app.get("/", include_in_schema=False)
     def index(request: Request) -> Response:

@@ -1,7 +1,7 @@
-"""A database as a large study leaves it: 100,000 items, 1,000,000 judgments, 5,000 participants, in under a minute.
+"""A database as a large study leaves it: 100,000 items, 1,000,000 judgments, 5,000 participants, in a minute or two.
 
-Written by the database itself (INSERT … SELECT): round 6 of 10 at three votes a round, four items in ten alive, each with
-15 or 16 votes. The images are in the database only.
+Written by the database itself (INSERT … SELECT): round 6 of 10 at three votes a round, four items in ten alive, each
+with 15 or 16 votes. The images are in the database only.
 """
 
 from sqlalchemy import text
@@ -23,7 +23,8 @@ _STATEMENTS = [
     # An item's last digit is its fate: the round it falls in, at that round's last vote, or survival.
     """INSERT INTO items (study_id, role, number, reference, candidate_0, candidate_1, prompt, split,
                           votes_0, votes_1, first_dissent, dropped_round)
-       SELECT :study, 'pool', f.n, r.sha, a.sha, b.sha, 'category ' || f.n % 1000, (ARRAY['train', 'val', 'test'])[1 + f.n % 3],
+       SELECT :study, 'pool', f.n, r.sha, a.sha, b.sha, 'category ' || f.n % 1000,
+              (ARRAY['train', 'val', 'test'])[1 + f.n % 3],
               votes - CAST(fell IS NOT NULL AS int), CAST(fell IS NOT NULL AS int), 3 * fell, fell
        FROM (SELECT n, fell, CASE WHEN fell IS NOT NULL THEN 3 * fell
                                   WHEN n / 10 % 5 < 3 OR (n % 10 = 9 AND n / 10 % 10 = 3) THEN 16 ELSE 15 END AS votes

@@ -51,6 +51,19 @@ def assignments(session: Session, study_ids: Collection[int]) -> dict[int, dict[
     return states
 
 
+def counts(pool: list[Cell], *, drop: Drop, min_votes: int) -> dict[str, int]:
+    """What an export would hold now: `domain/consensus.outcome` of every item, counted."""
+    dropped = sum(cell.items for cell in pool if cell.dropped_round is not None)
+    kept = sum(
+        cell.items
+        for cell in pool
+        if cell.dropped_round is None and (drop == "none" or not cell.is_split) and cell.votes >= min_votes
+    )
+    items = sum(cell.items for cell in pool)
+    votes = sum(cell.items * cell.votes for cell in pool)
+    return {"items": items, "kept": kept, "dropped": dropped, "short": items - kept - dropped, "valid_votes": votes}
+
+
 def votes_in(cell: Cell, number: int, votes_per_round: int) -> int:
     """The votes of these items that are theirs in the round of this number, counted as the filter counts rounds: in
     each item's own votes."""

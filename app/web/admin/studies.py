@@ -20,6 +20,7 @@ from app.services.status import RoundStatus, StudyStatus, study_status
 from app.web.admin import charts
 from app.web.admin.access import AsResearcher, AsViewer, SignedInDep, StudyAccess, UploadDep
 from app.web.admin.pages import AdminPage, StudyPage, frame_of, go, head_of, show
+from app.web.admin.sketches import Sketch, survivor_sketch, votes_sketch
 from app.web.deps import ResourcesDep, SessionDep
 from app.web.pages import render, templates
 from app.web.participant import consent_page_of
@@ -64,6 +65,8 @@ class StudyLivePage(StudyPage):
     link: str
     expected: Forecast
     import_problem: str | None
+    survivors: Sketch
+    votes: Sketch
     largest_upload: str = f"{uploads.LARGEST // 2**20:,} MB"
 
 
@@ -84,7 +87,7 @@ def studies_page(request: Request, signed_in: SignedInDep, session: SessionDep) 
 
 def live_of(session: SessionDep, study: Study) -> Live:
     protocol = current_protocol(session, study.id)
-    status = study_status(session, study)
+    status = study_status(session, study, protocol=protocol)
     return Live(status, protocol, alerts(session, study=study, status=status, protocol=protocol))
 
 
@@ -97,15 +100,18 @@ def live_page(
     request: Request, access: StudyAccess, session: SessionDep, *, import_problem: str | None = None
 ) -> StudyLivePage:
     live = live_of(session, access.study)
+    expected = forecast_from(live.status, live.protocol)
     return StudyLivePage(
         access.study.slug,
         frame_of(request, access.signed_in),
         head=head_of(access, title=access.study.slug, current="Overview"),
         live=live,
-        expected=forecast_from(live.status, live.protocol),
+        expected=expected,
         steps=steps_of(access.study),
         link=str(request.url.replace(path=f"/studies/{access.study.slug}", query="")),
         import_problem=import_problem,
+        survivors=survivor_sketch(live.status, expected),
+        votes=votes_sketch(activity.votes_by_minute(session, access.study)),
     )
 
 
@@ -148,6 +154,19 @@ def survivors_chart(access: AsViewer, session: SessionDep) -> dict[str, Any]:
 @router.get("/studies/{slug}/charts/votes.json")
 def votes_chart(access: AsViewer, session: SessionDep) -> dict[str, Any]:
     return charts.votes_by_minute(activity.votes_by_minute(session, access.study))
+
+
+@router.get("/studies/{slug}/charts/survivors.svg")
+def survivors_sketch(access: AsViewer, session: SessionDep) -> Response:
+    status = study_status(session, access.study)
+    expected = forecast_from(status, current_protocol(session, access.study.id))
+    return Response(survivor_sketch(status, expected).svg(), media_type="image/svg+xml")
+
+
+@router.get("/studies/{slug}/charts/votes.svg")
+def votes_sketched(access: AsViewer, session: SessionDep) -> Response:
+    minutes = activity.votes_by_minute(session, access.study)
+    return Response(votes_sketch(minutes).svg(), media_type="image/svg+xml")
 
 
 @router.get("/studies/{slug}/charts/rounds.csv")
