@@ -1,4 +1,4 @@
-"""Tallies of items and assignments, indices for what pages look up, and API tokens that expire."""
+"""Tallies of items and assignments, and indices for what the dashboard looks up."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -79,9 +79,11 @@ def upgrade() -> None:
     op.drop_index("ix_assignments_study_id", table_name="assignments")
     op.create_index("ix_assignments_study_id_id", "assignments", ["study_id", "id"])
     op.create_index("ix_assignments_ended", "assignments", ["study_id", sa.text("coalesce(completed_at, deadline)")])
+    op.create_index("ix_webhook_events_received_at", "webhook_events", ["received_at"])
 
 
 def downgrade() -> None:
+    op.drop_index("ix_webhook_events_received_at", table_name="webhook_events")
     op.drop_index("ix_assignments_ended", table_name="assignments")
     op.drop_index("ix_assignments_study_id_id", table_name="assignments")
     op.create_index("ix_assignments_study_id", "assignments", ["study_id"])

@@ -2,9 +2,9 @@
 
 from fastapi import APIRouter, Depends
 
-from app.web.admin import account, assignments, exports, items, members, new_study, signing_in, studies
+from app.web.admin import account, assignments, exports, items, members, new_study, signing_in, studies, system
 from app.web.admin.access import PATH, require_own_form
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(require_own_form)])
-for part in (signing_in, account, new_study, members, items, assignments, exports, studies):
+for part in (signing_in, account, new_study, members, items, assignments, exports, studies, system):
     router.include_router(part.router, prefix=PATH)
