@@ -7,6 +7,7 @@ LookalikeError                 a sentence for a human and an HTTP status
 ├── Forbidden           403    not yours
 │   └── Screened        403    the study does not suit this person or their device
 ├── Conflict            409    the state of things does not allow it now
+│   ├── Stale           409    somebody else changed it meanwhile
 │   ├── AnswerConflict  409    a different second answer to the same question
 │   ├── Unanswered      409    completion asked for too early
 │   └── NothingNow      409    nothing to judge at this moment; carries Retry-After
@@ -67,6 +68,10 @@ class Screened(Forbidden):
 class Conflict(LookalikeError):
     status = 409
     title = "Not now"
+
+
+class Stale(Conflict):
+    title = "Somebody else changed this"
 
 
 class AnswerConflict(Conflict):

@@ -3,8 +3,9 @@
 import re
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Group, RenderableType
@@ -19,19 +20,15 @@ from app.db import Sessions, open_sessions
 from app.domain import categories as names
 from app.domain.durations import duration
 from app.domain.generation import DTYPES, GENERATORS, Options
-from app.errors import BadInput, Unavailable
+from app.errors import BadInput
 from app.models.generation import GenerationPlan
 from app.services import studies
 from app.services.generation import plans
+from app.services.generation.orders import order_drawings, order_images
 from app.services.generation.plans import Order
 from app.services.generation.progress import Progress, progress
 
-if TYPE_CHECKING:
-    from worker.generate import Model
-
 _LARGEST_FILE = 10 * 2**20
-_PROCEDURAL_BATCH = 8
-_SHOWN = 10
 
 
 def generate(
@@ -124,44 +121,24 @@ def _order(
     if generator == "procedural":
         if model is not None or options != Options():
             raise BadInput("Procedural drawings have no model and none of its options.")
-        wanted = _drawable(sources)
-        return Order(generator, wanted, per_category, batch_size or _PROCEDURAL_BATCH, prompt=prompt, articles=articles)
+        wanted = _categories(sources) if sources else []
+        return replace(
+            order_drawings(wanted, per_category=per_category, batch_size=batch_size), prompt=prompt, articles=articles
+        )
     if model is None:
         raise BadInput("Say which model: --model ID, or --generator procedural.")
     wanted = _categories(sources)
-    described = _described(model, revision, options, [names.prompt(prompt, name, articles=articles) for name in wanted])
-    return Order(
-        generator,
-        wanted,
-        per_category,
-        batch_size or described.preset.batch_size,
-        model=described.name,
-        revision=described.revision,
-        options=described.options,
-        prompt=prompt,
-        articles=articles,
-    )
-
-
-def _described(model: str, revision: str | None, options: Options, prompts: list[str]) -> "Model":
-    try:
-        from worker.generate import check_prompts, describe
-    except ImportError as error:
-        raise Unavailable(f"{error.name} is not installed here: pip install 'lookalike[worker]'.") from None
     with err.status(f"Looking at {escape(model)}"):
-        described = describe(model, revision=revision, options=options)
-        check_prompts(described, prompts)
-    return described
-
-
-def _drawable(sources: list[str]) -> list[str]:
-    """Raises BadInput for what cannot be drawn; without sources, all that can be."""
-    from worker.procedural.catalogue import CATEGORIES
-
-    wanted = _categories(sources) if sources else list(CATEGORIES)
-    if unknown := [name for name in wanted if name not in CATEGORIES]:
-        raise BadInput(f"Nobody can draw {', '.join(unknown[:_SHOWN])}. What can be drawn: {', '.join(CATEGORIES)}.")
-    return wanted
+        return order_images(
+            wanted,
+            per_category=per_category,
+            model=model,
+            revision=revision,
+            prompt=prompt,
+            articles=articles,
+            batch_size=batch_size,
+            options=options,
+        )
 
 
 def _categories(sources: list[str]) -> list[str]:

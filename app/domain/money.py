@@ -20,6 +20,11 @@ from app.errors import BadInput
 
 LAST_TENTH = Fraction(9, 10)
 """Recruiting asks before it takes more of the budget than this."""
+_DECIMALS = {
+    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+    3: "BHD IQD JOD KWD LYD OMR TND",
+}
+"""The currencies of ISO 4217 whose minor unit is not a hundredth."""
 
 
 class Fees(BaseModel):
@@ -138,8 +143,13 @@ def top_up(reward: int, seconds: float, hourly_floor: int) -> int:
     return max(0, ceil(fair) - reward)
 
 
-def in_words(amount: int, currency: str) -> str:
-    """An amount as people write it: 120 GBP is £1.20."""
-    sign = {"GBP": "£", "USD": "$", "EUR": "€"}.get(currency)
-    major = f"{Decimal(amount) / 100:,.2f}"
+def decimals(currency: str) -> int:
+    """How many decimals of its major unit a currency has in minor units, by ISO 4217: two, but none for the yen."""
+    return next((places for places, codes in _DECIMALS.items() if currency in codes), 2)
+
+
+def in_words(amount: float, currency: str) -> str:
+    """An amount in minor units as people write it: 120 GBP is £1.20, 120 JPY are 120 JPY."""
+    sign, places = {"GBP": "£", "USD": "$", "EUR": "€"}.get(currency), decimals(currency)
+    major = f"{Decimal(round(amount)).scaleb(-places):,.{places}f}"
     return f"{sign}{major}" if sign else f"{major} {currency}"

@@ -42,3 +42,15 @@ class Identity(Base):
     participant_id: Mapped[int] = mapped_column(ForeignKey("participants.id"), index=True)
     assignment_id: Mapped[int | None] = mapped_column(ForeignKey("assignments.id"), index=True)
     created_at: Mapped[Now]
+
+
+class Block(Base):
+    """Somebody who may not begin another sitting of a study. What they did before is another matter."""
+
+    __tablename__ = "blocks"
+    __table_args__ = (CheckConstraint("length(reason) > 0", name="reason"),)
+
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), primary_key=True)
+    participant_id: Mapped[int] = mapped_column(ForeignKey("participants.id"), primary_key=True)
+    reason: Mapped[str]
+    created_at: Mapped[Now]

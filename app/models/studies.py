@@ -25,7 +25,8 @@ class Study(Base):
     """`state` is what the researcher decided; `finished_at` is the fact that every needed vote is in.
 
     `round` is the number of the current round, 0 while a draft; it never decreases. `derived_from` is the sha256 of the
-    manifest of the export whose kept items began this study's pool.
+    manifest of the export whose kept items began this study's pool. `archived_at`: put away since then, out of the list
+    and unchanged until it is brought back.
     """
 
     __tablename__ = "studies"
@@ -34,6 +35,7 @@ class Study(Base):
         CheckConstraint("slug ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'", name="slug_form"),
         CheckConstraint(f"state IN {STUDY_STATES}", name="state"),
         CheckConstraint("round >= 0", name="round"),
+        CheckConstraint("archived_at IS NULL OR state IN ('draft', 'closed')", name="archived_at_rest"),
     )
 
     id: Mapped[Id]
@@ -46,6 +48,7 @@ class Study(Base):
     opened_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    archived_at: Mapped[datetime | None]
 
 
 class ProtocolVersion(Base):

@@ -7,6 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.domain.durations import duration
+from app.domain.money import in_words
 from app.domain.protocol import Protocol
 from app.models.studies import Study
 from app.services.status import StudyStatus
@@ -81,6 +82,8 @@ def _money(status: StudyStatus, protocol: Protocol, minutes: float | None) -> li
     if pay.reward and minutes and status.assignments_completed >= _ENOUGH_TO_TELL:
         hourly = pay.reward * 60 / float(minutes)
         if hourly < pay.hourly_floor:
-            found.append(Alert("warn", f"People earn about {hourly / 100:.2f} {pay.currency} an hour, less than the "
-                                       f"{pay.hourly_floor / 100:.2f} you set as the floor."))  # fmt: skip
+            real, floor = in_words(hourly, pay.currency), in_words(pay.hourly_floor, pay.currency)
+            found.append(
+                Alert("warn", f"People earn about {real} an hour, less than the {floor} you set as the floor.")
+            )
     return found

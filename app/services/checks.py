@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select, text
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.domain.dealing import checks_rng
@@ -85,6 +85,29 @@ def make_checks(session: Session, *, study: Study, protocol: Protocol) -> None:
         )
     if checks:
         session.execute(insert(Item), [check.row(study.id) for check in checks])
+
+
+def require_supply(session: Session, *, study: Study, protocol: Protocol) -> None:
+    """Raises BadInput if a sitting of a study that has opened wants more checks than were made for one."""
+    is_same = (Item.candidate_1.is_(None) & (Item.answer == _SAME)).label("is_same")
+    made = session.execute(
+        select(Item.role, is_same, func.count())
+        .where(Item.study_id == study.id, Item.role.in_(("sentinel", "instruction")))
+        .group_by(Item.role, text("is_same"))
+    )
+    supply = {(role, same): count // SUPPLY for role, same, count in made}
+    identical, other = supply.get(("sentinel", True), 0), supply.get(("sentinel", False), 0)
+    sitting, instructions = protocol.assignment, supply.get(("instruction", False), 0)
+    wanted_identical = sitting.identical_sentinels if identical else 0
+    problems = {}
+    if sitting.sentinels - wanted_identical > other:
+        problems["assignment.sentinels"] = f"at most {other + wanted_identical} were made when the study opened"
+    if wanted_identical > identical:
+        problems["assignment.same_sentinels"] = f"at most {identical} were made when the study opened"
+    if sitting.instruction_trials > instructions:
+        problems["assignment.instruction_trials"] = f"at most {instructions} were made when the study opened"
+    if problems:
+        raise BadInput("; ".join(f"{name}: {problem}" for name, problem in problems.items()), fields=problems)
 
 
 def _made(makers: list[_Maker], sources: list[_Source], rng: random.Random) -> Iterator[_Check]:

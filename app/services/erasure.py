@@ -118,6 +118,8 @@ _SITTINGS = text("""
             FROM bonuses b WHERE b.assignment_id = a.id AND NOT b.cancelled) AS bonuses,
            (SELECT coalesce(json_agg(json_build_object('reason', e.reason, 'at', e.excluded_at)), '[]')
             FROM exclusions e WHERE e.assignment_id = a.id) AS exclusions,
+           (SELECT b.reason FROM blocks b
+            WHERE b.study_id = a.study_id AND b.participant_id = a.participant_id) AS blocked,
            (SELECT coalesce(json_agg(json_build_object(
                 'item', t.item_id, 'choice', j.choice, 'side', CASE WHEN j.choice = t.left_candidate THEN 'left'
                 ELSE 'right' END, 'input', j.input, 'rt_ms', j.rt_ms, 'timing', j.timing, 'received_at', j.received_at

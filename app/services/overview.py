@@ -40,9 +40,10 @@ _PROTOCOLS = text("""
 """)
 
 
-def glances(session: Session, *, account: Account) -> list[StudyGlance]:
-    """The newest study first."""
-    visible = members.visible_studies(session, account=account)
+def glances(session: Session, *, account: Account, archived: bool = False) -> list[StudyGlance]:
+    """The newest study first; those in use, or the archived ones."""
+    everything = members.visible_studies(session, account=account)
+    visible = [study for study in everything if (study.archived_at is not None) == archived]
     ids = [study.id for study in visible]
     protocols = {row.study_id: row for row in session.execute(_PROTOCOLS, {"studies": ids})}
     pools, sittings = tallies.pools(session, ids), tallies.assignments(session, ids)

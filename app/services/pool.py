@@ -1,11 +1,12 @@
 """A study's pool as people look through it: page by page, item by item, vote by vote."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import select, text
+from sqlalchemy import ColumnElement, Select, func, select, text
 from sqlalchemy.orm import Session
 
 from app.domain.protocol import Kind
@@ -16,16 +17,37 @@ from app.services.images import DERIVATIVE_FOR
 from app.storage import Storage
 
 Fate = Literal["all", "surviving", "dropped"]
+Agreement = Literal["any", "unanimous", "most", "divided"]
+Pace = Literal["any", "fast", "middling", "slow", "very slow"]
+MOST = 0.75
+"""From this share of the votes on, most people agree."""
+PACES: dict[Pace, tuple[float, float]] = {
+    "any": (0, 0), "fast": (0, 1000), "middling": (1000, 2000), "slow": (2000, 4000), "very slow": (4000, math.inf),
+}  # fmt: skip
+"""The bounds of the median response time in ms: from the first, below the second."""
+WINDOW = 1000
+"""Items whose votes are looked into at a time, so that no page takes longer the larger the pool is."""
 PLACES = ("reference", "candidate_0", "candidate_1")
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which items: their fate, the round they fell in, and words in their category."""
+    """Which items: their fate, the round they fell in, words in their category, how far people agree about them (in JND
+    about their first pair), and how fast they answer."""
 
     fate: Fate = "all"
     dropped_round: int | None = None
     category: str = ""
+    agreement: Agreement = "any"
+    pace: Pace = "any"
+
+
+@dataclass(frozen=True)
+class Found:
+    """Some of the wanted items in order of their number; the search goes on above `searched`, None at the end."""
+
+    items: Sequence[Item]
+    searched: int | None
 
 
 @dataclass(frozen=True)
@@ -49,8 +71,8 @@ class Vote:
         return self.void is None
 
 
-def browse(session: Session, study: Study, wanted: Wanted, *, after: int = -1, limit: int) -> Sequence[Item]:
-    """The wanted items whose number is above `after`, in order of their number."""
+def browse(session: Session, study: Study, wanted: Wanted, *, after: int = -1, limit: int) -> Found:
+    """The first wanted items whose number is above `after`; with a pace perhaps fewer, though there are more."""
     query = select(Item).where(Item.study_id == study.id, Item.role == "pool", Item.number > after)
     if wanted.fate == "surviving":
         query = query.where(Item.dropped_round.is_(None))
@@ -60,7 +82,42 @@ def browse(session: Session, study: Study, wanted: Wanted, *, after: int = -1, l
         query = query.where(Item.dropped_round == wanted.dropped_round)
     if wanted.category:
         query = query.where(Item.prompt.icontains(wanted.category, autoescape=True))
-    return session.scalars(query.order_by(Item.number).limit(limit)).all()
+    if wanted.agreement != "any":
+        query = query.where(_agrees(wanted.agreement))
+    query = query.order_by(Item.number)
+    if wanted.pace != "any":
+        return _paced(session, query, wanted.pace, limit=limit)
+    items = session.scalars(query.limit(limit + 1)).all()
+    return Found(items[:limit], items[limit - 1].number if len(items) > limit else None)
+
+
+def _agrees(agreement: Agreement) -> ColumnElement[bool]:
+    votes, larger = Item.votes_0 + Item.votes_1, func.greatest(Item.votes_0, Item.votes_1)
+    match agreement:
+        case "unanimous":
+            return (votes > 0) & (larger == votes)
+        case "most":
+            return (larger < votes) & (larger >= MOST * votes)
+    return larger < MOST * votes
+
+
+def _paced(session: Session, query: Select[Item], pace: Pace, *, limit: int) -> Found:
+    least, below = PACES[pace]
+    window = session.scalars(query.limit(WINDOW)).all()
+    medians = session.execute(_MEDIANS, {"items": [item.id for item in window]})
+    paced = {row.item_id for row in medians if least <= row.median < below}
+    found = [item for item in window if item.id in paced]
+    if len(found) > limit:
+        return Found(found[:limit], found[limit - 1].number)
+    return Found(found, window[-1].number if len(window) == WINDOW else None)
+
+
+_MEDIANS = text("""
+    SELECT t.item_id, percentile_cont(0.5) WITHIN GROUP (ORDER BY j.rt_ms) AS median
+    FROM trials t JOIN judgments j ON j.trial_id = t.id
+    WHERE t.item_id = ANY(:items) AND j.question = 0 AND j.rt_ms IS NOT NULL
+    GROUP BY t.item_id
+""")
 
 
 def by_number(session: Session, study: Study, number: int) -> Item:

@@ -10,10 +10,11 @@ from sqlalchemy.orm import Session
 
 from app.domain import dealing as sides
 from app.domain.protocol import Protocol
-from app.errors import BadInput, Conflict, Gone, NothingNow, Screened
+from app.errors import BadInput, Conflict, Forbidden, Gone, NothingNow, Screened
 from app.keys import Keys, token_sha256
 from app.models.assignments import Assignment, Trial
 from app.models.items import Item
+from app.models.people import Block
 from app.models.recruiting import Recruitment
 from app.models.studies import Study
 from app.recruiters.arrival import Arrival
@@ -39,7 +40,8 @@ def sign_up(
     `consent_version` is the version of the protocol whose text the person agreed to; without one, the current.
 
     Raises:
-        Forbidden: the submission is known with another person, comes from another study, or by a link used before.
+        Forbidden: the submission is known with another person, comes from another study, or by a link used before;
+            or the person is blocked.
         Screened: this person failed the check before.
         BadInput: there is no such version of the protocol.
         Gone: the study is closed or finished, or has nothing left for this person.
@@ -53,7 +55,7 @@ def sign_up(
     if existing is not None:
         return SignUp(keys.assignment_token(existing), is_new=False)
     require_open(study)
-    _require_unscreened(session, study_id=study.id, participant_id=participant_id)
+    _require_welcome(session, study_id=study.id, participant_id=participant_id)
     _expire_unfinished(session, study_id=study.id, participant_id=participant_id)
     newcomer = _Newcomer(study, arrival, participant_id, recruitment, consent_version)
     assignment = _new_assignment(session, keys, newcomer)
@@ -78,13 +80,17 @@ def require_open(study: Study) -> None:
         raise NothingNow("This study is paused at the moment. Please try again later.", retry_after=60)
 
 
-def _require_unscreened(session: Session, *, study_id: int, participant_id: int) -> None:
-    """A new submission is no new try."""
+def _require_welcome(session: Session, *, study_id: int, participant_id: int) -> None:
+    """A new submission is no new try, neither for who failed the check nor for who is blocked."""
     screened = select(Assignment.id).where(
         Assignment.study_id == study_id, Assignment.participant_id == participant_id, Assignment.state == "screened"
     )
-    if session.scalar(select(screened.exists())):
+    blocked = select(Block.study_id).where(Block.study_id == study_id, Block.participant_id == participant_id)
+    is_screened, is_blocked = session.execute(select(screened.exists(), blocked.exists())).one()
+    if is_screened:
         raise Screened
+    if is_blocked:
+        raise Forbidden("The researchers of this study have asked that you do not take part in it again.")
 
 
 def _expire_unfinished(session: Session, *, study_id: int, participant_id: int) -> None:
@@ -112,6 +118,8 @@ class _Newcomer:
 
 def _new_assignment(session: Session, keys: Keys, newcomer: _Newcomer) -> Assignment:
     study, participant_id, recruitment = newcomer.study, newcomer.participant_id, newcomer.recruitment
+    # The protocol is not replaced (see `revisions`) between reading its version and dealing under it.
+    session.execute(select(Study.id).where(Study.id == study.id).with_for_update(read=True, key_share=True))
     version = current_version(session, study.id)
     consent_version = version if newcomer.consent_version is None else newcomer.consent_version
     if not 1 <= consent_version <= version:

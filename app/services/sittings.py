@@ -20,7 +20,7 @@ assert set(ASSIGNMENT_STATES) <= set(WHICH)
 @dataclass(frozen=True)
 class SittingLine:
     """`rts` are the response times in ms by position; `left` the share of pool trials answered left, None in JND;
-    `findings` are what the rules found when it had ended, in sentences."""
+    `findings` are what the rules found when it had ended, each with its `name` and a `sentence`."""
 
     id: int
     participant: str
@@ -35,7 +35,7 @@ class SittingLine:
     left: float | None
     median_rt_ms: float | None
     rts: list[float | None]
-    findings: list[str]
+    findings: list[dict[str, str]]
 
     @property
     def took(self) -> str | None:
@@ -60,8 +60,7 @@ _LINES = text(f"""
     )
     SELECT page.id, p.pseudonym AS participant, page.state, page.is_excluded, page.created_at,
            CAST(extract(epoch FROM page.completed_at - page.created_at) / 60 AS float) AS minutes, done.*,
-           ARRAY(SELECT finding ->> 'sentence' FROM assessments, jsonb_array_elements(findings) AS finding
-                 WHERE assignment_id = page.id) AS findings
+           coalesce((SELECT findings FROM assessments WHERE assignment_id = page.id), '[]') AS findings
     FROM page
     JOIN participants p ON p.id = page.participant_id
     CROSS JOIN LATERAL (

@@ -1,4 +1,4 @@
-"""Studies: made, opened, paused, closed."""
+"""Studies: made, opened, paused, closed, archived."""
 
 import re
 import secrets
@@ -49,11 +49,15 @@ def require_free_name(session: Session, slug: str) -> None:
 
 
 def by_slug(session: Session, slug: str, *, lock: bool = False) -> Study:
-    """Raises NotFound, also for what could name no study."""
+    """The study of this name; locked, as it is once everybody else is done with it.
+
+    Raises NotFound, also for what could name no study.
+    """
     wanted = select(Study).where(Study.slug == slug)
     study = None
     if _SLUG.fullmatch(slug):
-        study = session.scalar(wanted.with_for_update(key_share=True) if lock else wanted)
+        locked = wanted.with_for_update(key_share=True).execution_options(populate_existing=True)
+        study = session.scalar(locked if lock else wanted)
     if study is None:
         raise NotFound(f"There is no study {slug!r}.")
     return study
@@ -63,9 +67,11 @@ def open_study(session: Session, *, slug: str) -> Study:
     """Open a draft (makes its practice and sentinel items and the first round) or a paused study.
 
     Raises:
-        Conflict: it is closed, has no items, or waits for some. BadInput: too few references for the sentinels.
+        Conflict: it is closed or archived, has no items, or waits for some.
+        BadInput: too few references for the sentinels.
     """
     study = by_slug(session, slug, lock=True)
+    require_in_use(study)
     if study.state == "closed":
         raise Conflict(f"The study {slug!r} is closed. Duplicate it to collect more.")
     if study.state == "draft":
@@ -105,6 +111,36 @@ def close(session: Session, *, slug: str) -> Study:
         study.closed_at = func.clock_timestamp()
         audit.record(session, "closed the study", study=study)
     return study
+
+
+def archive(session: Session, *, slug: str) -> Study:
+    """Put a draft or closed study away, out of the list of studies; nothing of it is lost. Twice changes nothing.
+
+    Raises:
+        Conflict: people may still take part in it.
+    """
+    study = by_slug(session, slug, lock=True)
+    if study.state not in ("draft", "closed"):
+        raise Conflict(f"The study {slug!r} is {study.state}. Close it before you archive it.")
+    if study.archived_at is None:
+        study.archived_at = func.clock_timestamp()
+        audit.record(session, "archived the study", study=study)
+    return study
+
+
+def restore(session: Session, *, slug: str) -> Study:
+    """Bring an archived study back as it was. Twice changes nothing."""
+    study = by_slug(session, slug, lock=True)
+    if study.archived_at is not None:
+        study.archived_at = None
+        audit.record(session, "brought back the study", study=study)
+    return study
+
+
+def require_in_use(study: Study) -> None:
+    """Raises Conflict for an archived study: it stays as it is."""
+    if study.archived_at is not None:
+        raise Conflict(f"The study {study.slug!r} is archived. Bring it back first.")
 
 
 def collecting_ids(session: Session) -> list[int]:

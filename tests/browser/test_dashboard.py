@@ -5,14 +5,14 @@ import os
 import re
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from app.db import Sessions
 from app.keys import Keys
-from app.services import rounds, studies
+from app.services import quality, rounds, studies
 from app.services.exports import requests
 from app.settings import Settings
 from app.simulation.crowd import CrowdPlan, run_crowd
@@ -26,20 +26,28 @@ from tests.sittings import sit
 WIDE: dict[str, Any] = {"viewport": {"width": 1440, "height": 900}}
 TRIPLETS = 24
 NARROW: dict[str, Any] = {"viewport": {"width": 390, "height": 844}}
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
 class Film:
-    """Screenshots of one test, kept where LOOKALIKE_FILM says."""
+    """Screenshots of one test; where LOOKALIKE_FILM names a folder they go there, each also dark and on a phone."""
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: Page, folder: Path) -> None:
         self._page = page
-        self._folder = os.environ.get("LOOKALIKE_FILM")
+        named = os.environ.get("LOOKALIKE_FILM")
+        self._folder = Path(named or folder)
+        self._looks = [(device, theme) for device in (WIDE, NARROW) for theme in THEMES] if named else [(WIDE, "light")]
         self._shots = 0
 
     def shoot(self, name: str) -> None:
-        if self._folder:
-            self._shots += 1
-            self._page.screenshot(path=Path(self._folder) / f"{self._shots:02}-{name}.png", full_page=True)
+        self._shots += 1
+        for device, theme in self._looks:
+            self._page.set_viewport_size(device["viewport"])
+            self._page.emulate_media(color_scheme=theme)
+            file = f"{self._shots:02}-{name}-{device['viewport']['width']}-{theme}.png"
+            self._page.screenshot(path=self._folder / file, full_page=True)
+        self._page.set_viewport_size(WIDE["viewport"])
+        self._page.emulate_media(color_scheme="light")
 
 
 def open_page(sittings: Sittings, **options: Any) -> Page:
@@ -79,7 +87,7 @@ def test_a_study_from_sign_in_to_download(
 ) -> None:
     slug = make_slug()
     page = open_page(sittings, **WIDE)
-    film = Film(page)
+    film = Film(page, tmp_path)
     sign_in(page, make_account(sessions, is_site_owner=True))
     film.shoot("studies")
     page.get_by_role("button", name="New study").click()
@@ -90,9 +98,11 @@ def test_a_study_from_sign_in_to_download(
     page.get_by_label("Name", exact=True).fill(slug)
     expect(page.locator("#problem-slug")).to_have_text("")
     for label, value in {"Items you plan": "24", "Rounds": "3", "Votes an item needs to be kept": "3", "Trials": "8",
-                         "Practice trials": "2", "Sentinels": "4", "Reward for a sitting": "60"}.items():  # fmt: skip
+                         "Practice trials": "2", "Sentinels": "4", "Reward for a sitting": "60",
+                         "Answers to judge by": "5"}.items():  # fmt: skip
         page.get_by_label(label, exact=True).fill(value)
-    expect(page.locator("#outlook")).to_contain_text("less than the 9.00 GBP an hour")
+    page.get_by_label("When sentinels fail").select_option("propose")
+    expect(page.locator("#outlook")).to_contain_text("less than the £9.00 an hour")
     film.shoot("new-study")
     page.get_by_role("button", name="Make the study").click()
 
@@ -114,29 +124,50 @@ def test_a_study_from_sign_in_to_download(
         run_crowd(live_server, sessions, plan)
         with sessions.begin() as session:
             rounds.advance(session, study_id=studies.by_slug(session, slug).id)
+            for assignment_id in quality.unassessed_ids(session):
+                quality.assess(session, assignment_id=assignment_id)
 
-    judge(3, mix={"random-clicker": 1.0}, seed=9)
+    judge(1, mix={"fast-forward": 1.0}, seed=9)
+    judge(2, seed=3)
     expect(votes).to_contain_text("24", timeout=10_000)  # by itself, without a reload
     expect(page.locator("#rounds")).to_contain_text("under way")
     film.shoot("live")
 
     page.get_by_role("link", name="Assignments").click()
-    page.locator("tbody a").first.click()
+    bad = page.get_by_role("row").filter(has=page.get_by_text("fast answers"))
+    expect(bad).to_have_count(1)
+    film.shoot("assignments")
+    bad.get_by_role("link").click()
     film.shoot("assignment")
     page.get_by_role("button", name="Exclude").click()
     film.shoot("exclude")
-    page.get_by_label("Reason").fill("clicks at random")
+    page.get_by_label("Reason").fill("looks at nothing")
     page.get_by_role("button", name="Exclude").click()
     expect(page.get_by_text("You can reinstate it at any time.")).to_be_visible()
+    page.get_by_role("button", name="Undo the exclusion").click()
+    expect(page.get_by_text("counts again")).to_be_visible()
+    page.get_by_role("button", name="Exclude").click()
+    page.get_by_label("Reason").fill("looks at nothing, after all")
+    page.keyboard.press("Enter")
     expect(page.locator(".status", has_text="excluded")).to_be_visible()
+    film.shoot("excluded")
 
-    page.get_by_role("link", name="Items").click()
-    page.locator(".item").nth(5).click()
+    page.keyboard.press("2")
+    expect(page.locator(".item").first).to_be_visible()
+    film.shoot("items")
+    for _ in range(6):
+        page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Votes")).to_be_visible()
     film.shoot("item")
     page.wait_for_load_state()
     after = page.locator("a[rel=next]").get_attribute("href")
     page.keyboard.press("j")
     page.wait_for_url(f"**{after}")
+    page.keyboard.press("?")
+    expect(page.get_by_role("heading", name="Keys")).to_be_visible()
+    film.shoot("keys")
+    page.keyboard.press("Escape")
 
     page.get_by_role("link", name="Data").click()
     page.get_by_role("button", name="Export").click()
@@ -151,7 +182,7 @@ def test_a_study_from_sign_in_to_download(
     with zipfile.ZipFile(tmp_path / "export.zip") as archive:
         assert archive.testzip() is None
     page.get_by_role("link", name="Log").click()
-    expect(page.get_by_text("excluded the assignment")).to_be_visible()
+    expect(page.get_by_text("excluded the assignment")).to_have_count(2)
     film.shoot("log")
 
 
@@ -175,8 +206,10 @@ def test_every_page_is_accessible(
     study = f"/admin/studies/{slug}"
     page.goto(f"{study}/assignments")
     newest = str(page.locator("tbody a").first.get_attribute("href"))
-    tabs = ("", "/items", "/items/3", "/assignments", "/data", "/people", "/log", "/preview", "/steps/close")
-    pages = [*(study + tab for tab in tabs), newest, f"{newest}/exclude", f"/admin/studies/{draft}"]
+    tabs = ("", "/items", "/items/3", "/assignments", "/data", "/protocol", "/people", "/log", "/preview",
+            "/steps/close")  # fmt: skip
+    pages = [*(study + tab for tab in tabs), newest, f"{newest}/exclude", f"{newest}/decide/block"]
+    pages += [f"/admin/studies/{draft}", f"/admin/studies/{draft}/generate", "/admin?which=archived"]
     for url in ("/admin", "/admin/new", "/admin/account", *pages, "/admin/studies/nowhere"):
         page.goto(url)
         if url == study:

@@ -103,6 +103,7 @@ def test_top_up_is_the_least_that_reaches_the_floor(reward: int, seconds: int, f
 
 def test_amounts_in_words() -> None:
     assert [in_words(120, "GBP"), in_words(123_456, "USD"), in_words(5, "CHF")] == ["£1.20", "$1,234.56", "0.05 CHF"]
+    assert [in_words(120, "JPY"), in_words(-1_234, "KWD"), in_words(99.6, "EUR")] == ["120 JPY", "-1.234 KWD", "€1.00"]
 
 
 class World:

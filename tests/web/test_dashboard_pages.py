@@ -9,15 +9,17 @@ from fastapi.testclient import TestClient
 
 from app.db import Sessions
 from app.domain import protocol as protocols
+from app.errors import Forbidden
 from app.keys import Keys
-from app.services import audit, studies
+from app.recruiters.arrival import Arrival
+from app.services import audit, sign_ups, studies
 from app.services.exports import requests
 from app.services.protocols import current_protocol
 from app.settings import Settings
 from app.storage import LocalStorage
 from app.web.admin.charts import FORECAST, OBSERVED
 from app.web.admin.protocol_form import values_of
-from tests.dashboard import Visitor, make_account, page_of, sign_in
+from tests.dashboard import Visitor, make_account, page_of, sign_in, visitor_as
 from tests.factories import make_slug, make_study
 from tests.sittings import judge_all, sit
 from tests.triplet_folder import TripletFolder, contents, make_draft
@@ -84,8 +86,8 @@ def test_the_outlook_follows_what_is_typed(ada: Visitor) -> None:
     def text(**typed: str) -> str:
         return ada.post("/admin/new/outlook", NIGHTS | {"slug": "x"} | typed).text
 
-    assert "9.00 GBP an hour" in text()
-    assert "less than the 9.00 GBP an hour" in text(**{"pay.reward": "60"})
+    assert "£9.00 an hour" in text()
+    assert "less than the £9.00 an hour" in text(**{"pay.reward": "60"})
     assert "more than the budget" in text(items="1000000")
     assert "min_votes must be at most" not in text()
     assert "Min_votes must be at most rounds × votes_per_round = 4" in text(rounds="4")
@@ -189,9 +191,14 @@ def test_items_are_found_by_what_became_of_them(ada: Visitor, judged: str) -> No
     assert numbers("dropped=2") == dropped
     assert numbers("category=GORY+3") == [3]
     assert numbers("category=%25") == []
+    assert numbers("agreement=unanimous") == numbers("fate=surviving")
+    assert numbers("agreement=divided") == dropped
+    assert numbers("agreement=most") == numbers("pace=slow") == []
+    assert numbers("pace=fast") == list(range(8))  # everybody takes 812.5 ms
     item = page_of(ada.get(f"/admin/studies/{judged}/items/{dropped[0]}"))
     assert len({vote.choice for vote in item.votes}) == 2
-    assert item.history.startswith("It was dropped in round 2")
+    (turn,) = item.history
+    assert (turn.round, "disagreed" in turn.why) == (2, True)
     picture = ada.get(f"/admin/studies/{judged}/pictures/{item.item.id}/candidate_1")
     assert picture.headers["Content-Type"] == "image/webp"
 
@@ -202,6 +209,8 @@ def test_items_are_found_by_what_became_of_them(ada: Visitor, judged: str) -> No
     [
         "fate=x",
         "after=-5",
+        "pace=slow&agreement=most",
+        "pace=1&agreement=x",
         "after=99999999999",
         "dropped=9999999999999",
         "category=%00",
@@ -250,6 +259,8 @@ def test_excluding_does_what_was_announced(ada: Visitor, sessions: Sessions, sto
     assert page_of(page).line.is_excluded
     assert "<b>a test</b>" not in page.text
     assert ada.get(f"{url}/{eve.id}/exclude").status_code == 409
+    (fell, came_back) = page_of(ada.get(f"/admin/studies/{slug}/items/3")).history
+    assert (fell.round, came_back.round, "<b>a test</b>" in came_back.why) == (2, None, True)
     back = page_of(ada.get(f"{url}/{eve.id}/reinstate")).consequence
     assert (back.dropped, back.votes_wanted) == (8, -announced.votes_wanted)
     assert ada.post(f"{url}/{eve.id}/reinstate", {"reason": "she was right"}).status_code == 303
@@ -297,3 +308,146 @@ def test_the_preview_offers_nothing_to_send(ada: Visitor, judged: str) -> None:
     page = ada.get(f"/admin/studies/{judged}/preview")
     assert page_of(page).is_preview
     assert "<form" not in page.text
+
+
+def protocol_form(ada: Visitor, slug: str) -> dict[str, str]:
+    """The form of the study's protocol as a browser sends it back."""
+    page = page_of(ada.get(f"/admin/studies/{slug}/protocol"))
+    fixed = {field.name for group in page.groups for field in group.fields if field.is_fixed}
+    sent = {name: value for name, value in page.values.items() if name not in fixed}
+    return sent | {"version": str(page.version)}
+
+
+def test_nobodys_change_of_a_protocol_is_lost(
+    ada: Visitor, client: TestClient, sessions: Sessions, storage: LocalStorage
+) -> None:
+    slug = make_study(sessions, storage, items=4, is_open=False)
+    bob, url = visitor_as(client, sessions, slug, "researcher"), f"/admin/studies/{slug}/protocol"
+    hers, his = protocol_form(ada, slug), protocol_form(bob, slug)
+    check = "What is compared?\n* Images\n- Words\n\nHow often?\n- Once\n* Often"
+    assert ada.post(url, hers | {"title": "Hers", "pay.reward": "150", "check": check}).status_code == 303
+    assert page_of(ada.get(url)).frame.notice == "Version 2 holds from the next sitting on."
+    stale = bob.post(url, his | {"title": "His", "thanks": "Danke", "rounds": "x"})
+    assert stale.status_code == 409
+    page = page_of(stale)
+    assert [(each.label, each.theirs, each.typed) for each in page.differences] == [
+        ("Title", "Hers", "His"), ("Reward for a sitting", "150", None), ("Comprehension check", check, None),
+    ]  # fmt: skip
+    assert (page.version, page.problems.keys()) == (2, {"rounds"})
+    merged = {name: page.values[name] for name in his if name != "version"} | {"version": "2", "rounds": "4"}
+    assert bob.post(url, merged).status_code == 422  # min_votes is above what four rounds can give
+    assert bob.post(url, merged | {"min_votes": "4"}).status_code == 303
+    with sessions() as session:
+        study = studies.by_slug(session, slug)
+        now = current_protocol(session, study.id)
+        log = audit.entries(session, study_id=study.id)
+    assert (now.title, now.thanks, now.pay.reward, now.rounds) == ("His", "Danke", 150, 4)
+    assert [(question.question, question.answer) for question in now.check] == [
+        ("What is compared?", "Images"), ("How often?", "Often"),
+    ]  # fmt: skip
+    assert log[0].details == {"fields": "title, thanks, rounds, min_votes"}
+    wrong = bob.post(url, protocol_form(bob, slug) | {"check": "How?\n- a\n- b"})
+    assert page_of(wrong).problems == {"check": "Question 1: answer must be one of the choices"}
+    assert bob.post(url, protocol_form(bob, slug)).status_code == 303
+    assert page_of(bob.get(url)).frame.notice == "Nothing has changed."
+    assert bob.post(url, his | {"version": "9"}).status_code == 422
+
+
+def test_what_votes_mean_is_fixed_once_somebody_takes_part(
+    ada: Visitor, sessions: Sessions, storage: LocalStorage, keys: Keys
+) -> None:
+    slug = make_study(sessions, storage, items=8, **SMALL)
+    url = f"/admin/studies/{slug}/protocol"
+    # Open, but nobody has come: the round gets the slots of the new rule.
+    assert ada.post(url, protocol_form(ada, slug) | {"votes_per_round": "3"}).status_code == 303
+    assert page_of(ada.get(f"/admin/studies/{slug}")).live.status.by_round[0].wanted == 24
+    more = page_of(ada.post(url, protocol_form(ada, slug) | {"assignment.sentinels": "3"}))
+    assert more.problems == {"assignment.sentinels": "at most 2 were made when the study opened"}
+    sit(sessions, keys, slug, "ada", lambda _: 0)
+    form = protocol_form(ada, slug)
+    assert not form.keys() & {"rounds", "question", "presentation.scale"}
+    before = contents(sessions, slug)
+    refused = ada.post(url, form | {"rounds": "3", "presentation.scale": "2", "title": "New"})
+    assert refused.status_code == 422
+    assert page_of(refused).problems == dict.fromkeys(
+        ("rounds", "presentation.scale"), "is fixed since the first sitting; duplicate the study to change it"
+    )
+    assert page_of(refused).values["title"] == "New"
+    assert contents(sessions, slug) == before
+    assert ada.post(url, form | {"title": "New"}).status_code == 303
+    twin, like = make_slug(), values_of(page_protocol(sessions, slug))
+    assert page_of(ada.get(f"/admin/new?like={slug}")).values["title"] == "New"
+    assert ada.post("/admin/new", like | {"like": slug, "slug": twin, "items": "9", "rounds": "7"}).status_code == 303
+    assert (page_protocol(sessions, twin).rounds, page_protocol(sessions, twin).title) == (7, "New")
+
+
+def page_protocol(sessions: Sessions, slug: str) -> protocols.Protocol:
+    with sessions() as session:
+        return current_protocol(session, studies.by_slug(session, slug).id)
+
+
+def test_an_archived_study_is_out_of_the_way(ada: Visitor, sessions: Sessions, storage: LocalStorage) -> None:
+    slug = make_study(sessions, storage, items=30, **SMALL)
+    steps = f"/admin/studies/{slug}/steps"
+    assert ada.post(f"{steps}/archive").status_code == 409
+    ada.post(f"{steps}/close")
+
+    def listed(which: str) -> bool:
+        return slug in [glance.slug for glance in page_of(ada.get(f"/admin?which={which}")).studies]
+
+    assert ada.post(f"{steps}/archive").status_code == 303
+    assert (listed("current"), listed("archived")) == (False, True)
+    assert page_of(ada.get(f"/admin/studies/{slug}/protocol")).head.may_change is False
+    assert ada.post(f"/admin/studies/{slug}/protocol", protocol_form(ada, slug)).status_code == 409
+    assert ada.post(f"{steps}/restore").status_code == 303
+    assert (listed("current"), listed("archived")) == (True, False)
+
+
+def test_an_exclusion_is_undone_at_once_and_a_person_blocked(
+    ada: Visitor, sessions: Sessions, storage: LocalStorage, keys: Keys
+) -> None:
+    slug = make_study(sessions, storage, items=16, **SMALL)
+    sit(sessions, keys, slug, "eve", lambda _: 0)
+    (eve,) = page_of(ada.get(f"/admin/studies/{slug}/assignments")).lines
+    url = f"/admin/studies/{slug}/assignments/{eve.id}"
+    ada.post(f"{url}/exclude", {"reason": "a slip"})
+    assert page_of(ada.get(url)).can_undo
+    assert "Undo the exclusion" in ada.get(url).text
+    assert ada.post(f"{url}/reinstate", {"reason": "taken back at once"}).status_code == 303
+    assert not page_of(ada.get(url)).can_undo
+    assert page_of(ada.post(f"{url}/decide/block", {"reason": " "})).problems.keys() == {"reason"}
+    assert ada.get(f"{url}/decide/approve").status_code == 404  # nobody pays for a direct link
+    assert ada.post(f"{url}/decide/block", {"reason": "is a program"}).status_code == 303
+    assert page_of(ada.get(url)).blocked.reason == "is a program"
+
+    def come_back() -> str:
+        with sessions.begin() as session:
+            arrival = Arrival("direct", participant="eve", submission="again")
+            return sign_ups.sign_up(session, keys, study=studies.by_slug(session, slug), arrival=arrival).token
+
+    with pytest.raises(Forbidden, match="do not take part in it again"):
+        come_back()
+    assert ada.post(f"{url}/decide/unblock").status_code == 303
+    assert come_back()
+
+
+def test_a_draft_has_its_items_generated(ada: Visitor, sessions: Sessions) -> None:
+    slug = make_draft(sessions)
+    url = f"/admin/studies/{slug}/generate"
+    before = contents(sessions, slug)
+    wrong = {"generator": "diffusers", "per_category": "0", "model": "/etc", "categories": "bird\n\nbird"}
+    refused = ada.post(url, wrong)
+    assert (refused.status_code, page_of(refused).problems.keys()) == (422, {"per_category", "model", "categories"})
+    assert page_of(refused).values["categories"] == wrong["categories"]
+    undrawable = ada.post(url, {"generator": "procedural", "per_category": "2", "categories": "a philosopher"})
+    assert page_of(undrawable).problems[""].startswith("Nobody can draw a philosopher.")
+    assert contents(sessions, slug) == before
+    assert (
+        ada.post(url, {"generator": "procedural", "per_category": "2", "categories": "bird\r\nfish"}).status_code == 303
+    )
+    page = page_of(ada.get(f"/admin/studies/{slug}"))
+    assert (page.making.progress.items, page.making.progress.waiting) == (4, 4)
+    assert "hx-get" in ada.get(f"{url}/progress").text
+    assert ada.post(f"/admin/studies/{slug}/generate/cancel").status_code == 303
+    assert page_of(ada.get(f"/admin/studies/{slug}")).making.footline == "4 taken back"
+    assert "hx-get" not in ada.get(f"{url}/progress").text

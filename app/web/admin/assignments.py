@@ -1,25 +1,31 @@
 """A study's assignments: a table, a page for each, and excluding or reinstating with the consequence in sight."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
+from app.domain.messages import Message, messages
+from app.domain.money import in_words
 from app.domain.protocol import Protocol
 from app.errors import Conflict
 from app.models.assignments import Exclusion
-from app.services import exclusions, sittings
+from app.models.people import Block
+from app.services import blocks, exclusions, sittings
 from app.services.exclusions import Consequence
 from app.services.protocols import current_protocol, protocol_version
 from app.services.sittings import WHICH, ReplayedTrial, SittingLine, Which
 from app.web.admin.access import AsResearcher, AsViewer, FormDep, StudyAccess
+from app.web.admin.deciding import Decision, decisions_about
 from app.web.admin.pages import FormPage, StudyHead, StudyPage, frame_of, go, head_of, show
 from app.web.deps import SessionDep
 
 router = APIRouter(prefix="/studies/{slug}/assignments")
 PER_PAGE = 25
 LONGEST_REASON = 500
+UNDO_LASTS = timedelta(minutes=10)
 Turn = Literal["exclude", "reinstate"]
 
 
@@ -36,11 +42,18 @@ class AssignmentsPage(StudyPage):
 
 @dataclass(frozen=True)
 class AssignmentPage(StudyPage):
+    """`decisions` about pay and person are open to those who steer the study; `can_undo` says that this person has just
+    excluded it."""
+
     template = "admin/assignment.html"
     line: SittingLine
     trials: Sequence[ReplayedTrial]
     exclusions: Sequence[Exclusion]
     protocol: Protocol
+    blocked: Block | None
+    decisions: Mapping[Decision, str]
+    messages: Sequence[Message]
+    can_undo: bool
 
 
 @dataclass(frozen=True)
@@ -52,8 +65,7 @@ class ExclusionPage(FormPage):
     turn: Turn
     line: SittingLine
     consequence: Consequence
-    cost: float
-    currency: str
+    cost: str
 
 
 @router.get("")
@@ -80,16 +92,30 @@ def assignments_page(
 @router.get("/{assignment_id}")
 def assignment_page(request: Request, assignment_id: int, access: AsViewer, session: SessionDep) -> Response:
     assignment = sittings.by_id(session, access.study, min(assignment_id, 2**63 - 1))
+    decided, blocked = (
+        sittings.exclusions_of(session, assignment),
+        blocks.of_participant(session, assignment=assignment),
+    )
+    protocol = protocol_version(session, access.study.id, assignment.protocol_version)
     page = AssignmentPage(
         f"Assignment {assignment.id} · {access.study.slug}",
         frame_of(request, access.signed_in),
         head=head_of(access, title=access.study.slug, current="Assignments"),
         line=sittings.line_of(session, assignment),
         trials=sittings.trials_of(session, assignment),
-        exclusions=sittings.exclusions_of(session, assignment),
-        protocol=protocol_version(session, access.study.id, assignment.protocol_version),
+        exclusions=decided,
+        protocol=protocol,
+        blocked=blocked,
+        decisions=decisions_about(assignment, is_blocked=blocked is not None),
+        messages=messages(protocol),
+        can_undo=any(_is_fresh(exclusion, access.signed_in.account.email) for exclusion in decided),
     )
     return show(request, page)
+
+
+def _is_fresh(exclusion: Exclusion, actor: str) -> bool:
+    age = datetime.now(UTC) - exclusion.excluded_at
+    return exclusion.reinstated_at is None and exclusion.excluded_by == actor and age < UNDO_LASTS
 
 
 @router.get("/{assignment_id}/{turn}")
@@ -144,8 +170,9 @@ def _exclusion_page(
         turn=turn,
         line=line,
         consequence=consequence,
-        cost=max(0, consequence.votes_wanted) / protocol.assignment.trials * protocol.pay.reward / 100,
-        currency=protocol.pay.currency,
+        cost=in_words(
+            max(0, consequence.votes_wanted) / protocol.assignment.trials * protocol.pay.reward, protocol.pay.currency
+        ),
         values={} if reason is None else {"reason": reason},
         problems={} if reason is None else {"reason": problem},
     )

@@ -1,7 +1,7 @@
 """A study's items: a grid to browse, and a page for each."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -9,8 +9,9 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.domain.protocol import Kind
 from app.models.items import Item
-from app.services import pool
-from app.services.pool import Fate, Vote, Wanted
+from app.services import item_history, pool
+from app.services.item_history import Turn
+from app.services.pool import Agreement, Fate, Pace, Vote, Wanted
 from app.services.protocols import current_protocol
 from app.web.admin.access import AsViewer
 from app.web.admin.pages import StudyPage, frame_of, head_of, show
@@ -22,6 +23,12 @@ router = APIRouter(prefix="/studies/{slug}")
 PER_PAGE = 48
 LARGEST = 2**31 - 1
 MOST_ROUNDS = 100
+AGREEMENTS: dict[Agreement, str] = {
+    "any": "any", "unanimous": "all agree", "most": "three of four agree", "divided": "divided",
+}  # fmt: skip
+PACE_WORDS: dict[Pace, str] = {
+    "any": "any", "fast": "under 1 s", "middling": "1 to 2 s", "slow": "2 to 4 s", "very slow": "4 s and more",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,14 @@ class ItemsPage(StudyPage):
     items: Sequence[Item]
     wanted: Wanted
     rounds: int
+    has_filter: bool
     more: str | None
+    agreements: Mapping[Agreement, str] = field(default_factory=lambda: AGREEMENTS)
+    paces: Mapping[Pace, str] = field(default_factory=lambda: PACE_WORDS)
+
+    @property
+    def is_filtered(self) -> bool:
+        return self.wanted != Wanted()
 
 
 @dataclass(frozen=True)
@@ -42,15 +56,9 @@ class ItemPage(StudyPage):
     kind: Kind
     item: Item
     votes: Sequence[Vote]
+    history: Sequence[Turn]
     before: int | None
     after: int | None
-
-    @property
-    def history(self) -> str:
-        """The item's fate in a sentence."""
-        if self.item.dropped_round is None:
-            return "It survives."
-        return f"It was dropped in round {self.item.dropped_round}, at vote {self.item.first_dissent}."
 
     @property
     def tallies(self) -> dict[str, str]:
@@ -72,45 +80,57 @@ def items_page(
     fate: Fate = "all",
     dropped: str = "",
     category: Annotated[str, Query(max_length=200)] = "",
+    agreement: Agreement = "any",
+    pace: Pace = "any",
     after: Annotated[int, Query(ge=-1, le=LARGEST)] = -1,
 ) -> Response:
-    wanted = Wanted(
-        fate, int(dropped) if dropped in map(str, range(1, MOST_ROUNDS + 1)) else None, category.replace("\0", "")
-    )
-    found = pool.browse(session, access.study, wanted, after=after, limit=PER_PAGE + 1)
-    items, protocol = found[:PER_PAGE], current_protocol(session, access.study.id)
+    number = int(dropped) if dropped in map(str, range(1, MOST_ROUNDS + 1)) else None
+    wanted = Wanted(fate, number, category.replace("\0", ""), agreement, pace)
+    found = pool.browse(session, access.study, wanted, after=after, limit=PER_PAGE)
+    protocol = current_protocol(session, access.study.id)
     page = ItemsPage(
         f"Items · {access.study.slug}",
         frame_of(request, access.signed_in),
         head=head_of(access, title=access.study.slug, current="Items"),
         kind=protocol.kind,
-        items=items,
+        items=found.items,
         wanted=wanted,
         rounds=protocol.rounds,
-        more=_more(wanted, items) if len(found) > PER_PAGE else None,
+        has_filter=protocol.drop != "none",
+        more=None if found.searched is None else _more(wanted, found.searched),
     )
     if "HX-Request" in request.headers:
         return templates.TemplateResponse(request, "admin/_items.html", {"page": page})
     return show(request, page)
 
 
-def _more(wanted: Wanted, items: Sequence[Item]) -> str:
+def _more(wanted: Wanted, after: int) -> str:
     number = "" if wanted.dropped_round is None else wanted.dropped_round
-    query = {"fate": wanted.fate, "dropped": number, "category": wanted.category, "after": items[-1].number}
-    return "?" + urlencode(query)
+    return "?" + urlencode(
+        {
+            "fate": wanted.fate,
+            "dropped": number,
+            "category": wanted.category,
+            "agreement": wanted.agreement,
+            "pace": wanted.pace,
+            "after": after,
+        }
+    )
 
 
 @router.get("/items/{number}")
 def item_page(request: Request, number: int, access: AsViewer, session: SessionDep) -> Response:
     item = pool.by_number(session, access.study, min(number, LARGEST))
     before, after = pool.neighbours(session, item)
+    protocol = current_protocol(session, access.study.id)
     page = ItemPage(
         f"Item {number} · {access.study.slug}",
         frame_of(request, access.signed_in),
         head=head_of(access, title=access.study.slug, current="Items"),
-        kind=current_protocol(session, access.study.id).kind,
+        kind=protocol.kind,
         item=item,
         votes=pool.votes_on(session, item),
+        history=item_history.history(session, item, protocol.rule),
         before=before,
         after=after,
     )

@@ -1,4 +1,4 @@
-"""Making a study: from a preset, judged as one types, with what it will take beside it."""
+"""Making a study: from a preset or like another, judged as one types, with what it will take beside it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request, Response
 
 from app.domain import protocol as protocols
-from app.domain.forecast import Forecast, forecast
 from app.domain.protocol import Protocol
 from app.errors import BadInput
 from app.services import members, studies
+from app.services.protocols import current_protocol
+from app.services.sign_ins import SignedIn
 from app.web.admin.access import FormDep, SignedInDep
+from app.web.admin.judged_form import Judged, Outlook, judge
 from app.web.admin.pages import FormPage, Frame, frame_of, go, show
-from app.web.admin.protocol_form import FormGroup, document_of, form_groups, values_of
+from app.web.admin.protocol_form import FormGroup, form_groups, values_of
 from app.web.deps import SessionDep
 from app.web.pages import templates
 
@@ -29,67 +31,40 @@ MOST_ITEMS = 10_000_000
 
 
 @dataclass(frozen=True)
-class Outlook:
-    """What the protocol as typed will take; `protocol` is None while it is not valid."""
+class Base:
+    """What the form begins with: a preset, or the protocol of the study that the new one is to be like."""
 
-    protocol: Protocol | None
-    expected: Forecast | None
-    items: int
-
-    @property
-    def hourly(self) -> float:
-        """Reward in major units per hour, if the sitting takes as long as expected."""
-        assert self.protocol is not None
-        return self.protocol.pay.reward * 60 / self.protocol.assignment.minutes / 100
-
-    @property
-    def is_below_floor(self) -> bool:
-        return self.protocol is not None and self.hourly * 100 < self.protocol.pay.hourly_floor
-
-    @property
-    def is_over_budget(self) -> bool:
-        return (
-            self.protocol is not None
-            and self.expected is not None
-            and self.expected.total.cost.mean > self.protocol.pay.budget
-        )
+    preset: str
+    like: str
+    protocol: Protocol
 
 
 @dataclass(frozen=True)
 class NewStudyPage(FormPage):
     template = "admin/new_study.html"
     presets: Mapping[str, str]
-    preset: str
+    base: Base
     groups: Sequence[FormGroup]
     outlook: Outlook
 
 
-@dataclass(frozen=True)
-class Judged:
-    """A form that was filled in: what it comes to, and what is wrong with it by field."""
-
-    preset: str
-    values: dict[str, str]
-    problems: dict[str, str]
-    outlook: Outlook
-
-
-def judge(session: SessionDep, form: Mapping[str, str]) -> Judged:
+def _base(session: SessionDep, signed_in: SignedIn, form: Mapping[str, str]) -> Base:
+    """Raises NotFound for a study that this person may not see."""
+    if slug := form.get("like"):
+        study, _ = members.study_as(session, account=signed_in.account, slug=slug, wanted="viewer")
+        return Base("", slug, current_protocol(session, study.id))
     preset = form.get("preset", "")
     preset = preset if preset in protocols.preset_names() else DEFAULT_PRESET
+    return Base(preset, "", protocols.load(preset))
+
+
+def _judge(session: SessionDep, form: Mapping[str, str], base: Base) -> Judged:
     problems: dict[str, str] = {}
     try:
         studies.require_free_name(session, form.get("slug", ""))
     except BadInput as error:
         problems["slug"] = error.message
-    items = _items(form.get("items", ""), problems)
-    protocol = None
-    try:
-        protocol = protocols.parse(document_of(form, protocols.load(preset)))
-    except BadInput as error:
-        problems |= _by_form_field(error.details["fields"])
-    expected = forecast(protocol, items=items) if protocol and items else None
-    return Judged(preset, dict(form), problems, Outlook(protocol, expected, items))
+    return judge(form, base=base.protocol, items=_items(form.get("items", ""), problems), problems=problems)
 
 
 def _items(text: str, problems: dict[str, str]) -> int:
@@ -99,23 +74,15 @@ def _items(text: str, problems: dict[str, str]) -> int:
     return 0
 
 
-def _by_form_field(problems: Mapping[str, str]) -> dict[str, str]:
-    """Complaints about a section as a whole stand at the head of the form."""
-    names = {field.name for group in form_groups() for field in group.fields}
-    by_field = {name: problem for name, problem in problems.items() if name in names}
-    others = [problem for name, problem in problems.items() if name not in names]
-    return by_field | ({"": " ".join(f"{other[:1].upper()}{other[1:]}." for other in others)} if others else {})
-
-
-def _page(frame: Frame, judged: Judged) -> NewStudyPage:
+def _page(frame: Frame, base: Base, judged: Judged) -> NewStudyPage:
     return NewStudyPage(
-        "New study",
+        f"A study like {base.like}" if base.like else "New study",
         frame,
         presets={
             name: ABOUT.get(name, "")
             for name in sorted(protocols.preset_names(), key=lambda name: name != DEFAULT_PRESET)
         },
-        preset=judged.preset,
+        base=base,
         groups=form_groups(),
         outlook=judged.outlook,
         values=judged.values,
@@ -125,28 +92,30 @@ def _page(frame: Frame, judged: Judged) -> NewStudyPage:
 
 @router.get("")
 def new_study_page(
-    request: Request, signed_in: SignedInDep, session: SessionDep, preset: str = DEFAULT_PRESET
+    request: Request, signed_in: SignedInDep, session: SessionDep, preset: str = DEFAULT_PRESET, like: str = ""
 ) -> Response:
-    chosen = preset if preset in protocols.preset_names() else DEFAULT_PRESET
-    values = values_of(protocols.load(chosen)) | {"preset": chosen, "items": str(DEFAULT_ITEMS), "slug": ""}
-    judged = judge(session, values)
+    base = _base(session, signed_in, {"preset": preset, "like": like})
+    values = values_of(base.protocol) | {"items": str(DEFAULT_ITEMS), "slug": ""}
+    judged = _judge(session, values, base)
     judged.problems.clear()  # nothing was typed yet
-    return show(request, _page(frame_of(request, signed_in), judged))
+    return show(request, _page(frame_of(request, signed_in), base, judged))
 
 
 @router.post("/outlook")
-def outlook(request: Request, form: FormDep, signed_in: SignedInDep, session: SessionDep) -> Response:  # noqa: ARG001
+def outlook(request: Request, form: FormDep, signed_in: SignedInDep, session: SessionDep) -> Response:
     """What the form comes to as it is being typed, and what is wrong with it. Changes nothing."""
-    context = {"judged": judge(session, form), "groups": form_groups()}
+    judged = _judge(session, form, _base(session, signed_in, form))
+    context = {"judged": judged, "groups": form_groups(), "others": ("slug", "items")}
     return templates.TemplateResponse(request, "admin/_outlook_update.html", context)
 
 
 @router.post("")
 def make_study(request: Request, form: FormDep, signed_in: SignedInDep, session: SessionDep) -> Response:
-    judged = judge(session, form)
+    base = _base(session, signed_in, form)
+    judged = _judge(session, form, base)
     protocol = judged.outlook.protocol
     if judged.problems or protocol is None:
-        return show(request, _page(frame_of(request, signed_in), judged), status=422)
+        return show(request, _page(frame_of(request, signed_in), base, judged), status=422)
     study = studies.create(session, slug=form["slug"], protocol=protocol)
     members.join(session, study=study, account=signed_in.account, role="owner")
     return go(f"/admin/studies/{study.slug}", signed_in, "The study is made. Now bring in its images.")

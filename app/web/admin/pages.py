@@ -34,11 +34,13 @@ class Tab:
 
 @dataclass(frozen=True)
 class StudyHead:
-    """The head of every page of one study. `may_steer` and `may_own` say what the viewer's role allows."""
+    """The head of every page of one study. `may_steer` and `may_own` say what the viewer's role allows, `may_change`
+    whether the study can be changed besides: an archived one cannot."""
 
     slug: str
     title: str
     status: str
+    is_archived: bool
     role: Role
     tabs: Sequence[Tab]
 
@@ -49,6 +51,10 @@ class StudyHead:
     @property
     def may_steer(self) -> bool:
         return suffices(self.role, "researcher")
+
+    @property
+    def may_change(self) -> bool:
+        return self.may_steer and not self.is_archived
 
     @property
     def may_own(self) -> bool:
@@ -115,7 +121,7 @@ class AccountPage(FormPage):
 
 
 TABS = (("Overview", ""), ("Items", "/items"), ("Assignments", "/assignments"), ("Data", "/data"),
-        ("People", "/people"), ("Log", "/log"))  # fmt: skip
+        ("Protocol", "/protocol"), ("People", "/people"), ("Log", "/log"))  # fmt: skip
 
 
 def frame_of(request: Request, signed_in: SignedIn | None = None) -> Frame:
@@ -130,7 +136,7 @@ def frame_of(request: Request, signed_in: SignedIn | None = None) -> Frame:
 def head_of(access: StudyAccess, *, title: str, current: str) -> StudyHead:
     study = access.study
     tabs = [Tab(name, f"/admin/studies/{study.slug}{path}", name == current) for name, path in TABS]
-    return StudyHead(study.slug, title, studies.status_word(study), access.role, tabs)
+    return StudyHead(study.slug, title, studies.status_word(study), study.archived_at is not None, access.role, tabs)
 
 
 def show(request: Request, page: AdminPage, *, status: int = 200) -> HTMLResponse:

@@ -1,14 +1,15 @@
 """The protocol as a form: its fields come from the model, so that the form always has all of them."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from app.domain.protocol import Protocol
+from app.domain.protocol import CheckQuestion, Protocol
 
 Kind = Literal["line", "text", "number", "choice", "flag"]
 
@@ -20,13 +21,20 @@ GROUPS = {
     "presentation": "Presentation",
     "screening": "Who can take part",
     "quality": "What is found odd",
+    "recruiting": "Where participants come from",
+    "brakes": "When recruiting pauses by itself",
+    "people": "What is kept about people",
 }
 _FILTER = ("rounds", "votes_per_round", "min_votes", "drop")
-_LONG = ("consent", "instructions", "thanks")
-_HIDDEN = ("kind", "check")
-"""What the preset decides: the kind, and a comprehension check, which is a list of questions."""
+_LONG = ("consent", "instructions", "thanks", "check", "recruiting.description")
+_HIDDEN = ("kind",)
+"""What the preset decides."""
+_RIGHT, _WRONG = "*", "-"
+"""Before the choices of a question of the comprehension check: the right one, and the others."""
 LABELS = {
-    "language": "Language", "ethics": "Ethics board's reference", "contact": "Whom to write to", "rounds": "Rounds",
+    "title": "Title", "question": "Question", "consent": "Consent", "instructions": "Instructions",
+    "thanks": "Thanks", "check": "Comprehension check", "language": "Language",
+    "ethics": "Ethics board's reference", "contact": "Whom to write to", "rounds": "Rounds",
     "votes_per_round": "Votes per item and round", "min_votes": "Votes an item needs to be kept",
     "drop": "An item is dropped", "assignment.trials": "Trials", "assignment.practice": "Practice trials",
     "assignment.sentinels": "Sentinels", "assignment.same_sentinels": "Identical sentinels",
@@ -46,7 +54,12 @@ LABELS = {
     "quality.suspect_share": "Suspect records", "quality.same_device_p": "Same device at once",
     "quality.fewest_answers": "Answers to judge by",
     "pay.currency": "Currency", "pay.reward": "Reward for a sitting", "pay.hourly_floor": "Least pay for an hour",
-    "pay.budget": "Budget",
+    "pay.budget": "Budget", "recruiting.recruiter": "Recruiter", "recruiting.description": "Description there",
+    "recruiting.invitations": "By invitation only", "recruiting.per_round": "A study there for every round",
+    "recruiting.places_at_once": "Places open at a time", "recruiting.signed_links": "Signed links",
+    "recruiting.project": "Project there", "recruiting.excluded_group": "Excluded group",
+    "brakes.failures_in_a_row": "Failed sittings in a row", "brakes.return_rate": "Returned sittings",
+    "brakes.error_rate": "Trials that fail to show", "people.retention_days": "Days ids are kept",
 }  # fmt: skip
 HINTS = {
     "title": "The heading of the page where people agree to take part.",
@@ -56,6 +69,10 @@ HINTS = {
     "consent": "Markdown. What people agree to.",
     "instructions": "Markdown. What they are to do.",
     "thanks": "Markdown. Shown with the completion code.",
+    "check": "A question, then a choice a line: “* ” before the right one, “- ” before the others. Then an empty line "
+    "and the next question. Who fails twice may not take part.",
+    "ethics": "Shown with the consent.",
+    "drop": "What becomes of an item about which people disagree.",
     "rounds": "Passes of the filter: every surviving item gets its next votes.",
     "votes_per_round": "By different people.",
     "min_votes": "All of them agreeing, unless nothing is dropped.",
@@ -64,10 +81,13 @@ HINTS = {
     "assignment.sentinels": "Trials whose answer is known, at random positions.",
     "assignment.same_sentinels": "Same or different, one pair an item: of the sentinels. Half of them if empty.",
     "assignment.instruction_trials": "Which image is more similar: trials that say what to choose.",
+    "assignment.sentinel_misses_allowed": "Whoever misses more has failed.",
+    "assignment.minutes": "What people are told, and what the pay for an hour is reckoned by.",
     "assignment.break_every": "After so many trials a pause is offered.",
     "assignment.deadline_minutes": "So long the trials are kept for one person.",
     "screening.min_width": "In CSS pixels.",
     "screening.min_height": "In CSS pixels.",
+    "screening.touch": "Without it, phones and tablets are turned away.",
     "screening.min_refresh_hz": "In Hz; 0 for any.",
     "presentation.scale": "CSS pixels per image pixel.",
     "presentation.stimulus_ms": "Same or different: milliseconds.",
@@ -75,6 +95,7 @@ HINTS = {
     "presentation.interleave": "Same or different: reference, reference, candidate, candidate.",
     "quality.failed_sentinels": "Either way people are paid, and it can be undone.",
     "quality.false_alarm_share_allowed": "Same or different: the share tolerated; one always is.",
+    "quality.instruction_misses_allowed": "Found above so many missed instruction trials.",
     "quality.side_bias_p": "Found below this probability of answers so uneven.",
     "quality.fast_share": "Found above this share of answers in under 200 ms.",
     "quality.slow_share": "Found above this share of unusually long answers.",
@@ -85,20 +106,34 @@ HINTS = {
     "quality.suspect_share": "Found above this share of records that cannot be true.",
     "quality.same_device_p": "Found below this probability of so many people on a device alike.",
     "quality.fewest_answers": "Times, agreement and records are judged from so many answers on.",
-    "pay.reward": "In minor units, such as pence.",
-    "pay.hourly_floor": "In minor units. You are warned below it.",
-    "pay.budget": "In minor units, fees included.",
+    "pay.currency": "Three letters, such as GBP.",
+    "pay.reward": "In the currency’s smallest unit, such as pence or yen.",
+    "pay.hourly_floor": "In the smallest unit. You are warned below it.",
+    "pay.budget": "In the smallest unit, fees included. Never more is spent.",
+    "recruiting.recruiter": "With a link of your own, you recruit and pay.",
+    "recruiting.description": "What people read at the recruiter before they come.",
+    "recruiting.invitations": "The direct link lets in single-use invitations only: lookalike recruit invite.",
+    "recruiting.per_round": "Otherwise one study there grows with the rounds.",
+    "recruiting.places_at_once": "Never more are offered, or paid for, at once.",
+    "recruiting.signed_links": "Prolific signs its links for your workspace.",
+    "recruiting.project": "Prolific: the project’s id; empty for the workspace’s first.",
+    "recruiting.excluded_group": "Prolific: a participant group whose members may not take part.",
+    "brakes.failures_in_a_row": "So many that fail their sentinels.",
+    "brakes.return_rate": "The share of the latest sittings given back.",
+    "brakes.error_rate": "The share of the latest trials.",
+    "people.retention_days": "After the end of the study; then the recruiter’s ids are deleted.",
 }
 CHOICES = {
     "dissent": "at its first dissenting vote", "round_end": "at the end of the round with a dissent",
     "none": "never: collect vote shares", "exclude": "leave the sitting's votes out",
-    "propose": "propose it, and let me decide",
+    "propose": "propose it, and let me decide", "direct": "a link of your own", "prolific": "Prolific",
+    "mturk": "Mechanical Turk",
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class FormField:
-    """`name` is the dotted path in the protocol; `least` and `most` bound a number."""
+    """`name` is the dotted path in the protocol; `least` and `most` bound a number; a fixed field shows its value."""
 
     name: str
     label: str
@@ -108,6 +143,7 @@ class FormField:
     least: float | None = None
     most: float | None = None
     step: str = "1"
+    is_fixed: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,13 +152,21 @@ class FormGroup:
     fields: list[FormField]
 
 
-def form_groups() -> list[FormGroup]:
-    """The protocol's fields in groups; a section is a group, and so are the four fields of the filter."""
+def form_groups(fixed: Sequence[str] = ()) -> list[FormGroup]:
+    """The protocol's fields in groups; a section is a group, and so are the four fields of the filter.
+
+    `fixed` are the fields and sections that can no longer be changed.
+    """
     groups: dict[str, list[FormField]] = {name: [] for name in GROUPS}
     for name, info in _leaves(Protocol):
         section = name.rpartition(".")[0] or ("filter" if name in _FILTER else "")
-        groups.setdefault(section, []).append(_field(name, info))
-    return [FormGroup(GROUPS.get(name, name.capitalize()), fields) for name, fields in groups.items() if fields]
+        groups[section].append(replace(_field(name, info), is_fixed=is_one_of(name, fixed)))
+    return [FormGroup(GROUPS[name], fields) for name, fields in groups.items()]
+
+
+def is_one_of(name: str, fields: Sequence[str]) -> bool:
+    """Whether the dotted name is one of these fields, or in one of these sections."""
+    return name.split(".")[0] in fields
 
 
 def _leaves(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
@@ -135,8 +179,7 @@ def _leaves(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Fie
 
 
 def _field(name: str, info: FieldInfo) -> FormField:
-    label = LABELS.get(name, name.rpartition(".")[2].replace("_", " ").capitalize())
-    hint = HINTS.get(name, "")
+    label, hint = LABELS[name], HINTS[name]
     if info.annotation is bool:
         return FormField(name, label, "flag", hint)
     if get_origin(info.annotation) is Literal:
@@ -174,12 +217,20 @@ def values_of(protocol: Protocol) -> dict[str, str]:
 def _written(value: object) -> str:
     if isinstance(value, bool):
         return "on" if value else ""
+    if isinstance(value, list):
+        return "\n\n".join(map(_question, value))
     return "" if value is None else str(value)
 
 
-def document_of(form: Mapping[str, str], preset: Protocol) -> dict[str, Any]:
-    """What `protocol.parse` is to judge: numbers where numbers were typed, and everything else as it stands."""
-    document: dict[str, Any] = {name: getattr(preset, name) for name in _HIDDEN}
+def _question(question: CheckQuestion) -> str:
+    choices = [f"{_RIGHT if choice == question.answer else _WRONG} {choice}" for choice in question.choices]
+    return "\n".join([question.question, *choices])
+
+
+def document_of(form: Mapping[str, str], base: Protocol) -> dict[str, Any]:
+    """What `protocol.parse` is to judge: numbers where numbers were typed, and everything else as it stands. What the
+    form does not ask for is that of `base`."""
+    document: dict[str, Any] = {name: getattr(base, name) for name in _HIDDEN}
     for name, info in _leaves(Protocol):
         *parents, leaf = name.split(".")
         section = document
@@ -192,6 +243,8 @@ def document_of(form: Mapping[str, str], preset: Protocol) -> dict[str, Any]:
 def _typed(text: str, info: FieldInfo) -> object:
     if info.annotation is bool:
         return text != ""
+    if info.annotation == list[CheckQuestion]:
+        return [_typed_question(block) for block in re.split(r"\n\s*\n", text.replace("\r\n", "\n")) if block.strip()]
     if info.annotation == int | None and not text.strip():
         return None
     if _is_number(info):
@@ -200,3 +253,15 @@ def _typed(text: str, info: FieldInfo) -> object:
         except ValueError:
             return text
     return text.replace("\r\n", "\n")
+
+
+def _typed_question(block: str) -> dict[str, Any]:
+    """A question with its choices; without one marked as right, it has no answer."""
+    lines = [line.strip() for line in block.strip().splitlines()]
+    choices = [(line[0], line[1:].strip()) for line in lines if line.startswith((_RIGHT, _WRONG))]
+    right = [choice for mark, choice in choices if mark == _RIGHT]
+    return {
+        "question": " ".join(line for line in lines if not line.startswith((_RIGHT, _WRONG))),
+        "choices": [choice for _, choice in choices],
+        "answer": right[0] if len(right) == 1 else "",
+    }

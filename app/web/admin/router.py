@@ -2,9 +2,35 @@
 
 from fastapi import APIRouter, Depends
 
-from app.web.admin import account, assignments, exports, items, members, new_study, signing_in, studies, system
+from app.web.admin import (
+    account,
+    assignments,
+    deciding,
+    edit_protocol,
+    exports,
+    generating,
+    items,
+    members,
+    new_study,
+    signing_in,
+    studies,
+    system,
+)
 from app.web.admin.access import PATH, require_own_form
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(require_own_form)])
-for part in (signing_in, account, new_study, members, items, assignments, exports, studies, system):
+for part in (
+    signing_in,
+    account,
+    new_study,
+    members,
+    items,
+    deciding,
+    assignments,
+    exports,
+    edit_protocol,
+    generating,
+    studies,
+    system,
+):
     router.include_router(part.router, prefix=PATH)

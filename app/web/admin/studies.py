@@ -1,6 +1,6 @@
 """The list of studies, one study live, and steering it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -8,17 +8,20 @@ from fastapi import APIRouter, Request, Response
 
 from app.domain.durations import duration
 from app.domain.forecast import Forecast
+from app.domain.money import in_words
 from app.domain.protocol import Protocol
 from app.errors import BadInput, Conflict
 from app.models.studies import Study
 from app.services import activity, audit, overview, studies, uploads
 from app.services.alerts import Alert, alerts
 from app.services.forecasts import forecast_from
+from app.services.generation.progress import progress
 from app.services.overview import StudyGlance
 from app.services.protocols import current_protocol
 from app.services.status import RoundStatus, StudyStatus, study_status
 from app.web.admin import charts
 from app.web.admin.access import AsResearcher, AsViewer, SignedInDep, StudyAccess, UploadDep
+from app.web.admin.generating import Making
 from app.web.admin.pages import AdminPage, StudyPage, frame_of, go, head_of, show
 from app.web.admin.sketches import Sketch, survivor_sketch, votes_sketch
 from app.web.deps import ResourcesDep, SessionDep
@@ -26,13 +29,18 @@ from app.web.pages import render, templates
 from app.web.participant import consent_page_of
 
 router = APIRouter()
-Step = Literal["open", "pause", "close"]
+Step = Literal["open", "pause", "close", "archive", "restore"]
+STEP_WORDS: dict[Step, str] = {
+    "open": "Open", "pause": "Pause", "close": "Close", "archive": "Archive", "restore": "Bring back",
+}  # fmt: skip
+WhichStudies = Literal["current", "archived"]
 
 
 @dataclass(frozen=True)
 class StudiesPage(AdminPage):
     template = "admin/studies.html"
     studies: Sequence[StudyGlance]
+    which: WhichStudies
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,7 @@ class Live:
         return "–" if left is None else duration(left)
 
     def money(self, minor_units: float) -> str:
-        return f"{minor_units / 100:,.2f} {self.protocol.pay.currency}"
+        return in_words(minor_units, self.protocol.pay.currency)
 
 
 @dataclass(frozen=True)
@@ -62,8 +70,10 @@ class StudyLivePage(StudyPage):
     template = "admin/live.html"
     live: Live
     steps: Sequence[Step]
+    step_words: Mapping[Step, str]
     link: str
     expected: Forecast
+    making: Making | None
     import_problem: str | None
     survivors: Sketch
     votes: Sketch
@@ -78,11 +88,17 @@ class StepPage(StudyPage):
     step: Step
     consequences: Sequence[str]
 
+    @property
+    def words(self) -> str:
+        return STEP_WORDS[self.step]
+
 
 @router.get("")
-def studies_page(request: Request, signed_in: SignedInDep, session: SessionDep) -> Response:
-    glances = overview.glances(session, account=signed_in.account)
-    return show(request, StudiesPage("Studies", frame_of(request, signed_in), studies=glances))
+def studies_page(
+    request: Request, signed_in: SignedInDep, session: SessionDep, which: WhichStudies = "current"
+) -> Response:
+    glances = overview.glances(session, account=signed_in.account, archived=which == "archived")
+    return show(request, StudiesPage("Studies", frame_of(request, signed_in), studies=glances, which=which))
 
 
 def live_of(session: SessionDep, study: Study) -> Live:
@@ -107,12 +123,20 @@ def live_page(
         head=head_of(access, title=access.study.slug, current="Overview"),
         live=live,
         expected=expected,
+        making=_making(session, access.study),
         steps=steps_of(access.study),
+        step_words=STEP_WORDS,
         link=str(request.url.replace(path=f"/studies/{access.study.slug}", query="")),
         import_problem=import_problem,
         survivors=survivor_sketch(live.status, expected),
         votes=votes_sketch(activity.votes_by_minute(session, access.study)),
     )
+
+
+def _making(session: SessionDep, study: Study) -> Making | None:
+    """What is generated for a draft, if anything is."""
+    making = Making(progress(session, study)) if study.state == "draft" else None
+    return making if making and making.progress.items else None
 
 
 @router.get("/studies/{slug}/preview")
@@ -184,14 +208,16 @@ def rounds_csv(access: AsViewer, session: SessionDep) -> Response:
 
 def steps_of(study: Study) -> Sequence[Step]:
     """What may be done next; the first is what one most likely wants."""
+    if study.archived_at is not None:
+        return ("restore",)
     match study.state:
         case "draft":
-            return ("open",)
+            return ("open", "archive")
         case "open":
             return ("pause", "close")
         case "paused":
             return ("open", "close")
-    return ()
+    return ("archive",)
 
 
 @router.get("/studies/{slug}/steps/{step}")
@@ -199,7 +225,7 @@ def step_page(request: Request, step: Step, access: AsResearcher, session: Sessi
     if step not in steps_of(access.study):
         raise Conflict(f"The study {access.study.slug!r} is {access.study.state}.")
     page = StepPage(
-        f"{step.capitalize()} {access.study.slug}",
+        f"{STEP_WORDS[step]} {access.study.slug}",
         frame_of(request, access.signed_in),
         head=head_of(access, title=access.study.slug, current=""),
         step=step,
@@ -221,6 +247,12 @@ def take_step(step: Step, access: AsResearcher, session: SessionDep) -> Response
         case "close":
             studies.close(session, slug=slug)
             notice = "The study is closed."
+        case "archive":
+            studies.archive(session, slug=slug)
+            notice = "The study is archived: it is among the archived studies."
+        case "restore":
+            studies.restore(session, slug=slug)
+            notice = "The study is back among the others."
     return go(f"/admin/studies/{slug}", access.signed_in, notice)
 
 
@@ -243,6 +275,10 @@ def consequences(session: SessionDep, access: StudyAccess, step: Step) -> list[s
             return ["Whoever has the link can take part again."]
         case "pause":
             return ["Nobody new can start until you open it again.", under_way]
+        case "archive":
+            return ["It leaves the list of studies, and cannot be changed until you bring it back.", "Nothing is lost."]
+        case "restore":
+            return ["It comes back into the list of studies, as it was."]
     short = status.survivors if status.status != "finished" else 0
     return [
         "Nobody new can start, and it cannot be opened again.",

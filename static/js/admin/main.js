@@ -2,6 +2,7 @@
 // the server does not answer.
 
 import { showCharts } from "./charts.js";
+import "./shortcuts.js";
 import { localTimes } from "./times.js";
 
 const connection = document.getElementById("connection");
@@ -30,11 +31,4 @@ document.addEventListener("submit", ({ target }) => {
   button.textContent = target.dataset.busy;
   button.ariaBusy = "true";
   setTimeout(() => (button.disabled = true));
-});
-
-// j and k leaf through what has neighbours.
-document.addEventListener("keydown", ({ key, target, ctrlKey, metaKey, altKey }) => {
-  if (ctrlKey || metaKey || altKey || target.closest("input, select, textarea")) return;
-  const rel = { j: "next", k: "prev" }[key];
-  if (rel) document.querySelector(`a[rel=${rel}]`)?.click();
 });

@@ -1,0 +1,270 @@
+"""Deciding about a person's pay and about their coming again: each asks first, and names what follows.
+
+Paying and using are two decisions: nothing here touches a vote.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Literal
+
+from fastapi import APIRouter, Request, Response
+
+from app.domain.messages import messages
+from app.domain.money import Fees, cost, fees_on, in_words, load_fees
+from app.domain.protocol import Protocol
+from app.errors import BadInput, Conflict, NotFound
+from app.models.assignments import Assignment
+from app.recruiters.prolific.recruiter import REJECTION_CATEGORIES
+from app.recruiters.recruiter import RecruiterError
+from app.services import audit, blocks, money, sittings
+from app.services.protocols import current_protocol
+from app.services.recruiting import bonuses, decisions
+from app.web.admin.access import AsResearcher, FormDep, StudyAccess
+from app.web.admin.asking import Asked, AskPage
+from app.web.admin.pages import frame_of, go, head_of, show
+from app.web.deps import Resources, ResourcesDep, SessionDep
+
+router = APIRouter(prefix="/studies/{slug}/assignments/{assignment_id}")
+Decision = Literal["approve", "return", "reject", "bonus", "block", "unblock"]
+WORDS: dict[Decision, str] = {
+    "approve": "Approve and pay", "return": "Ask for a return", "reject": "Reject", "bonus": "Pay a bonus",
+    "block": "Block", "unblock": "Unblock",
+}  # fmt: skip
+_DONE: dict[Decision, str] = {
+    "approve": "The recruiter is asked to approve and pay it.",
+    "return": "The person is asked to return it.",
+    "reject": "It is rejected. Its votes count as before.",
+    "bonus": "The bonus is granted; the next look at the recruiter pays it.",
+    "block": "This person cannot begin another sitting. The one they may be in goes on.",
+    "unblock": "This person may come again.",
+}
+_LOGGED: dict[Decision, str] = {
+    "approve": "approved the submission of", "return": "asked for the return of",
+    "reject": "rejected the submission of", "bonus": "granted a bonus for",
+}  # fmt: skip
+_OF_RECRUITER: tuple[Decision, ...] = ("approve", "return", "reject", "bonus")
+LARGEST_BONUS = 10**6
+
+
+def decisions_about(assignment: Assignment, *, is_blocked: bool) -> dict[Decision, str]:
+    """What can be decided about this assignment, with the words for it."""
+    about_person: tuple[Decision, ...] = ("unblock",) if is_blocked else ("block",)
+    possible = (_OF_RECRUITER if assignment.recruitment_id is not None else ()) + about_person
+    return {decision: WORDS[decision] for decision in possible}
+
+
+@router.get("/decide/{decision}")
+def ask(
+    request: Request, assignment_id: int, decision: Decision, access: AsResearcher, session: SessionDep
+) -> Response:
+    assignment = _assignment(session, access, assignment_id, decision)
+    protocol = current_protocol(session, access.study.id)
+    return show(request, _page(request, access, assignment, decision, protocol, values=_proposed(decision, protocol)))
+
+
+@router.post("/decide/{decision}")
+def decide(
+    request: Request,
+    assignment_id: int,
+    decision: Decision,
+    form: FormDep,
+    access: AsResearcher,
+    session: SessionDep,
+    resources: ResourcesDep,
+) -> Response:
+    assignment = _assignment(session, access, assignment_id, decision)
+    protocol = current_protocol(session, access.study.id)
+    values = {name: form.get(name, "").replace("\0", "").replace("\r\n", "\n").strip() for name in form}
+    if problems := _problems(decision, values):
+        page = _page(request, access, assignment, decision, protocol, values=values, problems=problems)
+        return show(request, page, status=422)
+    if decision == "bonus" and values.get("confirmed") != "yes":
+        return show(request, _bonus_page(request, session, access, assignment, protocol, values, resources))
+    try:
+        with session.begin_nested():  # what is refused half-way leaves nothing behind
+            _carry_out(session, resources, access, assignment, decision, values)
+    except (BadInput, Conflict, RecruiterError) as error:
+        page = _page(request, access, assignment, decision, protocol, values=values, problems={"": error.message})
+        return show(request, page, status=error.status)
+    return go(_url(access, assignment), access.signed_in, _DONE[decision])
+
+
+def _assignment(session: SessionDep, access: StudyAccess, assignment_id: int, decision: Decision) -> Assignment:
+    assignment = sittings.by_id(session, access.study, min(assignment_id, 2**63 - 1))
+    if decision in _OF_RECRUITER and assignment.recruitment_id is None:
+        raise NotFound(f"No recruiter sent the assignment {assignment.id}, so none pays for it.")
+    return assignment
+
+
+def _url(access: StudyAccess, assignment: Assignment) -> str:
+    return f"/admin/studies/{access.study.slug}/assignments/{assignment.id}"
+
+
+def _proposed(decision: Decision, protocol: Protocol) -> dict[str, str]:
+    """What the fields begin with."""
+    texts = {message.occasion: message.text for message in messages(protocol)}
+    match decision:
+        case "return":
+            return {"reason": "Did not finish"}
+        case "reject":
+            return {"category": "FAILED_CHECK", "message": texts["Why it is rejected"]}
+    return {}
+
+
+def _problems(decision: Decision, values: Mapping[str, str]) -> dict[str, str]:
+    problems = {
+        field.name: f"Say it, in at most {2000 if field.kind == 'text' else 500} characters."
+        for field in _fields(decision)
+        if not 0 < len(values.get(field.name, "")) <= (2000 if field.kind == "text" else 500)
+    }
+    amount = values.get("amount", "")
+    if decision == "bonus" and not (amount.isdecimal() and 0 < int(amount[:9]) <= LARGEST_BONUS):
+        problems["amount"] = f"A whole number from 1 to {LARGEST_BONUS:,}."
+    return problems
+
+
+def _fields(decision: Decision) -> list[Asked]:
+    match decision:
+        case "return":
+            return [Asked("reason", "Reason", "The person reads it.")]
+        case "reject":
+            categories = {name: name.replace("_", " ").lower() for name in REJECTION_CATEGORIES}
+            return [
+                Asked("category", "Ground", kind="choice", choices=categories),
+                Asked("message", "Message", "The person reads it. At least 100 characters.", kind="text"),
+            ]
+        case "bonus":
+            return [
+                Asked("amount", "Amount", "In the currency’s smallest unit, such as pence.", kind="number"),
+                Asked("reason", "Reason", "For one reason a person gets one bonus."),
+            ]
+        case "block":
+            return [Asked("reason", "Reason", "It is kept, and the person may ask for it.")]
+    return []
+
+
+def _consequences(decision: Decision, protocol: Protocol) -> list[str]:
+    reward = in_words(protocol.pay.reward, protocol.pay.currency)
+    votes = "Whether the votes are used is another decision: nothing about that changes."
+    match decision:
+        case "approve":
+            return [f"The person is paid the reward, {reward} at present, and it cannot be taken back.", votes]
+        case "return":
+            return [
+                "The recruiter asks the person to give the submission back. They need not.",
+                "If they do, they are not paid, and the votes of the sitting are not used.",
+            ]
+        case "reject":
+            return [
+                "The person is not paid for this sitting, and their standing at the recruiter suffers.",
+                "It cannot be taken back here: only the recruiter’s support can.",
+                votes,
+            ]
+        case "bonus":
+            return ["Nothing is granted yet: the next page says what it costs."]
+        case "block":
+            return ["The person cannot begin another sitting of this study.", "What they answered counts as before."]
+        case "unblock":
+            return ["The person may begin another sitting of this study."]
+
+
+def _page(
+    request: Request,
+    access: StudyAccess,
+    assignment: Assignment,
+    decision: Decision,
+    protocol: Protocol,
+    *,
+    values: dict[str, str],
+    problems: dict[str, str] | None = None,
+) -> AskPage:
+    what = f"the participant of assignment {assignment.id}" if "block" in decision else f"assignment {assignment.id}"
+    return AskPage(
+        f"{WORDS[decision]} · {access.study.slug}",
+        frame_of(request, access.signed_in),
+        head=head_of(access, title=access.study.slug, current="Assignments"),
+        question=f"{WORDS[decision]}: {what}?",
+        consequences=_consequences(decision, protocol),
+        fields=_fields(decision),
+        action=f"{_url(access, assignment)}/decide/{decision}",
+        submit="Go on" if decision == "bonus" else WORDS[decision],
+        back=_url(access, assignment),
+        is_grave=decision in ("reject", "block"),
+        values=values,
+        problems=problems or {},
+    )
+
+
+def _bonus_page(
+    request: Request,
+    session: SessionDep,
+    access: StudyAccess,
+    assignment: Assignment,
+    protocol: Protocol,
+    values: Mapping[str, str],
+    resources: Resources,
+) -> AskPage:
+    """The second step of a bonus: what it costs in all, and what the budget has left."""
+    currency, terms = protocol.pay.currency, load_fees(resources.settings.fees)
+    price = cost(int(values["amount"]), _fees(protocol, terms))
+    free = money.balance(session, access.study.id).free
+    return AskPage(
+        f"{WORDS['bonus']} · {access.study.slug}",
+        frame_of(request, access.signed_in),
+        head=head_of(access, title=access.study.slug, current="Assignments"),
+        question=f"Pay {in_words(price.pay, currency)} for assignment {assignment.id}?",
+        consequences=[
+            f"The person gets {in_words(price.pay, currency)} for: {values['reason']}",
+            f"With fees and tax it costs up to {in_words(price.total, currency)}; {in_words(free, currency)} of the "
+            "budget are free.",
+            "Once it is paid it cannot be taken back.",
+        ],
+        fields=[],
+        action=f"{_url(access, assignment)}/decide/bonus",
+        submit=f"Pay {in_words(price.pay, currency)}",
+        back=_url(access, assignment),
+        kept={"amount": values["amount"], "reason": values["reason"], "confirmed": "yes"},
+    )
+
+
+def _fees(protocol: Protocol, terms: list[Fees]) -> Fees:
+    return fees_on(datetime.now(UTC).date(), protocol.recruiting.recruiter, terms)
+
+
+def _carry_out(
+    session: SessionDep,
+    resources: Resources,
+    access: StudyAccess,
+    assignment: Assignment,
+    decision: Decision,
+    values: Mapping[str, str],
+) -> None:
+    """Raises what the recruiter or the budget say against it."""
+    study = access.study
+    calling = (resources.sessions, resources.keys, resources.settings)
+    match decision:
+        case "approve":
+            decisions.approve(*calling, assignment_id=assignment.id)
+        case "return":
+            decisions.request_return(*calling, assignment_id=assignment.id, reason=values["reason"])
+        case "reject":
+            decisions.reject(
+                *calling, assignment_id=assignment.id, category=values["category"], message=values["message"]
+            )
+        case "bonus":
+            bonuses.grant(
+                session,
+                study=study,
+                amount=int(values["amount"]),
+                reason=values["reason"],
+                assignments=[assignment.id],
+                terms=load_fees(resources.settings.fees),
+                today=datetime.now(UTC).date(),
+            )
+        case "block":
+            blocks.block(session, study=study, assignment=assignment, reason=values["reason"])
+        case "unblock":
+            blocks.unblock(session, study=study, assignment=assignment)
+    if decision in _LOGGED:
+        said = {name: value for name, value in values.items() if name in ("reason", "category", "amount")}
+        audit.record(session, _LOGGED[decision], study=study, subject=f"assignment {assignment.id}", **said)

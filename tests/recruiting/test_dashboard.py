@@ -1,0 +1,71 @@
+"""Pay and people at the dashboard: everything asks first, and the recruiter hears of it once."""
+
+from fastapi.testclient import TestClient
+from pydantic import SecretStr
+
+from app.db import Sessions
+from app.keys import Keys
+from app.main import create_app
+from app.recruiters.prolific.recruiter import Prolific
+from app.services import audit
+from app.settings import Settings
+from app.simulation.prolific.server import TOKEN, FakeProlific
+from app.storage import LocalStorage
+from tests.dashboard import make_account, page_of, sign_in
+from tests.factories import make_study
+from tests.recruiting.paid_study import SMALL, PaidStudy, agree
+
+
+def test_deciding_about_pay(
+    settings: Settings,
+    sessions: Sessions,
+    storage: LocalStorage,
+    keys: Keys,
+    prolific: Prolific,
+    fake: FakeProlific,
+    fake_url: str,
+) -> None:
+    slug = make_study(sessions, storage, items=32, **SMALL)
+    paid = PaidStudy(sessions, keys, prolific, fake, slug, agree)
+    paid.look()
+    paid.come(most=2)
+    market = fake.marketplace
+
+    def statuses() -> list[str]:
+        return sorted(each.status for each in market.submissions.values())
+
+    prolific_settings = {"prolific_url": fake_url, "prolific_token": SecretStr(TOKEN)}
+    configured = settings.model_copy(update=prolific_settings | {"prolific_workspace": market.workspace})
+    with TestClient(create_app(configured), follow_redirects=False) as client:
+        ada = sign_in(client, sessions, make_account(sessions, is_site_owner=True))
+        url = f"/admin/studies/{slug}/assignments"
+        second, first = (f"{url}/{line.id}" for line in page_of(ada.get(url)).lines)
+        page = page_of(ada.get(first))
+        assert [*page.decisions] == ["approve", "return", "reject", "bonus", "block"]
+        assert "is not paid" in page_of(ada.get(f"{first}/decide/reject")).consequences[0]
+
+        short = ada.post(f"{first}/decide/reject", {"category": "FAILED_CHECK", "message": "no"})
+        assert page_of(short).problems == {"": "Prolific wants a message of at least 100 characters."}
+        assert statuses() == ["AWAITING REVIEW"] * 2
+        reject = page_of(ada.get(f"{first}/decide/reject")).values
+        assert ada.post(f"{first}/decide/reject", reject).status_code == 303
+        assert ada.post(f"{second}/decide/approve").status_code == 303
+        paid.look()
+        assert statuses() == ["APPROVED", "REJECTED"]
+
+        for wrong in ({"amount": "1.5", "reason": "care"}, {"amount": "", "reason": ""}):
+            assert "amount" in page_of(ada.post(f"{second}/decide/bonus", wrong)).problems
+        bonus = {"amount": "50", "reason": "great care"}
+        price = page_of(ada.post(f"{second}/decide/bonus", bonus))
+        assert price.question.startswith("Pay £0.50")
+        assert paid.bonuses_paid() == 0
+        assert ada.post(f"{second}/decide/bonus", price.kept).status_code == 303
+        assert ada.post(f"{second}/decide/bonus", price.kept).status_code == 409  # one for one reason
+        assert page_of(ada.post(f"{first}/decide/bonus", price.kept)).problems.keys() == {""}  # was not paid
+        paid.look()
+        assert paid.bonuses_paid() == 1
+    with sessions() as session:
+        log = audit.entries(session, study_id=paid.study_id)
+    assert [entry.action for entry in log] == [
+        "granted a bonus for", "approved the submission of", "rejected the submission of",
+    ]  # fmt: skip
