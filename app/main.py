@@ -13,8 +13,9 @@ from app.paths import STATIC
 from app.recruiters.configured import Doors
 from app.settings import Settings
 from app.storage import open_storage
-from app.web import api, health, metrics, participant, webhooks
+from app.web import health, metrics, participant, webhooks
 from app.web.admin.router import router as admin_router
+from app.web.api.router import router as api_router
 from app.web.assets import Assets
 from app.web.deps import Resources
 from app.web.limits import MAX_BODY, Compression, DefaultHeaders, Places
@@ -63,7 +64,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(metrics.router)
     app.include_router(participant.router)
     app.include_router(admin_router)
-    app.include_router(api.router)
+    app.include_router(api_router)
     app.include_router(webhooks.router)
     app.mount("/static", Assets(directory=STATIC), name="static")
     return app
