@@ -21,7 +21,7 @@ from app.settings import Settings
 from app.storage import LocalStorage
 from tests.dashboard import make_account
 from tests.factories import make_study
-from tests.sittings import sit
+from tests.sittings import sign_up, sit
 from tests.triplet_folder import contents
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
@@ -57,6 +57,11 @@ def study(sessions: Sessions, storage: LocalStorage, keys: Keys) -> str:
 
 
 @pytest.fixture(scope="module")
+def token(sessions: Sessions, keys: Keys, study: str) -> str:
+    return sign_up(sessions, keys, study, "bob")
+
+
+@pytest.fixture(scope="module")
 def callers(sessions: Sessions, study: str) -> dict[str, dict[str, str]]:
     return {
         "owner": key_of(sessions, study, None, is_site_owner=True),
@@ -67,16 +72,18 @@ def callers(sessions: Sessions, study: str) -> dict[str, dict[str, str]]:
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
 def test_the_description_holds(
-    operation: Any, live_server: str, callers: dict[str, dict[str, str]], study: str
+    operation: Any, live_server: str, callers: dict[str, dict[str, str]], study: str, token: str
 ) -> None:
     """Requests that fit the description, and some that do not, as an owner, a viewer and nobody: the answers are what
-    the description says. Half of them go to a study that is there."""
+    the description says. Half of them go to a study, or an assignment, that is there."""
+    real = {"slug": study, "token": token}
 
     @given(case=operation.as_strategy())
     @given_settings
     def holds(case: Any) -> None:
-        if "slug" in case.path_parameters and len(str(case.path_parameters["slug"])) % 2:
-            case.path_parameters["slug"] = study
+        for name in real.keys() & case.path_parameters.keys():
+            if len(str(case.path_parameters[name])) % 2:
+                case.path_parameters[name] = real[name]
         for headers in callers.values():
             case.call_and_validate(base_url=live_server, headers=headers, checks=CHECKS)
 
