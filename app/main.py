@@ -5,6 +5,7 @@ from contextlib import ExitStack, asynccontextmanager
 
 from anyio import to_thread
 from fastapi import FastAPI, Request, Response
+from prometheus_client import CollectorRegistry
 
 from app.db import POOL_SIZE, open_sessions
 from app.keys import load_keys
@@ -12,11 +13,13 @@ from app.paths import STATIC
 from app.recruiters.configured import Doors
 from app.settings import Settings
 from app.storage import open_storage
-from app.web import api, health, participant, webhooks
+from app.web import health, metrics, participant, webhooks
 from app.web.admin.router import router as admin_router
+from app.web.api.router import router as api_router
 from app.web.assets import Assets
 from app.web.deps import Resources
-from app.web.limits import MAX_BODY, DefaultHeaders, Places
+from app.web.limits import MAX_BODY, Compression, DefaultHeaders, Places
+from app.web.metrics import Requests
 from app.web.pages import MessagePage, render
 from app.web.problems import add_error_handlers
 
@@ -47,6 +50,9 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.add_middleware(Places, count=POOL_SIZE)
     app.add_middleware(DefaultHeaders)
+    app.add_middleware(Compression)
+    app.state.requests = CollectorRegistry()
+    app.add_middleware(Requests, registry=app.state.requests)
 
     @app.get("/", include_in_schema=False)
     def index(request: Request) -> Response:
@@ -55,9 +61,10 @@ def create_app(settings: Settings) -> FastAPI:
 
     add_error_handlers(app)
     app.include_router(health.router)
+    app.include_router(metrics.router)
     app.include_router(participant.router)
     app.include_router(admin_router)
-    app.include_router(api.router)
+    app.include_router(api_router)
     app.include_router(webhooks.router)
     app.mount("/static", Assets(directory=STATIC), name="static")
     return app

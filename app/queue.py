@@ -59,6 +59,13 @@ def remove_batches(session: Session, *, batch_ids: Sequence[int]) -> None:
     )
 
 
+def retry(session: Session, *, job_id: int) -> None:
+    """Have a failed job done again, now."""
+    session.execute(
+        text("SELECT procrastinate_retry_job_v2(:job, clock_timestamp(), NULL, NULL, NULL)"), {"job": job_id}
+    )
+
+
 def defer_export(session: Session, *, request_id: int) -> None:
     """Have a worker write the export; one after the other, so that rounds never wait for more than one."""
     queue.configure_task(EXPORT, connection=_driver(session), lock="exports").defer(request_id=request_id)

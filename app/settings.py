@@ -41,6 +41,9 @@ class Settings(BaseSettings):
         Annotated[ByteSize, Field(ge=2**20)], Field(validation_alias="S3_CACHE_SIZE", validate_default=True)
     ] = ByteSize(5 * 2**30)
 
+    metrics_token: Annotated[
+        Annotated[SecretStr, Field(min_length=16)] | None, Field(validation_alias="METRICS_TOKEN")
+    ] = None
     public_url: Annotated[str, Field(validation_alias="PUBLIC_URL")] = "http://127.0.0.1:8000"
     fees: Annotated[Path | None, Field(validation_alias="LOOKALIKE_FEES")] = None
     prolific_url: Annotated[str, Field(validation_alias="PROLIFIC_URL")] = "https://api.prolific.com"

@@ -59,16 +59,22 @@ def study_page(
         with sessions.begin() as session:
             studies.open_study(session, slug="benchmark")
         engine.dispose()
-        listener = socket.create_server(("127.0.0.1", 0))
-        config = uvicorn.Config(wrap(create_app(settings)), log_level="warning", access_log=False, lifespan="on")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        while not server.started:
-            time.sleep(0.05)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/studies/benchmark?participant=benchmark"
-        server.should_exit = True
-        thread.join(timeout=10)
+        with serving(wrap(create_app(settings))) as base:
+            yield f"{base}/studies/benchmark?participant=benchmark"
+
+
+@contextmanager
+def serving(app: ASGIApp) -> Iterator[str]:
+    """The application behind a real socket, in a thread; yields its address."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="on"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.05)
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    thread.join(timeout=10)
 
 
 def _make_items(folder: Path, columns: Sequence[str], items: int, side: int) -> Path:

@@ -15,7 +15,7 @@ from app.db import Sessions
 from app.errors import Conflict, LookalikeError, Unavailable
 from app.keys import load_keys
 from app.queue import ASSESS, CHECK_ROUND, GENERATE, GPU, RECRUIT, TAKE_OVER, TICK
-from app.services import assignments, erasure, quality, rounds, studies
+from app.services import assignments, erasure, quality, rounds, studies, tallies
 from app.services.generation import batches
 from app.services.recruiting.look import look_at_all
 from app.settings import Settings
@@ -65,6 +65,8 @@ def make_worker_app(url: str, sessions: Sessions, settings: Settings) -> App:
             assignments.expire_overdue(session)
         with sessions.begin() as session:
             rounds.release_expired_leases(session)
+        with sessions.begin() as session:
+            tallies.fold(session)
         with sessions.begin() as session:
             collecting, unassessed = studies.collecting_ids(session), quality.unassessed_ids(session)
         for assignment_id in unassessed:

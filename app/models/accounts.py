@@ -100,6 +100,7 @@ class ApiToken(Base):
     scope: Mapped[str]
     token_sha256: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[Now]
+    expires_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
 
 

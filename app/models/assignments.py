@@ -54,11 +54,13 @@ class Assignment(Base):
             postgresql_where=text("state = 'active'"),
         ),
         Index("ix_assignments_deadline", "deadline", postgresql_where=text("state = 'active'")),
+        Index("ix_assignments_study_id_id", "study_id", "id"),
+        Index("ix_assignments_ended", "study_id", text("coalesce(completed_at, deadline)")),
     )
 
     # Not GENERATED ALWAYS: the token is made from the id, so the id is drawn before the row is written.
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), index=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"))
     protocol_version: Mapped[int]
     participant_id: Mapped[int] = mapped_column(ForeignKey("participants.id"), index=True)
     recruiter: Mapped[str]

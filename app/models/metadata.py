@@ -10,6 +10,7 @@ from app.models import (
     quality,
     recruiting,
     studies,
+    tallies,
     workers,
 )
 from app.models.base import Base
@@ -25,6 +26,7 @@ __all__ = [
     "quality",
     "recruiting",
     "studies",
+    "tallies",
     "workers",
 ]
 

@@ -114,6 +114,7 @@ class WebhookEvent(Base):
     """An event that a recruiter sent, by the hash of its id: a repeat sets off nothing."""
 
     __tablename__ = "webhook_events"
+    __table_args__ = (Index("ix_webhook_events_received_at", "received_at"),)
 
     event_sha256: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     received_at: Mapped[Now]

@@ -15,16 +15,21 @@ class MinuteOfVotes:
     votes: int
 
 
-# Only sittings that may have had a vote within the hour are looked into, so the cost is that of an hour's work.
+# Only sittings that may have had a vote within the hour are looked into, so the cost is that of an hour's work; one by
+# one (OFFSET 0), as the planner takes them for many.
 _HOUR = text("""
     WITH last AS (
         SELECT least(clock_timestamp(), max(coalesce(completed_at, deadline))) AS at
         FROM assignments WHERE study_id = :study
     ), votes AS (
-        SELECT date_trunc('minute', j.received_at) AS minute, count(*) AS votes
-        FROM last, assignments a JOIN trials t ON t.assignment_id = a.id JOIN judgments j ON j.trial_id = t.id
+        SELECT date_trunc('minute', received_at) AS minute, count(*) AS votes
+        FROM last, assignments a CROSS JOIN LATERAL (
+            SELECT j.received_at FROM trials t JOIN judgments j ON j.trial_id = t.id
+            WHERE t.assignment_id = a.id AND j.slot_id IS NOT NULL AND j.question = 0
+              AND j.received_at > last.at - interval '1 hour'
+            OFFSET 0
+        ) votes
         WHERE a.study_id = :study AND coalesce(a.completed_at, a.deadline) > last.at - interval '1 hour'
-          AND j.slot_id IS NOT NULL AND j.question = 0 AND j.received_at > last.at - interval '1 hour'
         GROUP BY 1
     )
     SELECT minute, coalesce(votes, 0) AS votes

@@ -14,6 +14,8 @@ from app.services.status import StudyStatus
 
 Level = Literal["bad", "warn", "info"]
 QUIET_MINUTES = 15
+LATEST = 200
+"""So many sittings, the newest, are looked at."""
 STUCK_SECONDS = 60
 _MANY_EXCLUDED = 0.2
 _ENOUGH_TO_TELL = 10
@@ -28,7 +30,12 @@ class Alert:
     link: str | None = None
 
 
+# The latest sittings only: what went wrong long ago is known, and the cost does not grow with the study.
 _FACTS = text("""
+    WITH latest AS (
+        SELECT id, state, created_at, completed_at FROM assignments
+        WHERE study_id = :study ORDER BY id DESC LIMIT :latest
+    )
     SELECT extract(epoch FROM clock_timestamp() - greatest(r.opened_at, a.last)) AS silent_s,
            EXISTS (SELECT FROM slots
                    WHERE study_id = :study AND NOT make_up AND state IN ('open', 'leased')) AS pending,
@@ -36,11 +43,11 @@ _FACTS = text("""
     FROM rounds r, (
         SELECT max(greatest(created_at, completed_at)) AS last,
                count(*) FILTER (WHERE state <> 'active') AS ended,
-               count(*) FILTER (WHERE EXISTS (SELECT FROM exclusions e WHERE e.assignment_id = assignments.id
+               count(*) FILTER (WHERE EXISTS (SELECT FROM exclusions e WHERE e.assignment_id = latest.id
                                               AND e.reinstated_at IS NULL)) AS excluded,
                percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM completed_at - created_at) / 60)
                    AS minutes
-        FROM assignments WHERE study_id = :study
+        FROM latest
     ) a
     WHERE r.study_id = :study AND r.number = :round
 """)
@@ -50,7 +57,7 @@ def alerts(session: Session, *, study: Study, status: StudyStatus, protocol: Pro
     """The gravest first."""
     if status.status == "draft":
         return [] if status.items else [Alert("info", "This study has no items yet.", "/import")]
-    facts = session.execute(_FACTS, {"study": study.id, "round": study.round}).one()
+    facts = session.execute(_FACTS, {"study": study.id, "round": study.round, "latest": LATEST}).one()
     found = []
     if status.status == "collecting":
         if not facts.pending and facts.silent_s > STUCK_SECONDS:
@@ -64,7 +71,7 @@ def alerts(session: Session, *, study: Study, status: StudyStatus, protocol: Pro
 def _quality(excluded: int, ended: int) -> list[Alert]:
     if ended < _ENOUGH_TO_TELL or excluded <= _MANY_EXCLUDED * ended:
         return []
-    return [Alert("warn", f"{excluded} of {ended} sittings are excluded.", "/assignments?which=excluded")]
+    return [Alert("warn", f"{excluded} of the latest {ended} sittings are excluded.", "/assignments?which=excluded")]
 
 
 def _money(status: StudyStatus, protocol: Protocol, minutes: float | None) -> list[Alert]:

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -15,6 +16,8 @@ from app.services import audit
 
 PREFIX = "lookalike_"
 LONGEST_NAME = 100
+LASTS = (30, 90, 365)
+"""For so many days a token can be made."""
 
 
 @dataclass(frozen=True)
@@ -24,24 +27,34 @@ class Bearer:
     account: Account
 
 
-def make(session: Session, *, account: Account, name: str, scope: str) -> str:
-    """A new token. Raises BadInput for a name or scope that cannot be."""
+def make(session: Session, *, account: Account, name: str, scope: str, days: int = LASTS[1]) -> str:
+    """A new token. Raises BadInput for a name, a scope or a number of days that cannot be."""
     name = name.strip()
     problems = {}
     if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
         problems["name"] = f"A name has 1 to {LONGEST_NAME} characters."
     if scope not in SCOPES:
         problems["scope"] = f"A scope is one of {', '.join(SCOPES)}."
+    if days not in LASTS:
+        problems["days"] = f"A token is good for one of {', '.join(map(str, LASTS))} days."
     if problems:
         raise BadInput(" ".join(problems.values()), fields=problems)
     token = PREFIX + secrets.token_urlsafe(32)
-    session.add(ApiToken(account_id=account.id, name=name, scope=scope, token_sha256=token_sha256(token)))
-    audit.record(session, "made the API token", subject=name, scope=scope)
+    session.add(
+        ApiToken(
+            account_id=account.id,
+            name=name,
+            scope=scope,
+            token_sha256=token_sha256(token),
+            expires_at=func.clock_timestamp() + timedelta(days=days),
+        )
+    )
+    audit.record(session, "made the API token", subject=name, scope=scope, days=days)
     return token
 
 
 def of_account(session: Session, account: Account) -> Sequence[ApiToken]:
-    """Those in force, the newest first."""
+    """Those not revoked, the newest first."""
     wanted = select(ApiToken).where(ApiToken.account_id == account.id, ApiToken.revoked_at.is_(None))
     return session.scalars(wanted.order_by(ApiToken.id.desc())).all()
 
@@ -65,6 +78,7 @@ def require(session: Session, token: str, *, scope: Scope) -> Bearer:
         select(Account, ApiToken.scope)
         .join(ApiToken, ApiToken.account_id == Account.id)
         .where(ApiToken.token_sha256 == token_sha256(token), ApiToken.revoked_at.is_(None))
+        .where(ApiToken.expires_at > func.clock_timestamp())
     ).one_or_none()
     if row is None:
         raise NotSignedIn("Send an API token that is in force: Authorization: Bearer lookalike_…")

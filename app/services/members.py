@@ -49,6 +49,12 @@ def study_as(session: Session, *, account: Account, slug: str, wanted: Role) -> 
     return study, role
 
 
+def require_site_owner(account: Account) -> None:
+    """Raises Forbidden for anybody else."""
+    if not account.is_site_owner:
+        raise Forbidden("Only the owners of this site may look after it.")
+
+
 def _role(session: Session, account: Account, study: Study) -> Role | None:
     if account.is_site_owner:
         return "owner"

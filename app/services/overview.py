@@ -9,8 +9,9 @@ from sqlalchemy.orm import Session
 
 from app.models.accounts import Account
 from app.models.studies import Study
-from app.services import members
+from app.services import members, tallies
 from app.services.studies import status_word
+from app.services.tallies import Cell
 
 
 @dataclass(frozen=True)
@@ -31,21 +32,11 @@ class StudyGlance:
     created_at: datetime
 
 
-_GLANCES = text("""
-    SELECT s.id, p.document ->> 'title' AS title, p.document ->> 'kind' AS kind,
-           CAST(p.document ->> 'rounds' AS int) AS rounds,
-           i.items, i.survivors, a.now, a.completed, w.wanted
-    FROM studies s
-    CROSS JOIN LATERAL (SELECT document FROM protocol_versions v WHERE v.study_id = s.id
-                        ORDER BY v.version DESC LIMIT 1) p
-    CROSS JOIN LATERAL (SELECT count(*) AS items, count(*) FILTER (WHERE dropped_round IS NULL) AS survivors
-                        FROM items WHERE study_id = s.id AND role = 'pool') i
-    CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE state = 'active') AS now,
-                               count(*) FILTER (WHERE state = 'completed') AS completed
-                        FROM assignments WHERE study_id = s.id) a
-    CROSS JOIN LATERAL (SELECT count(*) AS wanted FROM slots
-                        WHERE study_id = s.id AND NOT make_up AND state IN ('open', 'leased')) w
-    WHERE s.id = ANY(:studies)
+_PROTOCOLS = text("""
+    SELECT DISTINCT ON (study_id) study_id, document ->> 'title' AS title, document ->> 'kind' AS kind,
+           document ->> 'drop' AS drop, CAST(document ->> 'rounds' AS int) AS rounds,
+           CAST(document ->> 'votes_per_round' AS int) AS votes_per_round
+    FROM protocol_versions WHERE study_id = ANY(:studies) ORDER BY study_id, version DESC
 """)
 
 
@@ -53,30 +44,35 @@ def glances(session: Session, *, account: Account, archived: bool = False) -> li
     """The newest study first; those in use, or the archived ones."""
     everything = members.visible_studies(session, account=account)
     visible = [study for study in everything if (study.archived_at is not None) == archived]
-    rows = {row.id: row for row in session.execute(_GLANCES, {"studies": [study.id for study in visible]})}
-    return [
-        StudyGlance(
-            slug=study.slug,
-            title=rows[study.id].title,
-            kind=rows[study.id].kind,
-            status=status_word(study),
-            round=study.round,
-            rounds=rows[study.id].rounds,
-            progress=_progress(study, rows[study.id]),
-            items=rows[study.id].items,
-            survivors=rows[study.id].survivors,
-            participants_now=rows[study.id].now,
-            completed=rows[study.id].completed,
-            created_at=study.created_at,
-        )
-        for study in visible
-    ]
+    ids = [study.id for study in visible]
+    protocols = {row.study_id: row for row in session.execute(_PROTOCOLS, {"studies": ids})}
+    pools, sittings = tallies.pools(session, ids), tallies.assignments(session, ids)
+    return [_glance(study, protocols[study.id], pools[study.id], sittings[study.id]) for study in visible]
 
 
-def _progress(study: Study, row: Row[Any]) -> float:
+def _glance(study: Study, protocol: Row[Any], pool: list[Cell], sittings: dict[str, int]) -> StudyGlance:
+    survivors = sum(cell.items for cell in pool if cell.dropped_round is None)
+    return StudyGlance(
+        slug=study.slug,
+        title=protocol.title,
+        kind=protocol.kind,
+        status=status_word(study),
+        round=study.round,
+        rounds=protocol.rounds,
+        progress=_progress(study, protocol, pool, survivors),
+        items=sum(cell.items for cell in pool),
+        survivors=survivors,
+        participants_now=sittings.get("active", 0),
+        completed=sittings.get("completed", 0),
+        created_at=study.created_at,
+    )
+
+
+def _progress(study: Study, protocol: Row[Any], pool: list[Cell], survivors: int) -> float:
     if study.finished_at is not None:
         return 1.0
     if study.round == 0:
         return 0.0
-    still_open = min(1.0, row.wanted / max(row.survivors, 1))
-    return float((study.round - still_open) / row.rounds)
+    each = protocol.votes_per_round
+    wanted = sum(tallies.wanted_in(cell, study.round, each, round_=study.round, drop=protocol.drop) for cell in pool)
+    return float((study.round - wanted / max(survivors * each, 1)) / protocol.rounds)

@@ -49,7 +49,9 @@ _ANSWER = "CASE j.question WHEN 0 THEN i.answer ELSE i.answer_1 END"
 _LINES = text(f"""
     WITH page AS (
         SELECT a.*, EXISTS (SELECT FROM exclusions e WHERE e.assignment_id = a.id AND e.reinstated_at IS NULL)
-                        AS is_excluded
+                        AS is_excluded,
+               (SELECT v.document ->> 'kind' FROM protocol_versions v
+                WHERE v.study_id = a.study_id AND v.version = a.protocol_version) AS kind
         FROM assignments a
         WHERE a.study_id = :study AND a.id < :before AND (CAST(:one AS bigint) IS NULL OR a.id = :one)
           AND (CAST(:participant AS text) IS NULL
@@ -67,19 +69,22 @@ _LINES = text(f"""
            coalesce((SELECT findings FROM assessments WHERE assignment_id = page.id), '[]') AS findings
     FROM page
     JOIN participants p ON p.id = page.participant_id
-    JOIN protocol_versions v ON v.study_id = page.study_id AND v.version = page.protocol_version
     CROSS JOIN LATERAL (
-        SELECT count(DISTINCT t.id) AS trials, count(j.id) FILTER (WHERE j.question = 0) AS answered,
+        SELECT count(*) FILTER (WHERE j.question IS NULL OR j.question = 0) AS trials,
+               count(*) FILTER (WHERE j.question = 0) AS answered,
                count(j.id) FILTER (WHERE i.role = 'sentinel') AS sentinels,
                count(j.id) FILTER (WHERE i.role = 'sentinel' AND j.choice <> {_ANSWER}) AS missed,
                CAST(avg(CASE WHEN j.choice = t.left_candidate THEN 1.0 ELSE 0 END)
-                    FILTER (WHERE i.role = 'pool' AND j.id IS NOT NULL AND v.document ->> 'kind' = '2afc')
+                    FILTER (WHERE t.slot_id IS NOT NULL AND j.id IS NOT NULL AND page.kind = '2afc')
                     AS float) AS left,
                percentile_cont(0.5) WITHIN GROUP (ORDER BY j.rt_ms)
-                   FILTER (WHERE i.role = 'pool' AND j.question = 0) AS median_rt_ms,
+                   FILTER (WHERE t.slot_id IS NOT NULL AND j.question = 0) AS median_rt_ms,
                coalesce(array_agg(j.rt_ms ORDER BY t.position) FILTER (WHERE j.question = 0), '{{}}') AS rts
-        FROM trials t JOIN items i ON i.id = t.item_id
+        FROM trials t
         LEFT JOIN judgments j ON j.trial_id = t.id
+        -- Only the trials without a slot show an item that has a role or an answer of interest.
+        LEFT JOIN LATERAL (SELECT role, answer, answer_1 FROM items
+                           WHERE id = t.item_id AND t.slot_id IS NULL OFFSET 0) i ON true
         WHERE t.assignment_id = page.id
     ) done
     ORDER BY page.id DESC

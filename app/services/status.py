@@ -3,20 +3,23 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from app.models.studies import Study
+from app.domain.protocol import Protocol
+from app.models.studies import Round, Study
+from app.services import tallies
 from app.services.protocols import current_protocol
 from app.services.studies import status_word
+from app.services.tallies import Cell
 
 SPEED_WINDOW_MINUTES = 5
 
 
 @dataclass(frozen=True)
 class RoundStatus:
-    """`entered` items went into the round, `survivors` came out of it so far; `votes` are valid ones in its slots,
-    `wanted` the slots still open or leased."""
+    """`entered` items went into the round, `survivors` came out of it so far; `votes` are its valid ones and `wanted`
+    those still needed, counted in each item's own votes like the rounds of the filter."""
 
     number: int
     entered: int
@@ -45,62 +48,29 @@ class StudyStatus:
     by_round: list[RoundStatus]
 
 
-_ROUNDS = text("""
-    WITH votes AS (
-        SELECT s.round, count(*) AS votes
-        FROM judgments j JOIN slots s ON s.id = j.slot_id JOIN trials t ON t.id = j.trial_id
-        WHERE s.study_id = :study AND j.question = 0 AND NOT j.late
-          AND NOT EXISTS (SELECT FROM exclusions e WHERE e.assignment_id = t.assignment_id AND e.reinstated_at IS NULL)
-        GROUP BY s.round
-    ), wanted AS (
-        SELECT round, count(*) AS wanted FROM slots
-        WHERE study_id = :study AND state IN ('open', 'leased') GROUP BY round
-    ), fates AS (
-        SELECT dropped_round, count(*) AS items FROM items
-        WHERE study_id = :study AND role = 'pool' GROUP BY dropped_round
-    )
-    SELECT r.number, r.opened_at, r.closed_at, coalesce(votes, 0) AS votes, coalesce(wanted, 0) AS wanted,
-           (SELECT CAST(coalesce(sum(items), 0) AS int) FROM fates
-            WHERE dropped_round >= r.number OR dropped_round IS NULL) AS entered,
-           (SELECT CAST(coalesce(sum(items), 0) AS int) FROM fates
-            WHERE dropped_round > r.number OR dropped_round IS NULL) AS survivors
-    FROM rounds r LEFT JOIN votes ON votes.round = r.number LEFT JOIN wanted ON wanted.round = r.number
-    WHERE r.study_id = :study ORDER BY r.number
-""")
-
-_TOTALS = text("""
-    SELECT i.items, i.survivors, a.participants_now, a.completed
-    FROM (SELECT count(*) AS items, count(*) FILTER (WHERE dropped_round IS NULL) AS survivors
-          FROM items WHERE study_id = :study AND role = 'pool') i,
-         (SELECT count(*) FILTER (WHERE state = 'active') AS participants_now,
-                 count(*) FILTER (WHERE state = 'completed') AS completed
-          FROM assignments WHERE study_id = :study) a
-""")
-
+# Only sittings that may have had a vote lately are looked into, one by one (OFFSET 0): the planner takes them for many.
 _RECENT = text("""
-    SELECT count(*) AS votes,
-           extract(epoch FROM clock_timestamp() - min(j.received_at)) / 60 AS minutes
-    FROM judgments j JOIN trials t ON t.id = j.trial_id JOIN assignments a ON a.id = t.assignment_id
-    WHERE a.study_id = :study AND j.slot_id IS NOT NULL AND j.question = 0
-      AND j.received_at > clock_timestamp() - make_interval(mins => :window)
+    SELECT count(*) AS votes, extract(epoch FROM clock_timestamp() - min(received_at)) / 60 AS minutes
+    FROM assignments a CROSS JOIN LATERAL (
+        SELECT j.received_at FROM trials t JOIN judgments j ON j.trial_id = t.id
+        WHERE t.assignment_id = a.id AND j.slot_id IS NOT NULL AND j.question = 0
+          AND j.received_at > statement_timestamp() - make_interval(mins => :window)
+        OFFSET 0
+    ) votes
+    WHERE a.study_id = :study
+      AND coalesce(a.completed_at, a.deadline) > statement_timestamp() - make_interval(mins => :window)
 """)
 
 
-def study_status(session: Session, study: Study) -> StudyStatus:
-    protocol = current_protocol(session, study.id)
-    totals = session.execute(_TOTALS, {"study": study.id}).one()
-    by_round = [
-        RoundStatus(
-            number=row.number,
-            entered=row.entered,
-            survivors=row.survivors,
-            votes=row.votes,
-            wanted=row.wanted,
-            opened_at=row.opened_at,
-            closed_at=row.closed_at,
-        )
-        for row in session.execute(_ROUNDS, {"study": study.id})
-    ]
+def study_status(session: Session, study: Study, *, protocol: Protocol | None = None) -> StudyStatus:
+    """Args:
+    protocol: the study's current one, if the caller has it already.
+    """
+    protocol = protocol or current_protocol(session, study.id)
+    pool = tallies.pools(session, [study.id])[study.id]
+    sittings = tallies.assignments(session, [study.id])[study.id]
+    opened = session.scalars(select(Round).where(Round.study_id == study.id).order_by(Round.number)).all()
+    by_round = [_round_status(round_, pool, protocol, study) for round_ in opened]
     status = status_word(study)
     speed = _speed(session, study.id) if status == "collecting" else None
     return StudyStatus(
@@ -108,14 +78,27 @@ def study_status(session: Session, study: Study) -> StudyStatus:
         status=status,
         round=study.round,
         rounds=protocol.rounds,
-        items=totals.items,
-        survivors=totals.survivors,
-        votes=sum(row.votes for row in by_round),
-        participants_now=totals.participants_now,
-        assignments_completed=totals.completed,
+        items=sum(cell.items for cell in pool),
+        survivors=sum(cell.items for cell in pool if cell.dropped_round is None),
+        votes=sum(cell.items * cell.votes for cell in pool),
+        participants_now=sittings.get("active", 0),
+        assignments_completed=sittings.get("completed", 0),
         votes_per_minute=speed,
         minutes_left=_minutes_left(by_round, protocol.rounds, protocol.votes_per_round, speed),
         by_round=by_round,
+    )
+
+
+def _round_status(round_: Round, pool: list[Cell], protocol: Protocol, study: Study) -> RoundStatus:
+    number, each = round_.number, protocol.votes_per_round
+    return RoundStatus(
+        number=number,
+        entered=sum(cell.items for cell in pool if cell.outlives(number - 1)),
+        survivors=sum(cell.items for cell in pool if cell.outlives(number)),
+        votes=sum(tallies.votes_in(cell, number, each) for cell in pool),
+        wanted=sum(tallies.wanted_in(cell, number, each, round_=study.round, drop=protocol.drop) for cell in pool),
+        opened_at=round_.opened_at,
+        closed_at=round_.closed_at,
     )
 
 

@@ -2,10 +2,13 @@
 
 import anyio
 from starlette.datastructures import MutableHeaders
+from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY = 256 * 1024
 """Bytes of a request's body: far more than an honest page sends."""
+
+_COMPRESSED = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "application/octet-stream", "application/vnd.apache.parquet")
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -33,6 +36,25 @@ class DefaultHeaders:
             await send(message)
 
         await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
+
+
+class Compression:
+    """Answers in gzip for those who take it, but for what is compressed already.
+
+    Starlette's middleware hands on only what belongs to an answer; tests also look at the context of its template.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def answering(scope: Scope, receive: Receive, compress: Send) -> None:
+            async def hand_on(message: Message) -> None:
+                await (send if message["type"] == "http.response.debug" else compress)(message)
+
+            await self._app(scope, receive, hand_on)
+
+        await GZipMiddleware(answering, compresslevel=6, exclude_content_types=_COMPRESSED)(scope, receive, send)
 
 
 class Places:

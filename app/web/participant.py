@@ -39,8 +39,20 @@ from app.web.payloads import (
     ShownJND,
     Trials,
 )
+from app.web.problems import documented
 
-router = APIRouter(tags=["participant"])
+PROBLEMS = documented(
+    {
+        403: "not for this person: another's submission, screened out, or the comprehension check comes first",
+        404: "there is no such study, assignment or image",
+        409: "not now: nothing to judge, trials still open, or another answer than before",
+        410: "closed, finished or withdrawn",
+        413: "too large",
+        422: "the request is malformed, or what it says cannot be",
+        503: "a part of the server does not answer; try again",
+    }
+)
+router = APIRouter(tags=["participant"], responses=PROBLEMS)
 COLOUR_VISION = ("normal", "deficient", "unsure")
 IMAGE_CACHE = "private, max-age=86400, immutable"
 
@@ -172,7 +184,7 @@ def _version(text: str | None) -> int | None:
     return int(text)
 
 
-@router.post("/studies/{slug}/decline")
+@router.post("/studies/{slug}/decline", responses={200: {"content": {"text/html": {}}, "description": "heard"}})
 def decline(request: Request, slug: str, session: SessionDep) -> Response:
     """Say no. Nothing is stored."""
     studies.by_slug(session, slug)

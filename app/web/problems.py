@@ -1,6 +1,8 @@
 """Errors on their way out: application/problem+json (RFC 9457) for programs, a readable page for people."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import quote
 
 import structlog
@@ -16,12 +18,30 @@ from app.web.pages import MessagePage, Retry, render
 
 log = structlog.get_logger()
 
+PROBLEM = "application/problem+json"
+_SCHEMA = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "a sentence for a human"},
+    },
+}
 _HTTP_MESSAGES = {
     HTTPStatus.NOT_FOUND: "There is no such page.",
     # The address of a form, opened by hand: it has none of what the form sent.
     HTTPStatus.METHOD_NOT_ALLOWED: "This address is not a page. Please open the link that you were given once more.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"A request holds at most {MAX_BODY // 1024} kB.",
 }
+
+
+def documented(problems: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
+    """What the OpenAPI description says of errors: their statuses, what each means here, and what they look like."""
+    return {
+        status: {"description": said, "content": {PROBLEM: {"schema": _SCHEMA}}} for status, said in problems.items()
+    }
 
 
 def wants_page(request: Request) -> bool:
@@ -40,7 +60,7 @@ def respond(
         page.headers.update(headers)
         return page
     body = {"type": "about:blank", "title": title, "status": status, "detail": message} | details
-    return JSONResponse(body, status_code=status, headers=headers, media_type="application/problem+json")
+    return JSONResponse(body, status_code=status, headers=headers, media_type=PROBLEM)
 
 
 def _onward(details: dict[str, object]) -> str | None:

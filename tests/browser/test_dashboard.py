@@ -117,6 +117,8 @@ def test_a_study_from_sign_in_to_download(
     page.get_by_role("button", name="Open the study").click()
     votes = page.locator(".figures div").filter(has=page.get_by_text("Votes", exact=True)).locator("dd")
     expect(votes).to_contain_text("0")
+    expect(page.locator(".chart svg.sketch").first).to_be_visible()
+    page.locator(".chart").first.hover()
     expect(page.locator(".chart svg.marks").first).to_be_visible()
 
     def judge(people: int, **crowd: Any) -> None:
@@ -160,6 +162,7 @@ def test_a_study_from_sign_in_to_download(
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Votes")).to_be_visible()
     film.shoot("item")
+    page.wait_for_load_state()
     after = page.locator("a[rel=next]").get_attribute("href")
     page.keyboard.press("j")
     page.wait_for_url(f"**{after}")
@@ -212,6 +215,8 @@ def test_every_page_is_accessible(
     for url in ("/admin", "/admin/new", "/admin/account", *pages, "/admin/studies/nowhere"):
         page.goto(url)
         if url == study:
+            assert_accessible(page, axe)
+            page.locator(".chart").first.focus()
             expect(page.locator(".chart svg.marks").first).to_be_visible()
         assert_accessible(page, axe)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{url} is wider than the screen"

@@ -23,6 +23,7 @@ from app.services import assignments, judgments, rounds, sign_ups, studies
 from app.services.exclusions import exclude, reinstate
 from app.services.judgments import Answer
 from app.services.protocols import current_protocol
+from app.services.status import study_status
 from app.storage import LocalStorage
 from tests.factories import make_study
 from tests.oracle import NaiveItem, NaiveVote, naive_state
@@ -135,12 +136,13 @@ class History:
             self.holder.pop(slot, None)
 
     def check(self) -> None:
-        """Every item is what the oracle says, and its slots are what it needs."""
+        """Every item is what the oracle says, and its slots are what it needs; the status sums them up."""
         self.session.expire_all()
         self.study = self.session.get_one(Study, self.study.id)
         slots: dict[int, list[Slot]] = {item: [] for item in self.items}
         for slot in self.session.scalars(select(Slot).where(Slot.study_id == self.study.id)):
             slots[slot.item_id].append(slot)
+        votes = needed = survivors = 0
         for item in self.session.scalars(select(Item).where(Item.id.in_(self.items))):
             valid = self.items[item.id].valid(self.excluded)
             dropped_round, need = naive_state(valid, self.rule, self.study.round)
@@ -149,6 +151,12 @@ class History:
             states = [slot.state for slot in slots[item.id]]
             assert states.count("open") == max(0, need - states.count("leased"))
             self.check_sides(item, slots[item.id])
+            votes, needed, survivors = votes + len(valid), needed + need, survivors + (dropped_round is None)
+        status = study_status(self.session, self.study)
+        assert (status.items, status.votes, status.survivors) == (ITEMS, votes, survivors)
+        assert sum(row.wanted for row in status.by_round) == needed
+        states = self.session.scalars(select(Assignment.state).where(Assignment.study_id == self.study.id)).all()
+        assert status.participants_now == states.count("active")
 
     def check_sides(self, item: Item, slots: list[Slot]) -> None:
         assert item.number is not None

@@ -64,8 +64,12 @@ def test_without_a_token(client: TestClient, study: str, header: dict[str, str])
 
 def test_tokens_are_made_and_revoked_in_the_dashboard(client: TestClient, sessions: Sessions) -> None:
     ada = sign_in(client, sessions, make_account(sessions))
-    assert page_of(ada.post("/admin/account/tokens", {"name": "", "scope": "all"})).problems.keys() == {"name", "scope"}
-    page = page_of(ada.post("/admin/account/tokens", {"name": "notebook", "scope": "read"}))
+    assert page_of(ada.post("/admin/account/tokens", {"name": "", "scope": "all", "days": "7"})).problems.keys() == {
+        "name",
+        "scope",
+        "days",
+    }
+    page = page_of(ada.post("/admin/account/tokens", {"name": "notebook", "scope": "read", "days": "30"}))
     key, (token,) = {"Authorization": f"Bearer {page.new_token}"}, page.tokens
     assert client.get("/api/v1/studies", headers=key).json() == []
     eve: Visitor = sign_in(client, sessions, make_account(sessions))

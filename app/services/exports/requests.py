@@ -8,7 +8,7 @@ from typing import IO, cast
 
 import structlog
 from sqlalchemy import func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from app.db import Sessions
 from app.domain.protocol import Kind
@@ -49,8 +49,9 @@ def of_study(session: Session, study: Study, *, limit: int = 20) -> Sequence[Exp
 
 
 def versions(session: Session, study: Study) -> Sequence[Export]:
-    """The study's different exports, the newest first."""
-    return session.scalars(select(Export).where(Export.study_id == study.id).order_by(Export.version.desc())).all()
+    """The study's different exports, the newest first, without the numbers of the items they keep."""
+    wanted = select(Export).where(Export.study_id == study.id).options(defer(Export.kept, raiseload=True))
+    return session.scalars(wanted.order_by(Export.version.desc())).all()
 
 
 def fulfil(sessions: Sessions, storage: Storage, *, folder: Path, request_id: int) -> None:

@@ -84,6 +84,15 @@ def get_signed_in(request: Request, session: SessionDep) -> SignedIn:
 SignedInDep = Annotated[SignedIn, Depends(get_signed_in, scope="function")]
 
 
+def get_site_owner(signed_in: SignedInDep) -> SignedIn:
+    """Raises Forbidden for everybody else."""
+    members.require_site_owner(signed_in.account)
+    return signed_in
+
+
+SiteOwnerDep = Annotated[SignedIn, Depends(get_site_owner, scope="function")]
+
+
 @dataclass(frozen=True)
 class StudyAccess:
     """A study in the hands of somebody who may do with it what the route does."""

@@ -101,7 +101,11 @@ def drop_totp(request: Request, form: FormDep, signed_in: SignedInDep, session: 
 def make_token(request: Request, form: FormDep, signed_in: SignedInDep, session: SessionDep) -> Response:
     try:
         token = api_tokens.make(
-            session, account=signed_in.account, name=form.get("name", ""), scope=form.get("scope", "")
+            session,
+            account=signed_in.account,
+            name=form.get("name", ""),
+            scope=form.get("scope", ""),
+            days=int(days) if (days := form.get("days", "")) in map(str, api_tokens.LASTS) else 0,
         )
     except BadInput as error:
         return show(request, _page(request, session, signed_in, problems=error.details["fields"]), status=422)

@@ -24,7 +24,7 @@ from app.web.admin.pages import FormPage, StudyHead, StudyPage, frame_of, go, he
 from app.web.deps import SessionDep
 
 router = APIRouter(prefix="/studies/{slug}/assignments")
-PER_PAGE = 50
+PER_PAGE = 25
 LONGEST_REASON = 500
 UNDO_LASTS = timedelta(minutes=10)
 Turn = Literal["exclude", "reinstate"]

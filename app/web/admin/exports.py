@@ -9,8 +9,8 @@ from fastapi.responses import FileResponse, StreamingResponse
 from app.domain.protocol import Kind
 from app.errors import NotFound
 from app.models.studies import Export, ExportRequest
+from app.services import tallies
 from app.services.exports import requests as asked
-from app.services.exports.queries import Snapshot
 from app.services.protocols import current_protocol
 from app.web.admin.access import AsResearcher, AsViewer, StudyAccess
 from app.web.admin.pages import StudyHead, StudyPage, frame_of, go, head_of, show
@@ -59,14 +59,13 @@ def _exports(session: SessionDep, access: StudyAccess) -> Exports:
 @router.get("")
 def data_page(request: Request, access: AsViewer, session: SessionDep) -> Response:
     protocol = current_protocol(session, access.study.id)
-    with Snapshot(session, study_id=access.study.id, protocol=protocol) as snapshot:
-        counts = snapshot.counts()
+    pool = tallies.pools(session, [access.study.id])[access.study.id]
     page = DataPage(
         f"Data · {access.study.slug}",
         frame_of(request, access.signed_in),
         head=_head(access),
         kind=protocol.kind,
-        counts=counts,
+        counts=tallies.counts(pool, drop=protocol.drop, min_votes=protocol.min_votes),
         exports=_exports(session, access),
     )
     return show(request, page)

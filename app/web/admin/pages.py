@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from app.domain.roles import SCOPES, Role, Scope, suffices
 from app.models.accounts import ApiToken
-from app.services import sign_ins, studies
+from app.services import api_tokens, sign_ins, studies
 from app.services.sign_ins import SignedIn
 from app.web.admin.access import StudyAccess, cookie_token, form_key
 from app.web.pages import Page, templates
@@ -22,6 +22,7 @@ class Frame:
     form_key: str
     name: str | None = None
     notice: str | None = None
+    is_site_owner: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ class AccountPage(FormPage):
     tokens: Sequence[ApiToken]
     new_token: str | None
     scopes: tuple[Scope, ...] = SCOPES
+    lasts: tuple[int, ...] = api_tokens.LASTS
 
 
 TABS = (("Overview", ""), ("Items", "/items"), ("Assignments", "/assignments"), ("Data", "/data"),
@@ -126,7 +128,9 @@ def frame_of(request: Request, signed_in: SignedIn | None = None) -> Frame:
     key = form_key(cookie_token(request))
     if signed_in is None:
         return Frame(key)
-    return Frame(key, name=signed_in.account.name, notice=sign_ins.take_notice(signed_in.sign_in))
+    account = signed_in.account
+    notice = sign_ins.take_notice(signed_in.sign_in)
+    return Frame(key, name=account.name, notice=notice, is_site_owner=account.is_site_owner)
 
 
 def head_of(access: StudyAccess, *, title: str, current: str) -> StudyHead:

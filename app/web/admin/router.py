@@ -14,6 +14,7 @@ from app.web.admin import (
     new_study,
     signing_in,
     studies,
+    system,
 )
 from app.web.admin.access import PATH, require_own_form
 
@@ -30,5 +31,6 @@ for part in (
     edit_protocol,
     generating,
     studies,
+    system,
 ):
     router.include_router(part.router, prefix=PATH)

@@ -23,6 +23,7 @@ from app.web.admin import charts
 from app.web.admin.access import AsResearcher, AsViewer, SignedInDep, StudyAccess, UploadDep
 from app.web.admin.generating import Making
 from app.web.admin.pages import AdminPage, StudyPage, frame_of, go, head_of, show
+from app.web.admin.sketches import Sketch, shares_sketch, survivor_sketch, votes_sketch
 from app.web.deps import ResourcesDep, SessionDep
 from app.web.pages import render, templates
 from app.web.participant import consent_page_of
@@ -71,6 +72,8 @@ class Live:
 
 @dataclass(frozen=True)
 class StudyLivePage(StudyPage):
+    """`drawn` are the survivors or, where nothing is dropped, what people see."""
+
     template = "admin/live.html"
     live: Live
     steps: Sequence[Step]
@@ -79,6 +82,8 @@ class StudyLivePage(StudyPage):
     expected: Forecast
     making: Making | None
     import_problem: str | None
+    drawn: Sketch
+    votes: Sketch
     largest_upload: str = f"{uploads.LARGEST // 2**20:,} MB"
 
 
@@ -105,7 +110,7 @@ def studies_page(
 
 def live_of(session: SessionDep, study: Study) -> Live:
     protocol = current_protocol(session, study.id)
-    status = study_status(session, study)
+    status = study_status(session, study, protocol=protocol)
     return Live(status, protocol, alerts(session, study=study, status=status, protocol=protocol))
 
 
@@ -118,18 +123,25 @@ def live_page(
     request: Request, access: StudyAccess, session: SessionDep, *, import_problem: str | None = None
 ) -> StudyLivePage:
     live = live_of(session, access.study)
+    expected = forecast_from(live.status, live.protocol)
     return StudyLivePage(
         access.study.slug,
         frame_of(request, access.signed_in),
         head=head_of(access, title=access.study.slug, current="Overview"),
         live=live,
-        expected=forecast_from(live.status, live.protocol),
+        expected=expected,
         making=_making(session, access.study),
         steps=steps_of(access.study),
         step_words=STEP_WORDS,
         link=str(request.url.replace(path=f"/studies/{access.study.slug}", query="")),
         import_problem=import_problem,
+        drawn=survivor_sketch(live.status, expected) if live.has_filter else _shares(session, access.study),
+        votes=votes_sketch(activity.votes_by_minute(session, access.study)),
     )
+
+
+def _shares(session: SessionDep, study: Study) -> Sketch:
+    return shares_sketch(activity.items_by_share(session, study))
 
 
 def _making(session: SessionDep, study: Study) -> Making | None:
@@ -183,6 +195,24 @@ def shares_chart(access: AsViewer, session: SessionDep) -> dict[str, Any]:
 @router.get("/studies/{slug}/charts/votes.json")
 def votes_chart(access: AsViewer, session: SessionDep) -> dict[str, Any]:
     return charts.votes_by_minute(activity.votes_by_minute(session, access.study))
+
+
+@router.get("/studies/{slug}/charts/survivors.svg")
+def survivors_sketch(access: AsViewer, session: SessionDep) -> Response:
+    status = study_status(session, access.study)
+    expected = forecast_from(status, current_protocol(session, access.study.id))
+    return Response(survivor_sketch(status, expected).svg(), media_type="image/svg+xml")
+
+
+@router.get("/studies/{slug}/charts/shares.svg")
+def shares_sketched(access: AsViewer, session: SessionDep) -> Response:
+    return Response(_shares(session, access.study).svg(), media_type="image/svg+xml")
+
+
+@router.get("/studies/{slug}/charts/votes.svg")
+def votes_sketched(access: AsViewer, session: SessionDep) -> Response:
+    minutes = activity.votes_by_minute(session, access.study)
+    return Response(votes_sketch(minutes).svg(), media_type="image/svg+xml")
 
 
 @router.get("/studies/{slug}/charts/rounds.csv")

@@ -1,4 +1,19 @@
-// Vega-Lite charts, in the colours of the page and without eval: the interpreter runs their expressions.
+// Charts are plain SVG until somebody points at one; only then Vega-Lite is fetched, to show it in the colours of the
+// page and without eval: the interpreter runs its expressions.
+
+const LIBRARIES = ["vega", "vega-lite", "vega-embed"];
+let loaded;
+
+function load(name) {
+  return new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = `/static/vendor/${name}.min.js`;
+    script.async = false;
+    script.onload = resolve;
+    script.onerror = reject;
+    document.head.append(script);
+  });
+}
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
@@ -60,12 +75,23 @@ class Chart {
   }
 }
 
+async function comeAlive(figure) {
+  loaded ??= Promise.all(LIBRARIES.map(load));
+  await loaded;
+  const chart = new Chart(figure);
+  await chart.refresh();
+  dark.addEventListener("change", () => chart.shown && chart.show(chart.shown));
+  const seconds = Number(figure.dataset.every);
+  if (seconds) setInterval(() => document.visibilityState === "visible" && chart.refresh(), seconds * 1000);
+}
+
 export function showCharts() {
   for (const figure of document.querySelectorAll("figure[data-spec]")) {
-    const chart = new Chart(figure);
-    chart.refresh();
-    dark.addEventListener("change", () => chart.shown && chart.show(chart.shown));
-    const seconds = Number(figure.dataset.every);
-    if (seconds) setInterval(() => document.visibilityState === "visible" && chart.refresh(), seconds * 1000);
+    const once = new AbortController();
+    const begin = () => {
+      once.abort();
+      comeAlive(figure).catch(() => (loaded = undefined));
+    };
+    for (const sign of ["pointerenter", "focus"]) figure.addEventListener(sign, begin, { signal: once.signal });
   }
 }

@@ -1,0 +1,106 @@
+"""How many items and assignments of a study stand where, without counting them (see `models/tallies.py`)."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from app.domain.consensus import Drop
+
+
+@dataclass(frozen=True)
+class Cell:
+    """So many pool `items` have so many valid `votes`, which are split or agree; `dropped_round` is None for those
+    that survive."""
+
+    dropped_round: int | None
+    is_split: bool
+    votes: int
+    items: int
+
+    def outlives(self, number: int) -> bool:
+        """Whether these items come out of the round of this number, or have not been dropped by it yet."""
+        return self.dropped_round is None or self.dropped_round > number
+
+
+_POOLS = text("""
+    SELECT study_id, nullif(dropped_round, 0) AS dropped_round, is_split, votes, CAST(sum(items) AS int) AS items
+    FROM pool_tallies WHERE study_id = ANY(:studies)
+    GROUP BY study_id, 2, is_split, votes HAVING sum(items) <> 0
+""")
+_ASSIGNMENTS = text("""
+    SELECT study_id, state, CAST(sum(assignments) AS int) AS assignments
+    FROM assignment_tallies WHERE study_id = ANY(:studies) GROUP BY study_id, state
+""")
+
+
+def pools(session: Session, study_ids: Collection[int]) -> dict[int, list[Cell]]:
+    """The pool of every study, by its id."""
+    cells: dict[int, list[Cell]] = {study_id: [] for study_id in study_ids}
+    for row in session.execute(_POOLS, {"studies": list(study_ids)}):
+        cells[row.study_id].append(Cell(row.dropped_round, row.is_split, row.votes, row.items))
+    return cells
+
+
+def assignments(session: Session, study_ids: Collection[int]) -> dict[int, dict[str, int]]:
+    """Assignments by state, of every study by its id; a state that none is in may be missing."""
+    states: dict[int, dict[str, int]] = {study_id: {} for study_id in study_ids}
+    for row in session.execute(_ASSIGNMENTS, {"studies": list(study_ids)}):
+        states[row.study_id][row.state] = row.assignments
+    return states
+
+
+def counts(pool: list[Cell], *, drop: Drop, min_votes: int) -> dict[str, int]:
+    """What an export would hold now: `domain/consensus.outcome` of every item, counted."""
+    dropped = sum(cell.items for cell in pool if cell.dropped_round is not None)
+    kept = sum(
+        cell.items
+        for cell in pool
+        if cell.dropped_round is None and (drop == "none" or not cell.is_split) and cell.votes >= min_votes
+    )
+    items = sum(cell.items for cell in pool)
+    votes = sum(cell.items * cell.votes for cell in pool)
+    return {"items": items, "kept": kept, "dropped": dropped, "short": items - kept - dropped, "valid_votes": votes}
+
+
+def votes_in(cell: Cell, number: int, votes_per_round: int) -> int:
+    """The votes of these items that are theirs in the round of this number, counted as the filter counts rounds: in
+    each item's own votes."""
+    return cell.items * _within(cell.votes, number, votes_per_round)
+
+
+def wanted_in(cell: Cell, number: int, votes_per_round: int, *, round_: int, drop: Drop) -> int:
+    """The votes that these items still need in the round of this number, while `round_` is the current one."""
+    if cell.dropped_round is not None:
+        return 0
+    target = round_ * votes_per_round
+    if drop == "round_end" and cell.is_split:
+        target = votes_per_round * -(-cell.votes // votes_per_round)
+    reached, needed = (_within(votes, number, votes_per_round) for votes in (cell.votes, target))
+    return cell.items * max(0, needed - reached)
+
+
+def _within(votes: int, number: int, votes_per_round: int) -> int:
+    return min(max(votes - (number - 1) * votes_per_round, 0), votes_per_round)
+
+
+_FOLD = """
+    WITH gone AS (
+        DELETE FROM {table} WHERE backend <> 0 AND backend NOT IN (SELECT pid FROM pg_stat_activity)
+        RETURNING {key}, {counted}
+    )
+    INSERT INTO {table} AS tally ({key}, backend, {counted})
+    SELECT {key}, 0, sum({counted}) FROM gone GROUP BY {key} ORDER BY {key}
+    ON CONFLICT ({key}, backend) DO UPDATE SET {counted} = tally.{counted} + excluded.{counted}
+"""
+_FOLDS = [
+    text(_FOLD.format(table="pool_tallies", key="study_id, dropped_round, is_split, votes", counted="items")),
+    text(_FOLD.format(table="assignment_tallies", key="study_id, state", counted="assignments")),
+]
+
+
+def fold(session: Session) -> None:
+    """Put what connections that are gone have contributed into one row each."""
+    for statement in _FOLDS:
+        session.execute(statement)

@@ -1,0 +1,105 @@
+"""The charts as plain SVG within the page: for a first look, and where there are no scripts. Pointing at one fetches
+the interactive chart in its place (static/js/admin/charts.js), which is too large to come with every page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.domain.forecast import Forecast
+from app.services.activity import MinuteOfVotes
+from app.services.status import StudyStatus
+from app.web.pages import templates
+
+WIDTH, HEIGHT = 520, 240
+LEFT, RIGHT, TOP, BOTTOM = 56, 14, 12, 30
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """Coordinates in the SVG's own units. `band` and each of `lines` (by their class) are points of a polyline, `bars`
+    are x, y, width and height."""
+
+    label: str
+    columns: list[tuple[float, str]]
+    rows: list[tuple[float, str]]
+    band: str
+    lines: list[tuple[str, str]]
+    bars: list[tuple[float, float, float, float]]
+
+    def svg(self) -> str:
+        macro: Any = templates.get_template("admin/_sketch.html").module
+        return str(macro.sketch(self))
+
+
+@dataclass(frozen=True)
+class _Plane:
+    """From values to coordinates."""
+
+    x_most: float
+    y_most: float
+
+    def x(self, value: float) -> float:
+        return round(LEFT + value / self.x_most * (WIDTH - LEFT - RIGHT), 1)
+
+    def y(self, value: float) -> float:
+        return round(HEIGHT - BOTTOM - value / self.y_most * (HEIGHT - TOP - BOTTOM), 1)
+
+    def line(self, points: Sequence[tuple[float, float]]) -> str:
+        return " ".join(f"{self.x(x)},{self.y(y)}" for x, y in points)
+
+    def rows(self) -> list[tuple[float, str]]:
+        return [(self.y(share * self.y_most), f"{share * self.y_most:,.0f}") for share in (0, 0.5, 1)]
+
+
+def survivor_sketch(status: StudyStatus, expected: Forecast) -> Sketch:
+    """Survivors by round: what happened, and what is to be expected."""
+    closed = [(row.number, row.survivors) for row in status.by_round if row.closed_at is not None]
+    seen: list[tuple[float, float]] = [(0, status.items), *closed]
+    plane = _Plane(max(status.rounds, 1), max(status.items, 1))
+    coming = [seen[-1], *((row.number, row.survivors.mean) for row in expected.rounds)]
+    high = [seen[-1], *((row.number, row.survivors.high) for row in expected.rounds)]
+    low = [seen[-1], *((row.number, row.survivors.low) for row in expected.rounds)]
+    return Sketch(
+        label=f"Survivors by round: {seen[-1][1]:,} after round {seen[-1][0]}",
+        columns=[(plane.x(number), str(number)) for number in range(status.rounds + 1)],
+        rows=plane.rows(),
+        band=plane.line(high + low[::-1]),
+        lines=[("forecast", plane.line(coming)), ("observed", plane.line(seen))],
+        bars=[],
+    )
+
+
+def shares_sketch(items: Sequence[int]) -> Sketch:
+    """Items by the share of their votes that say one thing, where nothing is dropped."""
+    plane = _Plane(len(items), max([1, *items]))
+    wide = round(plane.x(0.9) - LEFT, 1)
+    return Sketch(
+        label=f"Items by the share of their votes: {', '.join(map(str, items))}",
+        columns=[(plane.x(at), f"{at / len(items):.0%}") for at in range(0, len(items) + 1, 2)],
+        rows=plane.rows(),
+        band="",
+        lines=[],
+        bars=[
+            (plane.x(at + 0.05), plane.y(count), wide, round(HEIGHT - BOTTOM - plane.y(count), 1))
+            for at, count in enumerate(items)
+            if count
+        ],
+    )
+
+
+def votes_sketch(minutes: Sequence[MinuteOfVotes]) -> Sketch:
+    """Votes a minute."""
+    plane = _Plane(max(len(minutes), 1), max([1, *(each.votes for each in minutes)]))
+    wide = round(plane.x(0.8) - LEFT, 1)
+    return Sketch(
+        label=f"Votes a minute, at most {plane.y_most:,}",
+        columns=[(plane.x(at), f"{minutes[at].minute:%H:%M}") for at in range(0, len(minutes), 15)],
+        rows=plane.rows(),
+        band="",
+        lines=[],
+        bars=[
+            (plane.x(at), plane.y(each.votes), wide, round(HEIGHT - BOTTOM - plane.y(each.votes), 1))
+            for at, each in enumerate(minutes)
+            if each.votes
+        ],
+    )

@@ -1,0 +1,54 @@
+"""The installation, for its owners: workers, queues, failed jobs, database; and how programs use it all."""
+
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Request, Response
+
+from app.services import system
+from app.services.system import SystemStatus
+from app.web.admin.access import SignedInDep, SiteOwnerDep
+from app.web.admin.pages import AdminPage, frame_of, go, show
+from app.web.deps import ResourcesDep, SessionDep
+
+router = APIRouter()
+LARGEST = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class SystemPage(AdminPage):
+    template = "admin/system.html"
+    system: SystemStatus
+
+    def size(self, count: float) -> str:
+        """Bytes in words."""
+        for unit in ("B", "kB", "MB", "GB"):
+            if count < 1000:
+                return f"{count:,.0f} {unit}"
+            count /= 1000
+        return f"{count:,.1f} TB"
+
+
+@dataclass(frozen=True)
+class ApiPage(AdminPage):
+    """`base` is where the API is."""
+
+    template = "admin/api.html"
+    base: str
+
+
+@router.get("/system")
+def system_page(request: Request, owner: SiteOwnerDep, session: SessionDep, resources: ResourcesDep) -> Response:
+    status = system.system_status(session, resources.settings)
+    return show(request, SystemPage("System", frame_of(request, owner), system=status))
+
+
+@router.post("/system/jobs/{job_id}/retry")
+def retry_job(job_id: int, owner: SiteOwnerDep, session: SessionDep) -> Response:
+    system.retry_job(session, job_id=min(job_id, LARGEST))
+    return go("/admin/system", owner, f"Job {job_id} is back in its queue.")
+
+
+@router.get("/api")
+def api_page(request: Request, signed_in: SignedInDep) -> Response:
+    base = str(request.url.replace(path="/api/v1", query=""))
+    return show(request, ApiPage("API", frame_of(request, signed_in), base=base))

@@ -1,0 +1,61 @@
+"""A study's exports: asked for, watched, downloaded."""
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Self
+
+from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
+
+from app.models.studies import ExportRequest
+from app.services.exports import requests as asked
+from app.web.api.access import NOT_NOW, Id, StudyToRead, StudyToSteer
+from app.web.deps import ResourcesDep, SessionDep
+
+router = APIRouter(prefix="/studies/{slug}/exports")
+
+
+@dataclass(frozen=True)
+class ExportLine:
+    """`state` is waiting, running, done or failed; `done` of `total` items are written; `version` counts the study's
+    different exports."""
+
+    id: int
+    requested_by: str
+    state: str
+    done: int
+    total: int
+    version: int | None
+    message: str | None
+    created_at: datetime
+    ended_at: datetime | None
+
+    @classmethod
+    def of(cls, request: ExportRequest) -> Self:
+        return cls(**{field.name: getattr(request, field.name) for field in fields(cls)})
+
+
+@router.get("")
+def list_exports(study: StudyToRead, session: SessionDep) -> list[ExportLine]:
+    """The latest exports that were asked for, the newest first."""
+    return [ExportLine.of(request) for request in asked.of_study(session, study)]
+
+
+@router.post("", status_code=202, responses=NOT_NOW)
+def ask_for_export(study: StudyToSteer, session: SessionDep) -> ExportLine:
+    """Have a worker write an export; ask again until its state is done."""
+    return ExportLine.of(asked.ask(session, study=study))
+
+
+@router.get(
+    "/{export_id}.zip",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}},
+)
+def download_export(
+    export_id: Id, study: StudyToSteer, session: SessionDep, resources: ResourcesDep
+) -> StreamingResponse:
+    """Its files as one ZIP."""
+    place = asked.finished(session, resources.settings.exports, study=study, request_id=export_id)
+    headers = {"Content-Disposition": f'attachment; filename="{place.name}.zip"'}
+    return StreamingResponse(asked.zipped(place), media_type="application/zip", headers=headers)

@@ -1,0 +1,94 @@
+"""Studies: listed, made, looked at, steered."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Body
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.domain import protocol as protocols
+from app.domain.forecast import Forecast
+from app.errors import BadInput
+from app.services import members, overview, studies
+from app.services.forecasts import forecast_study
+from app.services.overview import StudyGlance
+from app.services.reports.numbers import StudyReport, study_report
+from app.services.status import RoundStatus, StudyStatus, study_status
+from app.web.api.access import NOT_NOW, Reader, Steerer, StudyToRead, StudyToSteer
+from app.web.deps import SessionDep
+
+router = APIRouter(prefix="/studies")
+Step = Literal["open", "pause", "close"]
+
+
+class NewStudy(BaseModel):
+    """A study from a preset; `protocol` has the fields that differ from it, nested as in a protocol's TOML file."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "example": {"slug": "shoes", "preset": "nights-2afc", "protocol": {"assignment": {"trials": 40}}}
+        },
+    )
+
+    slug: Annotated[str, Field(description="1–63 lower-case letters, digits and inner hyphens")]
+    preset: str = "nights-2afc"
+    protocol: dict[str, Any] = Field(default_factory=dict)
+
+
+@router.get("")
+def list_studies(bearer: Reader, session: SessionDep) -> list[StudyGlance]:
+    """The studies you may see, the newest first."""
+    return overview.glances(session, account=bearer.account)
+
+
+@router.post("", status_code=201)
+def make_study(new: Annotated[NewStudy, Body()], bearer: Steerer, session: SessionDep) -> StudyStatus:
+    """Make a draft; you are its owner."""
+    if new.preset not in protocols.preset_names():
+        raise BadInput(f"A preset is one of {', '.join(protocols.preset_names())}.")
+    document = protocols.load(new.preset).model_dump(mode="json")
+    study = studies.create(session, slug=new.slug, protocol=protocols.parse(_merged(document, new.protocol)))
+    members.join(session, study=study, account=bearer.account, role="owner")
+    return study_status(session, study)
+
+
+def _merged(document: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(document)
+    for name, value in changes.items():
+        before = merged.get(name)
+        merged[name] = _merged(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
+    return merged
+
+
+@router.get("/{slug}")
+def read_study(study: StudyToRead, session: SessionDep) -> StudyStatus:
+    """How a study stands: rounds, survivors, votes, speed."""
+    return study_status(session, study)
+
+
+@router.get("/{slug}/rounds")
+def list_rounds(study: StudyToRead, session: SessionDep) -> list[RoundStatus]:
+    """Its rounds so far, the first one first."""
+    return study_status(session, study).by_round
+
+
+@router.get("/{slug}/forecast")
+def read_forecast(study: StudyToRead, session: SessionDep) -> Forecast:
+    """What the rounds still to come will take, with 90 % intervals."""
+    return forecast_study(session, study)
+
+
+@router.get("/{slug}/report", responses=NOT_NOW)
+def read_report(study: StudyToRead, session: SessionDep) -> StudyReport:
+    """Agreement, ceilings and the quality of every sitting, computed from all votes: takes its time."""
+    return study_report(session, study)
+
+
+@router.post("/{slug}/{step}", responses=NOT_NOW)
+def take_step(step: Step, study: StudyToSteer, session: SessionDep) -> StudyStatus:
+    """Open, pause or close a study."""
+    {"open": studies.open_study, "pause": studies.pause, "close": studies.close}[step](session, slug=study.slug)
+    session.flush()
+    session.refresh(study)
+    return study_status(session, study)
