@@ -15,10 +15,6 @@ class Message:
 
 _MESSAGES = (
     Message(
-        "Answers to a question",
-        "Hello, thank you for writing to us about “{title}”. ",
-    ),
-    Message(
         "Something went wrong on our side",
         "Hello, thank you for taking part in “{title}”. Something went wrong on our side while you did, and we are "
         "sorry for it. You will be paid in full, and there is nothing that you need to do.",

@@ -73,22 +73,27 @@ class Vote:
 
 def browse(session: Session, study: Study, wanted: Wanted, *, after: int = -1, limit: int) -> Found:
     """The first wanted items whose number is above `after`; with a pace perhaps fewer, though there are more."""
-    query = select(Item).where(Item.study_id == study.id, Item.role == "pool", Item.number > after)
-    if wanted.fate == "surviving":
-        query = query.where(Item.dropped_round.is_(None))
-    elif wanted.fate == "dropped":
-        query = query.where(Item.dropped_round.is_not(None))
-    if wanted.dropped_round is not None:
-        query = query.where(Item.dropped_round == wanted.dropped_round)
-    if wanted.category:
-        query = query.where(Item.prompt.icontains(wanted.category, autoescape=True))
-    if wanted.agreement != "any":
-        query = query.where(_agrees(wanted.agreement))
-    query = query.order_by(Item.number)
+    query = select(Item).where(*_conditions(study.id, wanted), Item.number > after).order_by(Item.number)
     if wanted.pace != "any":
         return _paced(session, query, wanted.pace, limit=limit)
     items = session.scalars(query.limit(limit + 1)).all()
     return Found(items[:limit], items[limit - 1].number if len(items) > limit else None)
+
+
+def _conditions(study_id: int, wanted: Wanted) -> list[ColumnElement[bool]]:
+    """All that is wanted but the pace, which no column has."""
+    conditions = [Item.study_id == study_id, Item.role == "pool"]
+    if wanted.fate != "all":
+        conditions.append(
+            Item.dropped_round.is_(None) if wanted.fate == "surviving" else Item.dropped_round.is_not(None)
+        )
+    if wanted.dropped_round is not None:
+        conditions.append(Item.dropped_round == wanted.dropped_round)
+    if wanted.category:
+        conditions.append(Item.prompt.icontains(wanted.category, autoescape=True))
+    if wanted.agreement != "any":
+        conditions.append(_agrees(wanted.agreement))
+    return conditions
 
 
 def _agrees(agreement: Agreement) -> ColumnElement[bool]:
@@ -127,9 +132,9 @@ def by_number(session: Session, study: Study, number: int) -> Item:
     return item
 
 
-def neighbours(session: Session, item: Item) -> tuple[int | None, int | None]:
-    """The numbers before and after this item's."""
-    others = select(Item.number).where(Item.study_id == item.study_id, Item.role == "pool")
+def neighbours(session: Session, item: Item, wanted: Wanted) -> tuple[int | None, int | None]:
+    """The numbers before and after this item's, among the wanted ones whatever their pace."""
+    others = select(Item.number).where(*_conditions(item.study_id, wanted))
     before = others.where(Item.number < item.number).order_by(Item.number.desc()).limit(1)
     after = others.where(Item.number > item.number).order_by(Item.number).limit(1)
     return session.scalar(before), session.scalar(after)

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from app.domain.durations import duration
 from app.errors import NotFound
 from app.models.assignments import ASSIGNMENT_STATES, Assignment, Exclusion
+from app.models.recruiting import Submission
 from app.models.studies import Study
 
 Which = Literal[
@@ -130,6 +131,11 @@ def exclusions_of(session: Session, assignment: Assignment) -> list[Exclusion]:
     return list(
         session.scalars(select(Exclusion).where(Exclusion.assignment_id == assignment.id).order_by(Exclusion.id))
     )
+
+
+def submission_status(session: Session, assignment: Assignment) -> str | None:
+    """What the recruiter last said of the assignment's submission, in the recruiter's words."""
+    return session.scalar(select(Submission.status).where(Submission.assignment_id == assignment.id))
 
 
 @dataclass(frozen=True)

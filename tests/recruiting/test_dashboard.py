@@ -41,7 +41,7 @@ def test_deciding_about_pay(
         url = f"/admin/studies/{slug}/assignments"
         second, first = (f"{url}/{line.id}" for line in page_of(ada.get(url)).lines)
         page = page_of(ada.get(first))
-        assert [*page.decisions] == ["approve", "return", "reject", "bonus", "block"]
+        assert [*page.decisions] == ["approve", "return", "reject", "block"]
         assert "is not paid" in page_of(ada.get(f"{first}/decide/reject")).consequences[0]
 
         short = ada.post(f"{first}/decide/reject", {"category": "FAILED_CHECK", "message": "no"})
@@ -52,6 +52,7 @@ def test_deciding_about_pay(
         assert ada.post(f"{second}/decide/approve").status_code == 303
         paid.look()
         assert statuses() == ["APPROVED", "REJECTED"]
+        assert [[*page_of(ada.get(each)).decisions] for each in (first, second)] == [["block"], ["bonus", "block"]]
 
         for wrong in ({"amount": "1.5", "reason": "care"}, {"amount": "", "reason": ""}):
             assert "amount" in page_of(ada.post(f"{second}/decide/bonus", wrong)).problems

@@ -6,13 +6,14 @@ import pytest
 from sqlalchemy import func, select, text
 
 from app.db import Sessions
-from app.errors import Gone, NothingNow
+from app.errors import BadInput, Gone, NothingNow, Stale
 from app.keys import Keys
 from app.models.assignments import Assignment, Judgment, Trial
 from app.models.items import Item, Slot
 from app.recruiters.arrival import Arrival
-from app.services import assignments, judgments, rounds, sign_ups, studies
+from app.services import assignments, judgments, revisions, rounds, sign_ups, studies
 from app.services.judgments import Answer
+from app.services.protocols import current_protocol, current_version
 from app.storage import LocalStorage
 from tests.factories import make_study
 
@@ -131,3 +132,36 @@ def test_dealing_does_not_wait_for_rows_that_others_are_dealt(
                 session, keys, study=study, arrival=Arrival("direct", f"{slug}-b", f"{slug}-b")
             ).token
             assert len(assignments.progress(session, assignments.by_token(session, token)).open) == 10
+
+
+def test_nobody_begins_under_a_protocol_that_is_being_replaced(
+    sessions: Sessions, storage: LocalStorage, keys: Keys
+) -> None:
+    """Either the first sitting comes first, and what votes mean is fixed, or it is dealt under the new version. Of two
+    changes to one version one is told of the other."""
+
+    def change(slug: str, votes: int) -> str:
+        try:
+            with sessions.begin() as session:
+                protocol = current_protocol(session, studies.by_slug(session, slug).id)
+                changed = protocol.model_copy(update={"votes_per_round": votes})
+                revisions.revise(session, slug=slug, protocol=changed, based_on=1)
+        except (Stale, BadInput) as error:
+            return type(error).__name__
+        return "saved"
+
+    outcomes = []
+    for _ in range(6):
+        slug = make_study(sessions, storage, items=4, assignment__trials=4, **NO_CHECKS)
+        with ThreadPoolExecutor(3) as pool:
+            changes = [pool.submit(change, slug, votes) for votes in (2, 3)]
+            token = pool.submit(sit_down, sessions, keys, slug, slug).result()
+        outcomes += [sorted(each.result() for each in changes)]
+        with sessions() as session:
+            assert token is not None
+            sitting = assignments.by_token(session, token)
+            assert sitting.protocol_version == current_version(session, sitting.study_id)
+            wanted = current_protocol(session, sitting.study_id).votes_per_round
+            slots = select(func.count()).select_from(Slot).where(Slot.study_id == sitting.study_id)
+            assert session.scalar(slots.where(Slot.state != "closed")) == 4 * wanted
+    assert all(each in (["Stale", "saved"], ["BadInput", "BadInput"]) for each in outcomes)

@@ -200,6 +200,8 @@ def test_items_are_found_by_what_became_of_them(ada: Visitor, judged: str) -> No
     assert numbers("pace=fast") == list(range(8))  # everybody takes 812.5 ms
     item = page_of(ada.get(f"/admin/studies/{judged}/items/{dropped[0]}"))
     assert len({vote.choice for vote in item.votes}) == 2
+    assert item.after == dropped[0] + 1
+    assert page_of(ada.get(f"/admin/studies/{judged}/items/{dropped[0]}?fate=dropped")).after == dropped[1]
     (turn,) = item.history
     assert (turn.round, "disagreed" in turn.why) == (2, True)
     picture = ada.get(f"/admin/studies/{judged}/pictures/{item.item.id}/candidate_1")

@@ -44,14 +44,15 @@ class AssignmentsPage(StudyPage):
 
 @dataclass(frozen=True)
 class AssignmentPage(StudyPage):
-    """`decisions` about pay and person are open to those who steer the study; `can_undo` says that this person has just
-    excluded it."""
+    """`submission` is its status in the recruiter's words. `decisions` about pay and person are open to those who steer
+    the study; `can_undo` says that this person has just excluded it."""
 
     template = "admin/assignment.html"
     line: SittingLine
     trials: Sequence[ReplayedTrial]
     exclusions: Sequence[Exclusion]
     protocol: Protocol
+    submission: str | None
     blocked: Block | None
     decisions: Mapping[Decision, str]
     messages: Sequence[Message]
@@ -107,6 +108,7 @@ def assignment_page(request: Request, assignment_id: int, access: AsViewer, sess
         sittings.exclusions_of(session, assignment),
         blocks.of_participant(session, assignment=assignment),
     )
+    submission = sittings.submission_status(session, assignment)
     protocol = protocol_version(session, access.study.id, assignment.protocol_version)
     page = AssignmentPage(
         f"Assignment {assignment.id} · {access.study.slug}",
@@ -116,8 +118,9 @@ def assignment_page(request: Request, assignment_id: int, access: AsViewer, sess
         trials=sittings.trials_of(session, assignment),
         exclusions=decided,
         protocol=protocol,
+        submission=submission,
         blocked=blocked,
-        decisions=decisions_about(assignment, is_blocked=blocked is not None),
+        decisions=decisions_about(assignment, submission=submission, is_blocked=blocked is not None),
         messages=messages(protocol),
         can_undo=any(_is_fresh(exclusion, access.signed_in.account.email) for exclusion in decided),
     )

@@ -15,6 +15,7 @@ from app.domain.protocol import Protocol
 from app.errors import BadInput, Conflict, NotFound, Unavailable
 from app.models.assignments import Assignment
 from app.recruiters.prolific.recruiter import REJECTION_CATEGORIES
+from app.recruiters.recruiter import APPROVED, DECIDED
 from app.services import audit, blocks, money, sittings
 from app.services.protocols import current_protocol
 from app.services.recruiting import bonuses, decisions
@@ -45,11 +46,16 @@ _OF_RECRUITER: tuple[Decision, ...] = ("approve", "return", "reject", "bonus")
 LARGEST_BONUS = 10**6
 
 
-def decisions_about(assignment: Assignment, *, is_blocked: bool) -> dict[Decision, str]:
-    """What can be decided about this assignment, with the words for it."""
+def decisions_about(assignment: Assignment, *, submission: str | None, is_blocked: bool) -> dict[Decision, str]:
+    """What can be decided about this assignment and its submission, as the recruiter last told of it, and the words
+    for it."""
+    about_pay: tuple[Decision, ...] = ()
+    if assignment.recruitment_id is not None and submission not in DECIDED:
+        about_pay = ("approve", "return", "reject")
+    elif submission == APPROVED:
+        about_pay = ("bonus",)
     about_person: tuple[Decision, ...] = ("unblock",) if is_blocked else ("block",)
-    possible = (_OF_RECRUITER if assignment.recruitment_id is not None else ()) + about_person
-    return {decision: WORDS[decision] for decision in possible}
+    return {decision: WORDS[decision] for decision in about_pay + about_person}
 
 
 @router.get("/decide/{decision}")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.domain.protocol import Kind
 from app.models.items import Item
@@ -33,12 +33,13 @@ PACE_WORDS: dict[Pace, str] = {
 
 @dataclass(frozen=True)
 class ItemsPage(StudyPage):
-    """`more` is the address of the next items, None at the end."""
+    """`more` is the address of the next items, None at the end; `query` asks for the same in other addresses."""
 
     template = "admin/items.html"
     kind: Kind
     items: Sequence[Item]
     wanted: Wanted
+    query: str
     rounds: int
     has_filter: bool
     more: str | None
@@ -57,6 +58,7 @@ class ItemPage(StudyPage):
     item: Item
     votes: Sequence[Vote]
     history: Sequence[Turn]
+    query: str
     before: int | None
     after: int | None
 
@@ -78,20 +80,41 @@ def _votes(count: int) -> str:
     return "1 vote" if count == 1 else f"{count} votes"
 
 
-@router.get("/items")
-def items_page(
-    request: Request,
-    access: AsViewer,
-    session: SessionDep,
+def get_wanted(
     fate: Fate = "all",
     dropped: str = "",
     category: Annotated[str, Query(max_length=200)] = "",
     agreement: Agreement = "any",
     pace: Pace = "any",
+) -> Wanted:
+    number = int(dropped) if dropped in map(str, range(1, MOST_ROUNDS + 1)) else None
+    return Wanted(fate, number, category.replace("\0", ""), agreement, pace)
+
+
+WantedDep = Annotated[Wanted, Depends(get_wanted)]
+
+
+def _query(wanted: Wanted, **more: int) -> str:
+    """The address's part that asks for them."""
+    asked = {
+        "fate": wanted.fate,
+        "dropped": wanted.dropped_round,
+        "category": wanted.category,
+        "agreement": wanted.agreement,
+        "pace": wanted.pace,
+    }
+    given = {name: value for name, value in asked.items() if value not in (None, "", "all", "any")} | more
+    return f"?{urlencode(given)}" if given else ""
+
+
+@router.get("/items")
+def items_page(
+    request: Request,
+    access: AsViewer,
+    session: SessionDep,
+    wanted: WantedDep,
     after: Annotated[int, Query(ge=-1, le=LARGEST)] = -1,
 ) -> Response:
-    number = int(dropped) if dropped in map(str, range(1, MOST_ROUNDS + 1)) else None
-    wanted = Wanted(fate, number, category.replace("\0", ""), agreement, pace)
     found = pool.browse(session, access.study, wanted, after=after, limit=PER_PAGE)
     protocol = current_protocol(session, access.study.id)
     page = ItemsPage(
@@ -101,33 +124,20 @@ def items_page(
         kind=protocol.kind,
         items=found.items,
         wanted=wanted,
+        query=_query(wanted),
         rounds=protocol.rounds,
         has_filter=protocol.drop != "none",
-        more=None if found.searched is None else _more(wanted, found.searched),
+        more=None if found.searched is None else _query(wanted, after=found.searched),
     )
     if "HX-Request" in request.headers:
         return templates.TemplateResponse(request, "admin/_items.html", {"page": page})
     return show(request, page)
 
 
-def _more(wanted: Wanted, after: int) -> str:
-    number = "" if wanted.dropped_round is None else wanted.dropped_round
-    return "?" + urlencode(
-        {
-            "fate": wanted.fate,
-            "dropped": number,
-            "category": wanted.category,
-            "agreement": wanted.agreement,
-            "pace": wanted.pace,
-            "after": after,
-        }
-    )
-
-
 @router.get("/items/{number}")
-def item_page(request: Request, number: int, access: AsViewer, session: SessionDep) -> Response:
+def item_page(request: Request, number: int, access: AsViewer, session: SessionDep, wanted: WantedDep) -> Response:
     item = pool.by_number(session, access.study, min(number, LARGEST))
-    before, after = pool.neighbours(session, item)
+    before, after = pool.neighbours(session, item, wanted)
     protocol = current_protocol(session, access.study.id)
     page = ItemPage(
         f"Item {number} · {access.study.slug}",
@@ -137,6 +147,7 @@ def item_page(request: Request, number: int, access: AsViewer, session: SessionD
         item=item,
         votes=pool.votes_on(session, item),
         history=item_history.history(session, item, protocol.rule),
+        query=_query(wanted),
         before=before,
         after=after,
     )
