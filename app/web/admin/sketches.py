@@ -12,6 +12,7 @@ from app.web.pages import templates
 
 WIDTH, HEIGHT = 520, 240
 LEFT, RIGHT, TOP, BOTTOM = 56, 14, 12, 30
+MANY = 20
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,9 @@ class _Plane:
         return " ".join(f"{self.x(x)},{self.y(y)}" for x, y in points)
 
     def rows(self) -> list[tuple[float, str]]:
-        return [(self.y(share * self.y_most), f"{share * self.y_most:,.0f}") for share in (0, 0.5, 1)]
+        """Bottom and top, and what is in the middle if it is a number that can be read as one."""
+        shares = (0, 0.5, 1) if self.y_most % 2 == 0 or self.y_most > MANY else (0, 1)
+        return [(self.y(share * self.y_most), f"{share * self.y_most:,.0f}") for share in shares]
 
 
 def survivor_sketch(status: StudyStatus, expected: Forecast) -> Sketch:
