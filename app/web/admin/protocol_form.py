@@ -46,6 +46,7 @@ LABELS = {
     "screening.min_height": "Lowest window",
     "screening.touch": "Touch screens may take part", "screening.min_refresh_hz": "Slowest display",
     "quality.failed_sentinels": "When sentinels fail",
+    "quality.failed_instructions": "When instructions are missed",
     "quality.false_alarm_share_allowed": "Identical sentinels called different",
     "quality.instruction_misses_allowed": "Instructions one may miss", "quality.side_bias_p": "Side bias",
     "quality.fast_share": "Fast answers", "quality.slow_share": "Slow answers",
@@ -76,6 +77,7 @@ HINTS = {
     "rounds": "Passes of the filter: every surviving item gets its next votes.",
     "votes_per_round": "By different people.",
     "min_votes": "All of them agreeing, unless nothing is dropped.",
+    "recruiting.recruiter": "MTurk itself is closed: nobody can be recruited there any more.",
     "assignment.trials": "From the pool; practice and sentinels come on top.",
     "assignment.practice": "With feedback, before a person's first sitting.",
     "assignment.sentinels": "Trials whose answer is known, at random positions.",
@@ -94,6 +96,7 @@ HINTS = {
     "presentation.gap_ms": "Same or different: milliseconds of grey. At most three flashes a second.",
     "presentation.interleave": "Same or different: reference, reference, candidate, candidate.",
     "quality.failed_sentinels": "Either way people are paid, and it can be undone.",
+    "quality.failed_instructions": "Whether a human looks before a sitting is paid that missed too many.",
     "quality.false_alarm_share_allowed": "Same or different: the share tolerated; one always is.",
     "quality.instruction_misses_allowed": "Found above so many missed instruction trials.",
     "quality.side_bias_p": "Found below this probability of answers so uneven.",
@@ -110,7 +113,6 @@ HINTS = {
     "pay.reward": "In the currency’s smallest unit, such as pence or yen.",
     "pay.hourly_floor": "In the smallest unit. You are warned below it.",
     "pay.budget": "In the smallest unit, fees included. Never more is spent.",
-    "recruiting.recruiter": "With a link of your own, you recruit and pay.",
     "recruiting.description": "What people read at the recruiter before they come.",
     "recruiting.invitations": "The direct link lets in single-use invitations only: lookalike recruit invite.",
     "recruiting.per_round": "Otherwise one study there grows with the rounds.",
@@ -126,8 +128,9 @@ HINTS = {
 CHOICES = {
     "dissent": "at its first dissenting vote", "round_end": "at the end of the round with a dissent",
     "none": "never: collect vote shares", "exclude": "leave the sitting's votes out",
-    "propose": "propose it, and let me decide", "direct": "a link of your own", "prolific": "Prolific",
-    "mturk": "Mechanical Turk",
+    "pay": "pay all the same", "review": "let me review before they are paid",
+    "propose": "propose it, and let me decide", "direct": "by a direct link", "prolific": "on Prolific",
+    "mturk": "on a service like MTurk (Amazon closed MTurk on 30 September 2026)",
 }  # fmt: skip
 
 
