@@ -11,6 +11,7 @@ from app.services.status import StudyStatus
 from app.web.pages import templates
 
 WIDTH, HEIGHT = 520, 240
+CEILING = 4000
 LEFT, RIGHT, TOP, BOTTOM = 56, 14, 12, 30
 
 
@@ -49,6 +50,19 @@ class _Plane:
 
     def rows(self) -> list[tuple[float, str]]:
         return [(self.y(share * self.y_most), f"{share * self.y_most:,.0f}") for share in (0, 0.5, 1)]
+
+
+def bars(times: Sequence[float | None], *, least: float, most: float, height: int, width: int) -> str:
+    """Response times from `least` to below `most` ms by position, as an SVG path of upright strokes: the tallest is at
+    `CEILING` ms, and what is longer is cut there."""
+    return "".join(
+        f"M{(at + 0.5) * width - 0.5} {height}V{height - max(min(time / CEILING, 1) * height, 1):.1f}"
+        for at, time in enumerate(times)
+        if time is not None and least <= time < most
+    )
+
+
+templates.env.globals["bars"] = bars
 
 
 def survivor_sketch(status: StudyStatus, expected: Forecast) -> Sketch:
