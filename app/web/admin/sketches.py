@@ -12,7 +12,7 @@ from app.web.pages import templates
 
 WIDTH, HEIGHT = 520, 240
 CEILING = 4000
-LEFT, RIGHT, TOP, BOTTOM = 56, 14, 12, 30
+LEFT, RIGHT, TOP, BOTTOM = 64, 14, 12, 30
 
 
 @dataclass(frozen=True)
