@@ -11,6 +11,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Integer,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
@@ -18,6 +19,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.models.base import Base, Id, Now
 
 STUDY_STATES = ("draft", "open", "paused", "closed")
+EXPORT_FORMS = ("folder", "webdataset", "parquet", "bapps")
 REQUEST_STATES = ("waiting", "running", "done", "failed")
 
 
@@ -91,7 +93,8 @@ class Export(Base):
 
 
 class ExportRequest(Base):
-    """An export that somebody asked for in the dashboard, and how far a worker has come with it.
+    """An export that somebody asked for in the dashboard, in which format and of which items, and how far a worker has
+    come with it.
 
     `version` is the export's once it is done; `message` says why it failed.
     """
@@ -99,6 +102,8 @@ class ExportRequest(Base):
     __tablename__ = "export_requests"
     __table_args__ = (
         CheckConstraint(f"state IN {REQUEST_STATES}", name="state"),
+        CheckConstraint(f"form IN {EXPORT_FORMS}", name="form"),
+        CheckConstraint("split IN ('train', 'val', 'test') AND min_votes > 0", name="choice"),
         CheckConstraint("(state = 'done') = (version IS NOT NULL)", name="version"),
         ForeignKeyConstraint(
             ["study_id", "version"], ["exports.study_id", "exports.version"], name="fk_export_requests_version"
@@ -108,6 +113,10 @@ class ExportRequest(Base):
     id: Mapped[Id]
     study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), index=True)
     requested_by: Mapped[str]
+    form: Mapped[str] = mapped_column(server_default="folder")
+    min_votes: Mapped[int | None]
+    split: Mapped[str | None]
+    only_kept: Mapped[bool] = mapped_column(server_default=text("false"))
     state: Mapped[str] = mapped_column(server_default="waiting")
     done: Mapped[int] = mapped_column(server_default="0")
     total: Mapped[int] = mapped_column(server_default="0")

@@ -123,6 +123,10 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("study_id", sa.BigInteger(), nullable=False),
         sa.Column("requested_by", sa.Text(), nullable=False),
+        sa.Column("form", sa.Text(), server_default="folder", nullable=False),
+        sa.Column("min_votes", sa.Integer(), nullable=True),
+        sa.Column("split", sa.Text(), nullable=True),
+        sa.Column("only_kept", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("state", sa.Text(), server_default="waiting", nullable=False),
         sa.Column("done", sa.Integer(), server_default="0", nullable=False),
         sa.Column("total", sa.Integer(), server_default="0", nullable=False),
@@ -133,6 +137,12 @@ def upgrade() -> None:
         ),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint("(state = 'done') = (version IS NOT NULL)", name=op.f("ck_export_requests_version")),
+        sa.CheckConstraint(
+            "form IN ('folder', 'webdataset', 'parquet', 'bapps')", name=op.f("ck_export_requests_form")
+        ),
+        sa.CheckConstraint(
+            "split IN ('train', 'val', 'test') AND min_votes > 0", name=op.f("ck_export_requests_choice")
+        ),
         sa.CheckConstraint("state IN ('waiting', 'running', 'done', 'failed')", name=op.f("ck_export_requests_state")),
         sa.ForeignKeyConstraint(
             ["study_id", "version"], ["exports.study_id", "exports.version"], name="fk_export_requests_version"

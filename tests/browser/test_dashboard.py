@@ -212,7 +212,15 @@ def test_every_page_is_accessible(
             "/steps/close")  # fmt: skip
     pages = [*(study + tab for tab in tabs), newest, f"{newest}/exclude", f"{newest}/decide/block"]
     pages += [f"/admin/studies/{draft}", f"/admin/studies/{draft}/generate", "/admin?which=archived"]
-    for url in ("/admin", "/admin/new", "/admin/account", *pages, "/admin/studies/nowhere"):
+    for url in (
+        "/admin",
+        "/admin/new",
+        "/admin/account",
+        "/admin/system",
+        "/admin/api",
+        *pages,
+        "/admin/studies/nowhere",
+    ):
         page.goto(url)
         if url == study:
             assert_accessible(page, axe)

@@ -43,7 +43,7 @@ def address(sessions: Sessions, slug: str, path: str, *, step: str = "close") ->
         ).one()  # fmt: skip
     return path.format(
         slug=slug, assignment_id=assignment, item_id=item, place="reference", number=1, turn="exclude", step=step,
-        invitation_id=1, request_id=1, name="data.csv", decision="block",
+        invitation_id=1, request_id=1, name="data.csv", decision="block", version=1,
     )  # fmt: skip
 
 
@@ -108,7 +108,7 @@ def test_no_page_asks_the_database_more_than_a_dozen_questions(
 
     event.listen(Engine, "before_cursor_execute", count)
     try:
-        for path in ("/admin", "/admin/new", "/admin/account", *READING):
+        for path in ("/admin", "/admin/new", "/admin/account", "/admin/system", "/admin/api", *READING):
             url = address(sessions, study, path)
             asked.clear()
             status = ada.get(url).status_code

@@ -3,9 +3,11 @@
 import io
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import text
 
 from app.db import Sessions
 from app.domain import protocol as protocols
@@ -285,7 +287,7 @@ def test_an_export_is_asked_for_written_and_downloaded(
     ada: Visitor, sessions: Sessions, storage: LocalStorage, settings: Settings, judged: str
 ) -> None:
     url = f"/admin/studies/{judged}/data"
-    assert page_of(ada.get(url)).counts["kept"] == 4
+    assert page_of(ada.get(url)).preview.counts["kept"] == 4
     assert ada.post(f"{url}/exports").status_code == 303
     (asked,) = page_of(ada.get(url)).exports.requests
     assert asked.state == "waiting"
@@ -298,6 +300,47 @@ def test_an_export_is_asked_for_written_and_downloaded(
         assert archive.read("data.csv") == ada.get(f"{url}/exports/{asked.id}/data.csv").content
     assert {"manifest.json", "judgments.parquet"} < set(names)
     assert sum(name.startswith("ref/") for name in names) == 8
+
+
+def test_an_export_of_a_choice_and_what_changed(
+    ada: Visitor, sessions: Sessions, storage: LocalStorage, settings: Settings, keys: Keys
+) -> None:
+    slug = make_study(sessions, storage, items=8, rounds=3, min_votes=3, **SMALL)
+    judge_all(sessions, keys, slug, lambda item: item.number % 2 and item.left_candidate)
+    url = f"/admin/studies/{slug}/data"
+    with sessions.begin() as session:
+        session.execute(text("UPDATE items SET split = 'test' WHERE number = 0 AND study_id = "
+                             "(SELECT id FROM studies WHERE slug = :slug)"), {"slug": slug})  # fmt: skip
+
+    def export(**choice: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The manifest of such an export, and what was previewed."""
+        previewed = ada.get(f"{url}/preview", params=choice).context["preview"].counts  # type: ignore[attr-defined]
+        assert ada.post(f"{url}/exports", choice).status_code == 303
+        asked = page_of(ada.get(url)).exports.requests[0]
+        requests.fulfil(sessions, storage, folder=settings.exports, request_id=asked.id)
+        return ada.get(f"{url}/exports/{asked.id}/manifest.json").json(), previewed
+
+    whole, seen = export()
+    assert (whole["counts"]["kept"], seen["kept"]) == (4, 4)
+    assert whole["filters"] == {"min_votes": 3, "drop": "dissent"}
+    chosen, seen = export(form="parquet", split="train", only_kept="on", min_votes="2")
+    assert chosen["filters"] == {"min_votes": 2, "drop": "dissent", "split": "train", "status": "kept"}
+    assert {name: chosen["counts"][name] for name in seen} == seen
+    assert (seen["items"], seen["kept"], chosen["format"]) == (3, 3, "parquet")
+    change = page_of(ada.get(f"{url}/versions/2")).change
+    assert (change.came, change.went) == ([], [0])
+    assert ada.get(f"{url}/versions/1").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"form": "../../etc"}, {"split": "'; --"}, {"min_votes": "-1"}, {"min_votes": "11"}, {"min_votes": "²"}]
+)
+def test_an_export_of_what_there_is_not(ada: Visitor, judged: str, wrong: dict[str, str]) -> None:
+    before = page_of(ada.get(f"/admin/studies/{judged}/data")).exports.requests
+    assert ada.post(f"/admin/studies/{judged}/data/exports", wrong).status_code == 422
+    assert ada.get(f"/admin/studies/{judged}/data/preview", params=wrong).context["problem"]  # type: ignore[attr-defined]
+    after = page_of(ada.get(f"/admin/studies/{judged}/data")).exports.requests
+    assert [request.id for request in after] == [request.id for request in before]
 
 
 def test_an_export_that_fails_says_why(

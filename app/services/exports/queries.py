@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any, Literal, Self
 
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
@@ -11,6 +12,7 @@ from app.domain.protocol import Protocol
 from app.services.filter import IN_FORCE
 
 BATCH = 5000
+Split = Literal["train", "val", "test"]
 
 # `domain/consensus.outcome` in SQL.
 _STATUS = """CASE
@@ -18,6 +20,10 @@ _STATUS = """CASE
     WHEN (:drop = 'none' OR i.first_dissent IS NULL) AND i.votes_0 + i.votes_1 >= :min_votes THEN 'kept'
     ELSE 'short'
 END"""
+
+# What of the pool is exported.
+_CHOSEN = f"""i.study_id = :study AND i.role = 'pool' AND (CAST(:split AS text) IS NULL OR i.split = :split)
+    AND (NOT :only_kept OR {_STATUS} = 'kept')"""
 
 _POOL = f"""
     SELECT i.number, i.votes_0, i.votes_1, i.dropped_round, i.split, i.is_imagenet, i.prompt, i.source,
@@ -29,7 +35,7 @@ _POOL = f"""
     JOIN images r ON r.sha256 = i.reference
     JOIN images a ON a.sha256 = i.candidate_0
     LEFT JOIN images b ON b.sha256 = i.candidate_1
-    WHERE i.study_id = :study AND i.role = 'pool'
+    WHERE {_CHOSEN}
     ORDER BY i.number
 """
 
@@ -52,13 +58,13 @@ _PAIRS = f"""
     JOIN images a ON a.sha256 = i.candidate_0
     LEFT JOIN images b ON b.sha256 = i.candidate_1
     LEFT JOIN valid ON valid.item_id = i.id AND valid.question = pair
-    WHERE i.study_id = :study AND i.role = 'pool'
+    WHERE {_CHOSEN}
     ORDER BY i.number, pair
 """
 
 _KEPT = f"""
     SELECT i.number FROM items i
-    WHERE i.study_id = :study AND i.role = 'pool' AND {_STATUS} = 'kept'
+    WHERE {_CHOSEN} AND {_STATUS} = 'kept'
     ORDER BY i.number
 """
 
@@ -102,7 +108,7 @@ _ASSIGNMENTS = f"""
 _COUNTS = f"""
     SELECT status, count(*) AS items, sum(votes) AS votes
     FROM (SELECT {_STATUS} AS status, i.votes_0 + i.votes_1 AS votes
-          FROM items i WHERE i.study_id = :study AND i.role = 'pool') fates
+          FROM items i WHERE {_CHOSEN}) fates
     GROUP BY status
 """
 
@@ -110,10 +116,27 @@ _SHARED_CANDIDATES = f"""
     SELECT count(*) FROM (
         SELECT image
         FROM items i CROSS JOIN LATERAL (VALUES (i.candidate_0), (i.candidate_1)) AS shown (image)
-        WHERE i.study_id = :study AND i.role = 'pool' AND image IS NOT NULL AND {_STATUS} = 'kept'
+        WHERE {_CHOSEN} AND image IS NOT NULL AND {_STATUS} = 'kept'
         GROUP BY image HAVING count(DISTINCT i.split) > 1
     ) shared
 """
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What of the pool goes into an export: items of one split, only those kept. With `min_votes` other items are kept
+    than the protocol says. Judgments and assignments are always all there."""
+
+    min_votes: int | None = None
+    split: Split | None = None
+    only_kept: bool = False
+
+    def of(self, protocol: Protocol) -> Protocol:
+        """The protocol by which the items are judged."""
+        return protocol if self.min_votes is None else protocol.model_copy(update={"min_votes": self.min_votes})
+
+
+EVERYTHING = Choice()
 
 
 class Snapshot:
@@ -122,14 +145,16 @@ class Snapshot:
     Used as a context, at whose end the streams that were not read to their end are closed on the server.
     """
 
-    def __init__(self, session: Session, *, study_id: int, protocol: Protocol) -> None:
+    def __init__(self, session: Session, *, study_id: int, protocol: Protocol, choice: Choice = EVERYTHING) -> None:
         self._session = session
         self._open = ExitStack()
         self._values = {
             "study": study_id,
             "kind": protocol.kind,
             "drop": protocol.drop,
-            "min_votes": protocol.min_votes,
+            "min_votes": choice.of(protocol).min_votes,
+            "split": choice.split,
+            "only_kept": choice.only_kept,
         }
 
     def __enter__(self) -> Self:
@@ -155,19 +180,22 @@ class Snapshot:
     def assignments(self) -> Iterator[Row[Any]]:
         return self._stream(_ASSIGNMENTS)
 
-    def counts(self) -> dict[str, int]:
-        """Items by status, their valid votes, and candidate images that occur in more than one split."""
+    def fates(self) -> dict[str, int]:
+        """Items by status, and their valid votes."""
         rows = self._session.execute(text(_COUNTS), self._known(_COUNTS)).all()
         found = {row.status: int(row.items) for row in rows}
-        shared = self._session.scalars(text(_SHARED_CANDIDATES), self._known(_SHARED_CANDIDATES)).one()
         return {
             "items": sum(found.values()),
             "kept": found.get("kept", 0),
             "dropped": found.get("dropped", 0),
             "short": found.get("short", 0),
             "valid_votes": sum(int(row.votes) for row in rows),
-            "candidate_images_in_several_splits": int(shared),
         }
+
+    def counts(self) -> dict[str, int]:
+        """The fates, and candidate images that occur in more than one split."""
+        shared = self._session.scalars(text(_SHARED_CANDIDATES), self._known(_SHARED_CANDIDATES)).one()
+        return self.fates() | {"candidate_images_in_several_splits": int(shared)}
 
     def _stream(self, query: str) -> Iterator[Row[Any]]:
         rows = self._session.execute(text(query), self._known(query), execution_options={"yield_per": BATCH})

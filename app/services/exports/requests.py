@@ -3,6 +3,7 @@
 import time
 import zipfile
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, cast
 
@@ -17,7 +18,8 @@ from app.models.studies import Export, ExportRequest, Study
 from app.queue import defer_export
 from app.services import audit
 from app.services.exports.drafts import MANIFEST
-from app.services.exports.run import export_study, file_names
+from app.services.exports.queries import EVERYTHING, Choice, Split
+from app.services.exports.run import Format, export_study, file_names
 from app.storage import Storage
 
 log = structlog.get_logger()
@@ -25,20 +27,23 @@ _REPORT_EVERY_S = 0.5
 _CHUNK = 2**20
 
 
-def files_of(kind: Kind) -> tuple[str, ...]:
+def files_of(kind: Kind, form: Format) -> tuple[str, ...]:
     """The files of an export that can be downloaded one by one; the images come in the ZIP file."""
-    return (*file_names(kind, "folder"), MANIFEST)
+    return (*file_names(kind, form), MANIFEST)
 
 
-def ask(session: Session, *, study: Study) -> ExportRequest:
+def ask(session: Session, *, study: Study, form: Format = "folder", choice: Choice = EVERYTHING) -> ExportRequest:
     """Have an export written. Raises Conflict for a draft, which has nothing to export."""
     if study.state == "draft":
         raise Conflict("This study has not been opened yet: there is nothing to export.")
-    request = ExportRequest(study_id=study.id, requested_by=str(session.info.get("actor", "")))
+    request = ExportRequest(
+        study_id=study.id, requested_by=str(session.info.get("actor", "")), form=form, **asdict(choice)
+    )
     session.add(request)
     session.flush()
     defer_export(session, request_id=request.id)
-    audit.record(session, "asked for an export", study=study)
+    chosen = {name: value for name, value in asdict(choice).items() if value}
+    audit.record(session, "asked for an export", study=study, form=form, **chosen)
     return request
 
 
@@ -46,6 +51,30 @@ def of_study(session: Session, study: Study, *, limit: int = 20) -> Sequence[Exp
     """The newest first."""
     wanted = select(ExportRequest).where(ExportRequest.study_id == study.id)
     return session.scalars(wanted.order_by(ExportRequest.id.desc()).limit(limit)).all()
+
+
+def choice_of(request: ExportRequest) -> Choice:
+    return Choice(request.min_votes, cast(Split | None, request.split), request.only_kept)
+
+
+@dataclass(frozen=True)
+class Change:
+    """Between an export and the one before it: items kept now and not then, and the other way round."""
+
+    version: int
+    before: int
+    came: list[int]
+    went: list[int]
+
+
+def change(session: Session, study: Study, *, version: int) -> Change:
+    """What a version keeps otherwise than the one before it. Raises NotFound for the first, and for none."""
+    wanted = select(Export).where(Export.study_id == study.id, Export.version.in_((version - 1, version)))
+    found = {export.version: set(export.kept) for export in session.scalars(wanted)}
+    if len(found) < 2:
+        raise NotFound(f"There is no version {version} with another before it.")
+    now, then = found[version], found[version - 1]
+    return Change(version, version - 1, sorted(now - then), sorted(then - now))
 
 
 def versions(session: Session, study: Study) -> Sequence[Export]:
@@ -60,6 +89,7 @@ def fulfil(sessions: Sessions, storage: Storage, *, folder: Path, request_id: in
         request = session.get_one(ExportRequest, request_id)
         slug = session.get_one(Study, request.study_id).slug
         request.state = "running"
+        form, choice = cast(Format, request.form), choice_of(request)
     reported = 0.0
 
     def report(_what: str, done: int, total: int) -> None:
@@ -69,7 +99,8 @@ def fulfil(sessions: Sessions, storage: Storage, *, folder: Path, request_id: in
             _set(sessions, request_id, done=done, total=total)
 
     try:
-        result = export_study(sessions, storage, slug=slug, out=place_of(folder, slug, request_id), report=report)
+        result = export_study(sessions, storage, slug=slug, out=place_of(folder, slug, request_id), report=report,
+                              form=form, choice=choice)  # fmt: skip
     except LookalikeError as error:
         _set(sessions, request_id, state="failed", message=error.message, ended_at=func.clock_timestamp())
     except Exception:

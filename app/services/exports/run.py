@@ -5,7 +5,7 @@ import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,7 +23,7 @@ from app.services.exports.bapps import Judged
 from app.services.exports.card import card
 from app.services.exports.drafts import MANIFEST, Draft, drafting, require_free
 from app.services.exports.manifest import file_sha256, write_manifest
-from app.services.exports.queries import Snapshot
+from app.services.exports.queries import EVERYTHING, Choice, Snapshot
 from app.services.exports.shards import write_shards
 from app.services.item_files import NIGHTS_COLUMNS
 from app.services.protocols import current_version, protocol_version
@@ -66,6 +66,7 @@ def export_study(
     out: "Path | Bucket",
     report: Report,
     form: Format = "folder",
+    choice: Choice = EVERYTHING,
 ) -> ExportResult:
     """Write a study's export to `out`, which must not exist or be empty. An interrupted one is taken up again.
 
@@ -77,12 +78,14 @@ def export_study(
         require_free(out)
         with sessions() as session:
             study = studies.by_slug(session, slug)  # before any folder is made
-            of = {"study": study.id, "name": slug, "seed": study.seed, "format": form}
+            of: dict[str, Any] = {"study": study.id, "name": slug, "seed": study.seed, "format": form}
+            if choice != EVERYTHING:
+                of |= {"choice": asdict(choice)}
         with drafting(out, of=of) as draft:
             with sessions.begin() as session:
                 session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
                 study = studies.by_slug(session, slug)
-                head, kept, manifest_sha256 = _write(session, storage, study, draft, form, report)
+                head, kept, manifest_sha256 = _write(session, storage, study, draft, form, choice, report)
             with sessions.begin() as session:
                 version = _remember(session, slug, manifest_sha256, head["counts"], kept)
                 draft.finish()  # last, so that what is there is also on record
@@ -101,15 +104,16 @@ def _alone(sessions: Sessions, out: "Path | Bucket") -> Iterator[None]:
 
 
 def _write(
-    session: Session, storage: Storage, study: Study, draft: Draft, form: Format, report: Report
+    session: Session, storage: Storage, study: Study, draft: Draft, form: Format, choice: Choice, report: Report
 ) -> tuple[dict[str, Any], list[int], str]:
     """Write every file but the manifest, which is left in the draft's scratch; returns its head, the numbers of the
     items kept, and its sha256."""
     number = current_version(session, study.id)
-    protocol = protocol_version(session, study.id, number)
+    agreed = protocol_version(session, study.id, number)
+    protocol = choice.of(agreed)
     status, version = studies.status_word(study), installed_version("lookalike")
     versions = {"lookalike": version, "pyarrow": installed_version("pyarrow")}
-    with Snapshot(session, study_id=study.id, protocol=protocol) as snapshot:
+    with Snapshot(session, study_id=study.id, protocol=agreed, choice=choice) as snapshot:
         counts = snapshot.counts()
 
         def writing(done: int) -> None:
@@ -126,15 +130,19 @@ def _write(
         readme = card(slug=study.slug, status=status, protocol=protocol, counts=counts, version=version,
                       form=form, shards=sorted(draft.progress.shards))  # fmt: skip
         (draft.scratch / "README.md").write_text(readme, encoding="utf-8")
-        head = {
+        head: dict[str, Any] = {
             "study": {"name": study.slug, "seed": study.seed, "status": status, "round": study.round},
-            "protocol": {"version": number, "document": protocol.model_dump(mode="json")},
+            "protocol": {"version": number, "document": agreed.model_dump(mode="json")},
             "filters": {"min_votes": protocol.min_votes, "drop": protocol.drop},
             "counts": counts,
             "versions": versions,
         }
         if form != "folder":
             head["format"] = form
+        if choice.split is not None:
+            head["filters"]["split"] = choice.split
+        if choice.only_kept:
+            head["filters"]["status"] = "kept"
         hashes = [(name, file_sha256(draft.scratch / name)) for name in names]
         for name in names:
             draft.put(name)

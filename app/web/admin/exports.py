@@ -1,32 +1,45 @@
-"""A study's data: what an export would hold now, exports made and under way, and their download."""
+"""A study's data: what an export would hold now, exports made and under way, what changed between them, download."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated, get_args
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
+from pydantic import TypeAdapter, ValidationError
 
-from app.domain.protocol import Kind
-from app.errors import NotFound
+from app.domain.protocol import Kind, Protocol
+from app.errors import BadInput, NotFound
 from app.models.studies import Export, ExportRequest
 from app.services import tallies
 from app.services.exports import requests as asked
+from app.services.exports.queries import Choice, Snapshot, Split
+from app.services.exports.requests import Change
+from app.services.exports.run import Format
 from app.services.protocols import current_protocol
-from app.web.admin.access import AsResearcher, AsViewer, StudyAccess
+from app.web.admin.access import AsResearcher, AsViewer, FormDep, StudyAccess
 from app.web.admin.pages import StudyHead, StudyPage, frame_of, go, head_of, show
 from app.web.deps import ResourcesDep, SessionDep
 from app.web.pages import templates
 
 router = APIRouter(prefix="/studies/{slug}/data")
+Id = Annotated[int, Path(le=2**63 - 1)]
+FORMATS: dict[Format, str] = {
+    "folder": "a folder in the layout of NIGHTS",
+    "webdataset": "WebDataset shards",
+    "parquet": "Parquet shards with the images",
+    "bapps": "the layout of BAPPS",
+}
+SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 @dataclass(frozen=True)
 class Exports:
     """Those asked for, and the different ones that came of it. Fetched anew while one is under way."""
 
+    kind: Kind
     requests: Sequence[ExportRequest]
     versions: Sequence[Export]
-    files: Sequence[str]
 
     @property
     def is_under_way(self) -> bool:
@@ -36,24 +49,68 @@ class Exports:
         """What the export of a finished request holds."""
         return next((export.counts for export in self.versions if export.version == request.version), {})
 
+    def files(self, request: ExportRequest) -> Sequence[str]:
+        return asked.files_of(self.kind, TypeAdapter[Format](Format).validate_python(request.form))
+
+    def what(self, request: ExportRequest) -> str:
+        """The format and the choice, in words."""
+        words = ["Folder" if request.form == "folder" else request.form]
+        if request.split is not None:
+            words.append(f"split {request.split}")
+        if request.only_kept:
+            words.append("kept items only")
+        if request.min_votes is not None:
+            words.append(f"kept from {request.min_votes} votes on")
+        return ", ".join(words)
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What an export would hold now."""
+
+    kind: Kind
+    counts: dict[str, int]
+
 
 @dataclass(frozen=True)
 class DataPage(StudyPage):
-    """`counts` is what an export would hold now."""
-
     template = "admin/data.html"
-    kind: Kind
-    counts: dict[str, int]
+    preview: Preview
+    protocol: Protocol
     exports: Exports
+    formats: Mapping[Format, str]
+    splits: Sequence[Split] = SPLITS
+
+
+@dataclass(frozen=True)
+class ChangePage(StudyPage):
+    """What a version keeps otherwise than the one before; of long lists the first `shown`."""
+
+    template = "admin/change.html"
+    change: Change
+    shown: int = 500
 
 
 def _head(access: StudyAccess) -> StudyHead:
     return head_of(access, title=access.study.slug, current="Data")
 
 
-def _exports(session: SessionDep, access: StudyAccess) -> Exports:
-    kind = current_protocol(session, access.study.id).kind
-    return Exports(asked.of_study(session, access.study), asked.versions(session, access.study), asked.files_of(kind))
+def _exports(session: SessionDep, access: StudyAccess, kind: Kind) -> Exports:
+    return Exports(kind, asked.of_study(session, access.study), asked.versions(session, access.study))
+
+
+def _chosen(form: Mapping[str, str], protocol: Protocol) -> tuple[Format, Choice]:
+    """Raises BadInput for what the form on the page cannot send."""
+    votes = form.get("min_votes", "")
+    most = protocol.rounds * protocol.votes_per_round
+    if votes and not (votes.isascii() and votes.isdigit() and 1 <= int(votes[:9]) <= most):
+        raise BadInput(f"The least number of votes is from 1 to {most}, as many as an item gets.")
+    try:
+        form_ = TypeAdapter[Format](Format).validate_python(form.get("form", "folder"))
+        split = TypeAdapter[Split | None](Split | None).validate_python(form.get("split") or None)
+    except ValidationError:
+        raise BadInput("There is no such format or split. Choose from the lists.") from None
+    return form_, Choice(int(votes[:9]) if votes else None, split, "only_kept" in form)
 
 
 @router.get("")
@@ -64,41 +121,68 @@ def data_page(request: Request, access: AsViewer, session: SessionDep) -> Respon
         f"Data · {access.study.slug}",
         frame_of(request, access.signed_in),
         head=_head(access),
-        kind=protocol.kind,
-        counts=tallies.counts(pool, drop=protocol.drop, min_votes=protocol.min_votes),
-        exports=_exports(session, access),
+        preview=Preview(protocol.kind, tallies.counts(pool, drop=protocol.drop, min_votes=protocol.min_votes)),
+        protocol=protocol,
+        exports=_exports(session, access, protocol.kind),
+        formats=FORMATS,
     )
     return show(request, page)
 
 
+@router.get("/preview")
+def preview_fragment(request: Request, access: AsViewer, session: SessionDep) -> Response:
+    """What an export of the items chosen would hold. Counts them: a split is in no tally."""
+    protocol = current_protocol(session, access.study.id)
+    try:
+        _, choice = _chosen(request.query_params, protocol)
+    except BadInput as error:
+        return templates.TemplateResponse(request, "admin/_preview.html", {"problem": error.message})
+    with Snapshot(session, study_id=access.study.id, protocol=protocol, choice=choice) as snapshot:
+        context = {"preview": Preview(protocol.kind, snapshot.fates()), "head": _head(access)}
+    return templates.TemplateResponse(request, "admin/_preview.html", context)
+
+
 @router.get("/exports")
 def exports_fragment(request: Request, access: AsViewer, session: SessionDep) -> Response:
-    context = {"exports": _exports(session, access), "head": _head(access)}
+    kind = current_protocol(session, access.study.id).kind
+    context = {"exports": _exports(session, access, kind), "head": _head(access)}
     return templates.TemplateResponse(request, "admin/_exports.html", context)
 
 
 @router.post("/exports")
-def ask_for_export(access: AsResearcher, session: SessionDep) -> Response:
-    asked.ask(session, study=access.study)
+def ask_for_export(form: FormDep, access: AsResearcher, session: SessionDep) -> Response:
+    form_, choice = _chosen(form, current_protocol(session, access.study.id))
+    asked.ask(session, study=access.study, form=form_, choice=choice)
     return go(f"/admin/studies/{access.study.slug}/data", access.signed_in, "A worker is writing the export.")
 
 
-@router.get("/exports/{request_id}.zip")
-def download(request_id: int, access: AsResearcher, session: SessionDep, resources: ResourcesDep) -> Response:
-    place = asked.finished(
-        session, resources.settings.exports, study=access.study, request_id=min(request_id, 2**63 - 1)
+@router.get("/versions/{version}")
+def change_page(
+    request: Request, version: Annotated[int, Path(le=2**31 - 1)], access: AsViewer, session: SessionDep
+) -> Response:
+    page = ChangePage(
+        f"Version {version} · {access.study.slug}",
+        frame_of(request, access.signed_in),
+        head=_head(access),
+        change=asked.change(session, access.study, version=version),
     )
+    return show(request, page)
+
+
+@router.get("/exports/{request_id}.zip")
+def download(request_id: Id, access: AsResearcher, session: SessionDep, resources: ResourcesDep) -> Response:
+    place = asked.finished(session, resources.settings.exports, study=access.study, request_id=request_id)
     headers = {"Content-Disposition": f'attachment; filename="{place.name}.zip"'}
     return StreamingResponse(asked.zipped(place), media_type="application/zip", headers=headers)
 
 
 @router.get("/exports/{request_id}/{name}")
 def download_file(
-    request_id: int, name: str, access: AsResearcher, session: SessionDep, resources: ResourcesDep
+    request_id: Id, name: str, access: AsResearcher, session: SessionDep, resources: ResourcesDep
 ) -> Response:
-    place = asked.finished(
-        session, resources.settings.exports, study=access.study, request_id=min(request_id, 2**63 - 1)
-    )
-    if name not in asked.files_of(current_protocol(session, access.study.id).kind):
+    place = asked.finished(session, resources.settings.exports, study=access.study, request_id=request_id)
+    if name not in asked.files_of(current_protocol(session, access.study.id).kind, "folder"):
         raise NotFound("The export has no such file.")
+    if not (place / name).is_file():
+        raise NotFound("An export in this format has no such file.")
     return FileResponse(place / name, filename=f"{place.name}-{name}")

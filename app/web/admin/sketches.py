@@ -11,7 +11,8 @@ from app.services.status import StudyStatus
 from app.web.pages import templates
 
 WIDTH, HEIGHT = 520, 240
-LEFT, RIGHT, TOP, BOTTOM = 56, 14, 12, 30
+CEILING = 4000
+LEFT, RIGHT, TOP, BOTTOM = 64, 14, 12, 30
 MANY = 20
 
 
@@ -52,6 +53,19 @@ class _Plane:
         """Bottom and top, and what is in the middle if it is a number that can be read as one."""
         shares = (0, 0.5, 1) if self.y_most % 2 == 0 or self.y_most > MANY else (0, 1)
         return [(self.y(share * self.y_most), f"{share * self.y_most:,.0f}") for share in shares]
+
+
+def bars(times: Sequence[float | None], *, least: float, most: float, height: int, width: int) -> str:
+    """Response times from `least` to below `most` ms by position, as an SVG path of upright strokes: the tallest is at
+    `CEILING` ms, and what is longer is cut there."""
+    return "".join(
+        f"M{(at + 0.5) * width - 0.5} {height}V{height - max(min(time / CEILING, 1) * height, 1):.1f}"
+        for at, time in enumerate(times)
+        if time is not None and least <= time < most
+    )
+
+
+templates.env.globals["bars"] = bars
 
 
 def survivor_sketch(status: StudyStatus, expected: Forecast) -> Sketch:

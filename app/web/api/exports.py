@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Self
+from typing import Annotated, Self
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Body
 from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.models.studies import ExportRequest
 from app.services.exports import requests as asked
+from app.services.exports.queries import Choice, Split
+from app.services.exports.run import Format
 from app.web.api.access import NOT_NOW, Id, StudyToRead, StudyToSteer
 from app.web.deps import ResourcesDep, SessionDep
 
@@ -22,6 +25,10 @@ class ExportLine:
 
     id: int
     requested_by: str
+    form: str
+    split: str | None
+    only_kept: bool
+    min_votes: int | None
     state: str
     done: int
     total: int
@@ -35,6 +42,18 @@ class ExportLine:
         return cls(**{field.name: getattr(request, field.name) for field in fields(cls)})
 
 
+class NewExport(BaseModel):
+    """Which format, and which items: those of one split, only those kept, kept from other than the protocol's votes on.
+    Judgments and assignments are always all there."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"form": "webdataset", "only_kept": True}})
+
+    form: Format = "folder"
+    split: Split | None = None
+    only_kept: bool = False
+    min_votes: Annotated[int, Field(ge=1, le=1000)] | None = None
+
+
 @router.get("")
 def list_exports(study: StudyToRead, session: SessionDep) -> list[ExportLine]:
     """The latest exports that were asked for, the newest first."""
@@ -42,9 +61,13 @@ def list_exports(study: StudyToRead, session: SessionDep) -> list[ExportLine]:
 
 
 @router.post("", status_code=202, responses=NOT_NOW)
-def ask_for_export(study: StudyToSteer, session: SessionDep) -> ExportLine:
+def ask_for_export(
+    study: StudyToSteer, session: SessionDep, new: Annotated[NewExport | None, Body()] = None
+) -> ExportLine:
     """Have a worker write an export; ask again until its state is done."""
-    return ExportLine.of(asked.ask(session, study=study))
+    new = new or NewExport()
+    choice = Choice(new.min_votes, new.split, new.only_kept)
+    return ExportLine.of(asked.ask(session, study=study, form=new.form, choice=choice))
 
 
 @router.get(
