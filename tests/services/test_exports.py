@@ -26,6 +26,7 @@ from app.keys import Keys
 from app.services import exclusions, studies
 from app.services.assignments import by_token
 from app.services.exports import queries, run, tables
+from app.services.exports.layout import text_cell
 from app.services.exports.queries import Snapshot
 from app.services.exports.run import ExportResult, export_study
 from app.services.item_files import NIGHTS_COLUMNS
@@ -369,6 +370,11 @@ def test_shares_of_votes_where_nothing_is_filtered(
     again = make_draft(sessions)
     bring(sessions, storage, again, out)
     assert [(item.recorded_0, item.recorded_1) for item in pool(sessions, again)] == [(3, 0), (2, 1), (3, 0)]
+
+
+@pytest.mark.parametrize("said", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "a = b"])
+def test_no_cell_is_a_formula(said: str) -> None:
+    assert text_cell(said) == (said if said[0] == "a" else f"'{said}")
 
 
 @pytest.mark.parametrize("items", [0, 2])

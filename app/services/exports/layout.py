@@ -14,6 +14,14 @@ PAIR_COLUMNS = (
 )  # fmt: skip
 
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def text_cell(text: str | None) -> str:
+    """Somebody else's words in a CSV file: what a spreadsheet would run as a formula gets an apostrophe before it."""
+    return f"'{text}" if text and text.startswith(_FORMULA) else text or ""
+
+
 @dataclass(frozen=True)
 class ItemPaths:
     """Paths relative to the export, POSIX style."""
@@ -73,7 +81,7 @@ def pair_row(row: Row[Any]) -> list[object]:
         row.same_votes / votes if votes else "",
         row.split,
         row.is_imagenet,
-        row.prompt or "",
+        text_cell(row.prompt),
         row.status,
     ]
 
@@ -90,5 +98,5 @@ def _row(row: Row[Any], left: float, right: float) -> list[object]:
         where.candidate_1,
         row.split,
         row.is_imagenet,
-        row.prompt or "",
+        text_cell(row.prompt),
     ]

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, get_args
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AfterValidator, TypeAdapter, ValidationError
 
 from app.domain.protocol import Kind, Protocol
 from app.errors import BadInput, NotFound
@@ -23,7 +23,8 @@ from app.web.deps import ResourcesDep, SessionDep
 from app.web.pages import templates
 
 router = APIRouter(prefix="/studies/{slug}/data")
-Id = Annotated[int, Path(le=2**63 - 1)]
+Id = Annotated[int, AfterValidator(lambda number: min(number, 2**63 - 1))]
+Version = Annotated[int, AfterValidator(lambda number: min(number, 2**31 - 1))]
 FORMATS: dict[Format, str] = {
     "folder": "a folder in the layout of NIGHTS",
     "webdataset": "WebDataset shards",
@@ -157,9 +158,7 @@ def ask_for_export(form: FormDep, access: AsResearcher, session: SessionDep) -> 
 
 
 @router.get("/versions/{version}")
-def change_page(
-    request: Request, version: Annotated[int, Path(le=2**31 - 1)], access: AsViewer, session: SessionDep
-) -> Response:
+def change_page(request: Request, version: Version, access: AsViewer, session: SessionDep) -> Response:
     page = ChangePage(
         f"Version {version} · {access.study.slug}",
         frame_of(request, access.signed_in),
