@@ -10,6 +10,7 @@ from app.domain.durations import duration
 from app.domain.money import in_words
 from app.domain.protocol import Protocol
 from app.models.studies import Study
+from app.services.recruiting import notices
 from app.services.status import StudyStatus
 
 Level = Literal["bad", "warn", "info"]
@@ -65,6 +66,9 @@ def alerts(session: Session, *, study: Study, status: StudyStatus, protocol: Pro
         elif facts.silent_s > QUIET_MINUTES * 60 and not status.participants_now:
             found.append(Alert("warn", f"Nobody has taken part for {duration(float(facts.silent_s) / 60)}."))
     found += _quality(facts.excluded, facts.ended) + _money(status, protocol, facts.minutes)
+    if protocol.recruiting.recruiter != "direct":
+        told = notices.unresolved(session, study.id)
+        found += [Alert("bad" if notice.stops else "warn", notice.message) for notice in told]
     return sorted(found, key=lambda alert: ("bad", "warn", "info").index(alert.level))
 
 

@@ -12,7 +12,9 @@ def current_version(session: Session, study_id: int) -> int:
 
 
 def current_protocol(session: Session, study_id: int) -> Protocol:
-    return protocol_version(session, study_id, current_version(session, study_id))
+    versions = select(ProtocolVersion.document).where(ProtocolVersion.study_id == study_id)
+    newest = versions.order_by(ProtocolVersion.version.desc()).limit(1)
+    return Protocol.model_validate(session.scalars(newest).one())
 
 
 def protocol_version(session: Session, study_id: int, version: int) -> Protocol:

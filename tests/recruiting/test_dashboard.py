@@ -1,13 +1,18 @@
 """Pay and people at the dashboard: everything asks first, and the recruiter hears of it once."""
 
+import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
 from app.db import Sessions
+from app.domain.protocol import Recruiting
+from app.errors import BadInput
 from app.keys import Keys
 from app.main import create_app
 from app.recruiters.prolific.recruiter import Prolific
-from app.services import audit
+from app.services import audit, money, revisions, studies
+from app.services.protocols import current_protocol
+from app.services.recruiting.notices import tell
 from app.settings import Settings
 from app.simulation.prolific.server import TOKEN, FakeProlific
 from app.storage import LocalStorage
@@ -70,3 +75,31 @@ def test_deciding_about_pay(
     assert [entry.action for entry in log] == [
         "granted a bonus for", "approved the submission of", "rejected the submission of",
     ]  # fmt: skip
+
+
+def test_beginning_to_recruit_and_going_on(client: TestClient, sessions: Sessions, storage: LocalStorage) -> None:
+    poor = make_study(sessions, storage, items=16, pay__budget=100, **SMALL)
+    slug = make_study(sessions, storage, items=16, **SMALL)
+    ada = sign_in(client, sessions, make_account(sessions, is_site_owner=True))
+    refused = ada.post(f"/admin/studies/{poor}/recruiting/begin")
+    assert (refused.status_code, page_of(refused).problems[""][:23]) == (422, "pay.budget is £1.00, bu")
+    study = f"/admin/studies/{slug}"
+    assert [*page_of(ada.get(study)).recruiting] == ["begin"]
+    assert "£500.00" in page_of(ada.get(f"{study}/recruiting/begin")).consequences[-1]
+    assert ada.post(f"{study}/recruiting/begin").status_code == 303
+    assert page_of(ada.get(study)).recruiting == {}
+    assert ada.post(f"{study}/recruiting/begin").status_code == 409
+    with sessions.begin() as session:
+        found = studies.by_slug(session, slug)
+        tell(session, study_id=found.id, kind="last-tenth", message="Nine tenths are spent.", stops=True)
+        now = current_protocol(session, found.id)
+        direct = now.model_copy(update={"recruiting": Recruiting()})
+        richer = now.model_copy(update={"pay": now.pay.model_copy(update={"budget": 60_000})})
+        with pytest.raises(BadInput, match=r"recruiting\.recruiter cannot change once recruiting has begun"):
+            revisions.revise(session, slug=slug, protocol=direct, based_on=1)
+        revisions.revise(session, slug=slug, protocol=richer, based_on=1)
+        assert money.balance(session, found.id).cap == 60_000
+    page = page_of(ada.get(study))
+    assert ("bad", "Nine tenths are spent.") in [(alert.level, alert.message) for alert in page.live.alerts]
+    assert ada.post(f"{study}/recruiting/resume").status_code == 303
+    assert page_of(ada.get(study)).recruiting == {}

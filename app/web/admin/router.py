@@ -12,6 +12,7 @@ from app.web.admin import (
     items,
     members,
     new_study,
+    recruiting,
     signing_in,
     studies,
     system,
@@ -30,6 +31,7 @@ for part in (
     exports,
     edit_protocol,
     generating,
+    recruiting,
     studies,
     system,
 ):

@@ -19,7 +19,7 @@ from app.services.generation.progress import progress
 from app.services.overview import StudyGlance
 from app.services.protocols import current_protocol
 from app.services.status import RoundStatus, StudyStatus, study_status
-from app.web.admin import charts
+from app.web.admin import charts, recruiting
 from app.web.admin.access import AsResearcher, AsViewer, SignedInDep, StudyAccess, UploadDep
 from app.web.admin.generating import Making
 from app.web.admin.pages import AdminPage, StudyPage, frame_of, go, head_of, show
@@ -78,6 +78,7 @@ class StudyLivePage(StudyPage):
     live: Live
     steps: Sequence[Step]
     step_words: Mapping[Step, str]
+    recruiting: Mapping[recruiting.Act, str]
     link: str
     expected: Forecast
     making: Making | None
@@ -133,6 +134,7 @@ def live_page(
         making=_making(session, access.study),
         steps=steps_of(access.study),
         step_words=STEP_WORDS,
+        recruiting=recruiting.possible(session, access.study, live.protocol),
         link=str(request.url.replace(path=f"/studies/{access.study.slug}", query="")),
         import_problem=import_problem,
         drawn=survivor_sketch(live.status, expected) if live.has_filter else _shares(session, access.study),
