@@ -153,7 +153,7 @@ class History:
             self.check_sides(item, slots[item.id])
             votes, needed, survivors = votes + len(valid), needed + need, survivors + (dropped_round is None)
         status = study_status(self.session, self.study)
-        assert (status.items, status.votes, status.survivors) == (ITEMS, votes, survivors)
+        assert (status.items, status.votes, status.survivors) == (len(self.items), votes, survivors)
         assert sum(row.wanted for row in status.by_round) == needed
         states = self.session.scalars(select(Assignment.state).where(Assignment.study_id == self.study.id)).all()
         assert status.participants_now == states.count("active")

@@ -1,10 +1,12 @@
 """The dashboard's pages as their contexts say them, and its forms with everything wrong."""
 
 import io
+import json
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text
@@ -341,6 +343,37 @@ def test_an_export_of_what_there_is_not(ada: Visitor, judged: str, wrong: dict[s
     assert ada.get(f"/admin/studies/{judged}/data/preview", params=wrong).context["problem"]  # type: ignore[attr-defined]
     after = page_of(ada.get(f"/admin/studies/{judged}/data")).exports.requests
     assert [request.id for request in after] == [request.id for request in before]
+
+
+def report_of(measure: str, value: float, **more: Any) -> bytes:
+    score = {"value": value, "low": value - 0.05, "high": value + 0.05, "n": 60}
+    known = {"measure": measure, "data": "shoes test", "shares": score, "majority": None, "ceilings": {"oracle": 0.9}}
+    return json.dumps(known | {"ties": 0, "groups": {}} | more).encode()
+
+
+def compared(ada: Visitor, slug: str, *files: bytes, name: str = "report.json") -> httpx.Response:
+    url = f"/admin/studies/{slug}/data/metrics?form_key={ada.key}"
+    return ada.post(url, files=[("reports", (name, data, "application/json")) for data in files])
+
+
+def test_metrics_beside_people(ada: Visitor, judged: str) -> None:
+    elsewhere = report_of("stranger", 0.9, data="other triplets")
+    page = page_of(compared(ada, judged, report_of("ours", 0.8), report_of("<b>LPIPS</b>", 0.85), elsewhere))
+    assert [report.measure for report in page.reports] == ["<b>LPIPS</b>", "ours"]
+    assert (page.ceilings, [report.measure for report in page.others]) == ({"oracle": 0.9}, ["stranger"])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [b"", b"\xff\xfe", b"[" * 100_000, b'{"measure": NaN}', report_of("x", 7.0), report_of("x", 0.5, ceilings=[1]),
+     report_of("y" * 300, 0.5)],
+    ids=["empty", "binary", "deep", "nan", "more than all", "list", "long name"],
+)  # fmt: skip
+def test_what_is_no_report(ada: Visitor, judged: str, wrong: bytes) -> None:
+    response = compared(ada, judged, wrong, name="../<script>x.json")
+    assert response.status_code == 422
+    assert "is no report.json" in page_of(response).problem
+    assert "<script>x" not in response.text
 
 
 def test_an_export_that_fails_says_why(
