@@ -42,8 +42,13 @@ FILTERS = (
     "/items?fate=dropped&after=99000",
     "/items?dropped=3",
     "/items?category=category+7",
+    "/items?category=nowhere",
+    "/items?dropped=9",
+    "/items?agreement=unanimous",
+    "/items?pace=slow",
     "/assignments?which=excluded",
     "/assignments?which=active",
+    "/assignments?which=withdrawn",
     "/assignments?which=completed&before=100",
 )
 

@@ -81,6 +81,7 @@ class Item(Base):
             postgresql_where=text("role = 'pool'"),
         ),
         Index("ix_items_study_id_role", "study_id", "role"),
+        Index("ix_items_dropped_round", "study_id", "dropped_round", "number"),
     )
 
     id: Mapped[Id]

@@ -25,7 +25,7 @@ PACES: dict[Pace, tuple[float, float]] = {
     "any": (0, 0), "fast": (0, 1000), "middling": (1000, 2000), "slow": (2000, 4000), "very slow": (4000, math.inf),
 }  # fmt: skip
 """The bounds of the median response time in ms: from the first, below the second."""
-WINDOW = 1000
+WINDOW = 500
 """Items whose votes are looked into at a time, so that no page takes longer the larger the pool is."""
 PLACES = ("reference", "candidate_0", "candidate_1")
 

@@ -79,11 +79,13 @@ def upgrade() -> None:
     op.drop_index("ix_assignments_study_id", table_name="assignments")
     op.create_index("ix_assignments_study_id_id", "assignments", ["study_id", "id"])
     op.create_index("ix_assignments_ended", "assignments", ["study_id", sa.text("coalesce(completed_at, deadline)")])
+    op.create_index("ix_items_dropped_round", "items", ["study_id", "dropped_round", "number"])
     op.create_index("ix_webhook_events_received_at", "webhook_events", ["received_at"])
 
 
 def downgrade() -> None:
     op.drop_index("ix_webhook_events_received_at", table_name="webhook_events")
+    op.drop_index("ix_items_dropped_round", table_name="items")
     op.drop_index("ix_assignments_ended", table_name="assignments")
     op.drop_index("ix_assignments_study_id_id", table_name="assignments")
     op.create_index("ix_assignments_study_id", "assignments", ["study_id"])
