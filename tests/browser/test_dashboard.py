@@ -65,6 +65,12 @@ def sign_in(page: Page, email: str) -> None:
     expect(page.get_by_role("heading", name="Studies", level=1)).to_be_visible()
 
 
+def press(page: Page, key: str) -> None:
+    """A shortcut, once the script listens: it brings the button that lists them."""
+    expect(page.get_by_role("button", name="Keys")).to_be_visible()
+    page.keyboard.press(key)
+
+
 @pytest.fixture
 def nights(shared: Path, tmp_path: Path) -> Path:
     """Two dozen of the real triplets as the ZIP file somebody would upload."""
@@ -154,19 +160,19 @@ def test_a_study_from_sign_in_to_download(
     expect(page.locator(".status", has_text="excluded")).to_be_visible()
     film.shoot("excluded")
 
-    page.keyboard.press("2")
-    expect(page.locator(".item").first).to_be_visible()
+    press(page, "2")
+    page.wait_for_url("**/items")
     film.shoot("items")
     for _ in range(6):
-        page.keyboard.press("j")
+        press(page, "j")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Votes")).to_be_visible()
     film.shoot("item")
     page.wait_for_load_state()
     after = page.locator("a[rel=next]").get_attribute("href")
-    page.keyboard.press("j")
+    press(page, "j")
     page.wait_for_url(f"**{after}")
-    page.keyboard.press("?")
+    press(page, "?")
     expect(page.get_by_role("heading", name="Keys")).to_be_visible()
     film.shoot("keys")
     page.keyboard.press("Escape")
