@@ -37,7 +37,7 @@ def main() -> None:
     asked = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name,
-        running_s3(Path(name, "s3")) as s3,
+        running_s3(Path(name, "s3"), believes_listings="1h") as s3,
         database_url(Settings(LOOKALIKE_HOME=Path(name, "home"))) as url,
     ):
         os.environ.update(environment(Path(name, "home"), url, s3) | {"HF_HUB_OFFLINE": "1"})

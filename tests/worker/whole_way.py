@@ -107,7 +107,7 @@ class WholeWay:
 
     def _plan(self) -> None:
         model = pipelines.stable_diffusion(self.folder / "model")
-        described = describe(str(model), options=Options(steps=20, dtype="float32"))
+        described = describe(str(model), options=Options(steps=10, dtype="float32"))
         order = plans.Order(
             "diffusers",
             class_list("cifar100")[: self.categories],
