@@ -179,7 +179,7 @@ def test_what_several_sittings_of_a_person_show_together(sessions: Sessions, sto
 
 
 def test_an_ended_assignment_is_assessed_by_the_worker(
-    sessions: Sessions, storage: LocalStorage, keys: Keys, settings: Settings, database_url: str
+    sessions: Sessions, storage: LocalStorage, keys: Keys, database_url: str, settings: Settings
 ) -> None:
     """The job exists as soon as the end is committed, and what no job was done for is swept up."""
     slug = make_study(sessions, storage, items=30, **FIXED)
