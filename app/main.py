@@ -46,7 +46,7 @@ def create_app(settings: Settings) -> FastAPI:
         max_body_size=MAX_BODY,
     )
     app.add_middleware(Places, count=POOL_SIZE)
-    app.add_middleware(DefaultHeaders)
+    app.add_middleware(DefaultHeaders, framing=settings.mturk_origins)
 
     @app.get("/", include_in_schema=False)
     def index(request: Request) -> Response:

@@ -236,6 +236,8 @@ class Protocol(Section):
             )
         if self.recruiting.recruiter == "prolific" and self.pay.currency not in ("GBP", "USD"):
             raise ValueError("pay.currency must be GBP or USD: Prolific pays in no other")
+        if self.recruiting.recruiter == "mturk" and self.pay.currency != "USD":
+            raise ValueError("pay.currency must be USD: MTurk pays in no other")
         return self
 
     @model_validator(mode="after")

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from markupsafe import Markup
+from sqlalchemy.orm import Session
 
 from app.domain.protocol import Protocol
 from app.domain.timing_records import is_absurd, is_possible_ms
@@ -42,6 +43,7 @@ from app.web.payloads import (
 
 router = APIRouter(tags=["participant"])
 COLOUR_VISION = ("normal", "deficient", "unsure")
+PREVIEW = "This is a preview. To take part, accept the task on the page around this one."
 IMAGE_CACHE = "private, max-age=86400, immutable"
 
 
@@ -76,6 +78,9 @@ def consent_page(request: Request, slug: str, session: SessionDep, resources: Re
     version = current_version(session, study.id)
     protocol = protocol_version(session, study.id, version)
     door = resources.doors.of(protocol)
+    if door.is_preview(request.query_params):
+        sign_ups.require_open(study)
+        return render(request, consent_page_of(study.slug, protocol, fields={}, preview=PREVIEW))
     arrival = door.identify(request.query_params)
     admission.require_invitation(session, study=study, arrival=arrival)
     recruitment = admission.recruitment_of(session, study=study, arrival=arrival)
@@ -86,7 +91,7 @@ def consent_page(request: Request, slug: str, session: SessionDep, resources: Re
         study.slug,
         protocol,
         fields=door.handed_on(request.query_params, arrival) | {"consent_version": str(version)},
-        declined=door.ending(recruitment.codes["no_consent"]).url if recruitment else None,
+        declined=door.way_back(recruitment.codes["no_consent"]) if recruitment else None,
     )
     return render(request, page)
 
@@ -97,7 +102,7 @@ def consent_page_of(
     *,
     fields: dict[str, str],
     declined: str | None = None,
-    is_preview: bool = False,
+    preview: str = "",
 ) -> ConsentPage:
     sitting = protocol.assignment
     return ConsentPage(
@@ -113,7 +118,7 @@ def consent_page_of(
         screening=protocol.screening,
         fields=fields,
         declined=declined,
-        is_preview=is_preview,
+        preview=preview,
     )
 
 
@@ -160,7 +165,7 @@ def _way_back(door: Door, recruitment: Recruitment | None) -> Iterator[None]:
     except (Gone, NothingNow, Screened) as error:
         if recruitment is not None:
             code = recruitment.codes["failed_checks" if isinstance(error, Screened) else "screened_out"]
-            error.details["return_url"] = door.ending(code).url
+            error.details["return_url"] = door.way_back(code)
         raise
 
 
@@ -197,7 +202,7 @@ def assignment_page(request: Request, token: str, session: SessionDep, resources
                 language=protocol.language,
                 thanks=thanks,
                 completion_code=assignment.completion_code,
-                onward=_ending(resources, protocol, assignment).url,
+                ending=_ending(session, resources, protocol, assignment),
             ),
         )
     return render(
@@ -214,13 +219,15 @@ def assignment_page(request: Request, token: str, session: SessionDep, resources
             check=protocol.check if assignment.checked_at is None else [],
             screening=protocol.screening,
             break_every=protocol.assignment.break_every,
-            onward=None,
+            ending=None,
         ),
     )
 
 
-def _ending(resources: Resources, protocol: Protocol, assignment: Assignment) -> Ending:
-    return resources.doors.of(protocol).ending(assignment.completion_code)
+def _ending(session: Session, resources: Resources, protocol: Protocol, assignment: Assignment) -> Ending:
+    submission = people.submission_id(session, resources.keys, assignment_id=assignment.id)
+    door = resources.doors.of(protocol)
+    return door.ending(assignment.completion_code, submission=submission, submit_to=assignment.submit_to)
 
 
 @router.get("/assignments/{token}/trials", response_model_exclude_none=True)
@@ -342,7 +349,7 @@ def complete(token: str, session: SessionDep, resources: ResourcesDep) -> Comple
     """The completion code, once every trial is answered or skipped; else a 409 that lists the `missing` trials."""
     assignment = assignments.complete(session, token=token)
     protocol = protocol_version(session, assignment.study_id, assignment.protocol_version)
-    ending = _ending(resources, protocol, assignment)
+    ending = _ending(session, resources, protocol, assignment)
     return Completed(
         completion_code=assignment.completion_code,
         redirect=ending.url if ending.kind == "redirect" else None,

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 import pytest
 from pydantic import SecretStr
 
-from app.recruiters.prolific.api import Api, Patience
+from app.recruiters.patience import Patience
+from app.recruiters.prolific.api import Api
 from app.recruiters.prolific.recruiter import Prolific
 from app.simulation.prolific.marketplace import Marketplace
-from app.simulation.prolific.server import TOKEN, FakeProlific, serve
+from app.simulation.prolific.server import TOKEN, FakeProlific
+from app.simulation.serving import serve
 from tests.conftest import SHARED
 from tests.recruiting.contract import Contract
 

@@ -52,9 +52,16 @@ class _Known:
 
 
 def take_in(
-    sessions: Sessions, keys: Keys, *, recruitment_id: int, told: Sequence[RemoteSubmission], asked_at: datetime
+    sessions: Sessions,
+    keys: Keys,
+    *,
+    recruitment_id: int,
+    told: Sequence[RemoteSubmission],
+    asked_at: datetime,
+    is_complete: bool,
 ) -> Look:
-    """Bring what was told at `asked_at` into our books, each submission with all that follows in one transaction."""
+    """Bring what was told at `asked_at` into our books, each submission with all that follows in one transaction.
+    `is_complete`: who is at work is among them."""
     look = Look()
     with sessions() as session:
         recruitment = session.get_one(Recruitment, recruitment_id)
@@ -73,7 +80,7 @@ def take_in(
         if remote.status == AWAITING_REVIEW and after.sitting == "completed":
             look.to_approve.append(remote.id)
     with sessions.begin() as session:
-        look.strangers = _look_for_strangers(session, recruitment, asked_at)
+        look.strangers = _look_for_strangers(session, recruitment, asked_at, is_complete=is_complete)
     return look
 
 
@@ -173,26 +180,30 @@ def _ask_for_review(session: Session, recruitment: Recruitment, submission: Subm
     )
 
 
-def _look_for_strangers(session: Session, recruitment: Recruitment, asked_at: datetime) -> int:
-    """Sittings under this recruitment that the recruiter does not list: made-up parameters, or a lost submission."""
+def _look_for_strangers(session: Session, recruitment: Recruitment, asked_at: datetime, *, is_complete: bool) -> int:
+    """Sittings under this recruitment that the recruiter does not list though it should by now: made-up parameters,
+    or a submission given back or lost."""
+    expected_from = Assignment.created_at if is_complete else Assignment.deadline
     strangers = session.scalars(
         select(Assignment)
         .outerjoin(Submission, Submission.assignment_id == Assignment.id)
         .where(
             Assignment.recruitment_id == recruitment.id,
-            Assignment.created_at < asked_at - UNKNOWN_AFTER,
+            expected_from < asked_at - UNKNOWN_AFTER,
             Submission.id.is_(None),
         )
         .order_by(Assignment.id)
     ).all()
     for assignment in strangers:
         exclude(session, assignment=assignment, reason=f"unknown to {recruitment.recruiter}", actor="recruiter")
+        if assignment.state != "completed":
+            continue
         tell(
             session,
             study_id=recruitment.study_id,
             kind="stranger",
             subject=f"assignment {assignment.id}",
             message=f"{recruitment.recruiter.capitalize()} has no submission for assignment {assignment.id}: its link "
-            "was made up. Its votes are not used, and it is not paid.",
+            "was made up, or it was never handed in. Its votes are not used, and it is not paid.",
         )
     return len(strangers)

@@ -59,6 +59,7 @@ HINTS = {
     "rounds": "Passes of the filter: every surviving item gets its next votes.",
     "votes_per_round": "By different people.",
     "min_votes": "All of them agreeing, unless nothing is dropped.",
+    "recruiting.recruiter": "MTurk itself is closed: nobody can be recruited there any more.",
     "assignment.trials": "From the pool; practice and sentinels come on top.",
     "assignment.practice": "With feedback, before a person's first sitting.",
     "assignment.sentinels": "Trials whose answer is known, at random positions.",
@@ -92,7 +93,8 @@ HINTS = {
 CHOICES = {
     "dissent": "at its first dissenting vote", "round_end": "at the end of the round with a dissent",
     "none": "never: collect vote shares", "exclude": "leave the sitting's votes out",
-    "propose": "propose it, and let me decide",
+    "propose": "propose it, and let me decide", "direct": "by a direct link", "prolific": "on Prolific",
+    "mturk": "on a service like MTurk (Amazon closed MTurk on 30 September 2026)",
 }  # fmt: skip
 
 
