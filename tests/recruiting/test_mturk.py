@@ -157,7 +157,7 @@ def test_what_the_model_forbids_is_noticed(mturk: Mturk, turk: FakeMturk, turk_u
 
 def test_a_whole_study(sessions: Sessions, storage: LocalStorage, keys: Keys, mturk: Mturk, turk: FakeMturk) -> None:
     slug = make_study(
-        sessions, storage, items=32, rounds=3, min_votes=3, brakes__return_rate=1.0, pay__budget=20_000, **ON_MTURK
+        sessions, storage, items=16, rounds=2, min_votes=2, brakes__return_rate=1.0, pay__budget=20_000, **ON_MTURK
     )
     fates = Fates(returned_early=0.1, timed_out=0.1, twice=0.3)
     paid = PaidStudy(sessions, keys, mturk, turk, slug, agree, fates=fates)  # type: ignore[arg-type]
