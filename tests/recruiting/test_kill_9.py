@@ -1,22 +1,26 @@
 """A real kill -9 of the process that spends: between intent and call, and between call and record, of everything that
 moves money. Whoever looks next goes on from there, and the books agree to the penny."""
 
+import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing.context import ForkServerContext
+from multiprocessing.forkserver import ensure_running
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
-from app.db import Sessions
-from app.keys import Keys
+from app.db import Sessions, open_sessions
+from app.keys import Keys, load_keys
 from app.models.money import BonusBatch
 from app.recruiters.prolific.recruiter import Prolific
 from app.services import studies
 from app.services.recruiting import bonuses, notices
+from app.services.recruiting.look import look_at
 from app.settings import Settings
 from app.simulation.prolific.server import TOKEN, FakeProlific
 from app.simulation.serving import Reply
@@ -83,21 +87,29 @@ OPERATIONS = {
 }
 
 
-@pytest.fixture
-def payer(settings: Settings, fake_url: str, fake: FakeProlific) -> Callable[[str], "subprocess.Popen[bytes]"]:
-    environment = {
-        "DATABASE_URL": str(settings.database_url),
-        "PROLIFIC_URL": fake_url,
-        "PROLIFIC_TOKEN": TOKEN,
-        "PROLIFIC_WORKSPACE": fake.marketplace.workspace,
-        "PUBLIC_URL": PUBLIC_URL,
-    }
+def look_once(database_url: str, home: Path, prolific_url: str, workspace: str, slug: str) -> None:
+    """What the worker does every minute, as a process of its own."""
+    settings = Settings(
+        DATABASE_URL=database_url,
+        LOOKALIKE_HOME=home,
+        PUBLIC_URL=PUBLIC_URL,
+        PROLIFIC_URL=prolific_url,
+        PROLIFIC_TOKEN=TOKEN,
+        PROLIFIC_WORKSPACE=workspace,
+    )
+    with open_sessions(settings) as sessions:
+        look_at(sessions, load_keys(settings), settings, slug=slug)
 
-    def look(slug: str) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-m", "app.cli.main", "reconcile", slug, "--home", str(settings.home)]
-        return subprocess.Popen(command, env={**os.environ, **environment})
 
-    return look
+@pytest.fixture(scope="module")
+def processes() -> ForkServerContext:
+    """Processes without a thread or a connection of ours, and with everything imported."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+        ensure_running()
+    return context
 
 
 @pytest.mark.parametrize("moment", ["before the call", "after the call"])
@@ -105,27 +117,34 @@ def payer(settings: Settings, fake_url: str, fake: FakeProlific) -> Callable[[st
 def test_whoever_pays_is_killed(
     name: str,
     moment: str,
-    payer: Callable[[str], "subprocess.Popen[bytes]"],
+    processes: ForkServerContext,
+    settings: Settings,
     sessions: Sessions,
     storage: LocalStorage,
     keys: Keys,
     prolific: Prolific,
     fake: FakeProlific,
+    fake_url: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """`before` the request does anything there, `after` it did and before its answer arrives."""
     operation = OPERATIONS[name]
-    slug = make_study(sessions, storage, items=16, rounds=2, min_votes=2, **SMALL)
+    slug = make_study(sessions, storage, items=8, rounds=2, min_votes=2, **SMALL)
     paid = PaidStudy(sessions, keys, prolific, fake, slug, agree)
     operation.prepare(paid)
-    handle, victim = fake.handle, payer(slug)
+    handle = fake.handle
+    told = (settings.database_url, settings.home, fake_url, fake.marketplace.workspace, slug)
+    victim = processes.Process(target=look_once, args=told)
+
+    killed: list[int] = []
 
     def kill() -> None:
+        assert victim.pid is not None
+        killed.append(victim.pid)
         os.kill(victim.pid, signal.SIGKILL)
-        victim.wait()
 
     def fatal(method: str, target: str, headers: dict[str, str], body: bytes) -> Reply | None:
-        is_it = method == operation.method and operation.path in target and victim.returncode is None
+        is_it = method == operation.method and operation.path in target and not killed
         if is_it and moment == "before the call":
             kill()
             return None
@@ -135,11 +154,13 @@ def test_whoever_pays_is_killed(
         return reply
 
     monkeypatch.setattr(fake, "handle", fatal)
-    assert victim.wait(timeout=120) == -signal.SIGKILL, "it never made the call"
+    victim.start()
+    victim.join(timeout=120)
+    assert victim.exitcode == -signal.SIGKILL, "it never made the call"
     paid.look()
     with sessions.begin() as session:
-        told = {notice.kind for notice in notices.unresolved(session, paid.study_id)}
-        if "bonus-unclear" in told:
+        kinds = {notice.kind for notice in notices.unresolved(session, paid.study_id)}
+        if "bonus-unclear" in kinds:
             assert name == "pay bonuses"
             (bulk,) = fake.marketplace.bulk_bonuses.values()
             (batch,) = session.scalars(select(BonusBatch).where(BonusBatch.external_id == bulk.id))
