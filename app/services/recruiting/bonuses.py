@@ -89,6 +89,8 @@ def grant(
     """
     if amount <= 0 or not reason.strip():
         raise BadInput("A bonus needs an amount in minor units and a reason.")
+    # Before the first bonus: its row holds a share of the budget's lock, and two who hold one would wait for each other.
+    money.balance(session, study.id, lock=True)
     took_part = set(paid_assignments(session, study))
     strangers = sorted(set(assignments) - took_part)
     if strangers or not assignments:
