@@ -7,11 +7,14 @@ places. At every study's end the books agree with the recruiter to the penny.
     python -m benchmarks.random_steps 500        fewer
 """
 
+import logging
 import sys
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+
+import structlog
 
 from app.db import open_sessions
 from app.keys import load_keys
@@ -21,6 +24,7 @@ from tests.recruiting.random_steps import STEPS, episode
 
 
 def main(steps: int) -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     started, done = time.monotonic(), Counter[str]()
     studies = -(-steps // STEPS)
     with tempfile.TemporaryDirectory() as folder:

@@ -164,8 +164,7 @@ def _way_back(door: Door, recruitment: Recruitment | None) -> Iterator[None]:
         yield
     except (Gone, NothingNow, Screened) as error:
         if recruitment is not None:
-            code = recruitment.codes["failed_checks" if isinstance(error, Screened) else "screened_out"]
-            error.details["return_url"] = door.way_back(code)
+            error.details["return_url"] = door.way_back(recruitment.codes["screened_out"])
         raise
 
 
@@ -191,8 +190,10 @@ def decline(request: Request, slug: str, session: SessionDep) -> Response:
 def assignment_page(request: Request, token: str, session: SessionDep, resources: ResourcesDep) -> Response:
     """The page for where this assignment stands."""
     assignment = assignments.by_token(session, token)
-    assignments.require_under_way(assignment)
     protocol = protocol_version(session, assignment.study_id, assignment.protocol_version)
+    recruitment = session.get(Recruitment, assignment.recruitment_id) if assignment.recruitment_id else None
+    with _way_back(resources.doors.of(protocol), recruitment):
+        assignments.require_under_way(assignment)
     thanks = Markup(to_html(protocol.thanks))  # noqa: S704 - sanitised
     if assignment.state == "completed":
         return render(

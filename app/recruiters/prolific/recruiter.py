@@ -37,7 +37,7 @@ _STATES: dict[str, StudyState] = {
 }
 _RETURN = {
     "no_consent": "You did not agree to take part, so there is nothing to be paid. Please return your submission.",
-    "screened_out": "There was nothing for you to do in this study. Please return your submission.",
+    "screened_out": "You did not take part to the end, so nothing is to be paid. Please return your submission.",
 }
 _LINK_QUERY = "&".join(f"{name}={{{{%{name}%}}}}" for name in LINK_PARAMETERS)  # filled in by Prolific
 _CODE_TYPES = {

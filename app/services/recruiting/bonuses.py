@@ -89,12 +89,12 @@ def grant(
     """
     if amount <= 0 or not reason.strip():
         raise BadInput("A bonus needs an amount in minor units and a reason.")
-    # Before the first bonus: its row holds a share of the budget's lock, and two who hold one would wait for each other.
-    money.balance(session, study.id, lock=True)
     took_part = set(paid_assignments(session, study))
     strangers = sorted(set(assignments) - took_part)
     if strangers or not assignments:
         raise BadInput(f"No bonus for assignments that nobody was paid for in {study.slug!r}: {strangers}.")
+    # Before the first bonus, whose row takes a share of this lock: two who hold one would wait for each other.
+    money.balance(session, study.id, lock=True)
     recruiter = current_protocol(session, study.id).recruiting.recruiter
     price = cost(amount, fees_on(today, recruiter, terms)).total
     by_recruitment: dict[int, list[int]] = {}

@@ -1,4 +1,4 @@
-"""Approving and rejecting by hand. Paying and using are two decisions: neither of these touches a vote."""
+"""Approving, rejecting and asking for a return by hand. Paying and using are two decisions: none touches a vote."""
 
 from app.db import Sessions
 from app.errors import NotFound
@@ -24,6 +24,16 @@ def reject(
     recruiter, submission = _submission(sessions, keys, assignment_id)
     with one_at_a_time(sessions), calling(settings, recruiter) as api:
         api.reject(submission, category=category, message=message)
+
+
+def request_return(sessions: Sessions, keys: Keys, settings: Settings, *, assignment_id: int, reason: str) -> None:
+    """Ask the participant to give their submission back, which costs them nothing but the pay.
+
+    Raises NotFound, or what the recruiter says.
+    """
+    recruiter, submission = _submission(sessions, keys, assignment_id)
+    with one_at_a_time(sessions), calling(settings, recruiter) as api:
+        api.request_return(submission, reason=reason)
 
 
 def _submission(sessions: Sessions, keys: Keys, assignment_id: int) -> tuple[str, str]:

@@ -45,10 +45,15 @@ class Look:
 
 @dataclass(frozen=True)
 class _Known:
-    """A submission as we knew it; `sitting` is the state of its assignment, None without one."""
+    """A submission as we knew it, and how its sitting stands; None without one."""
 
     status: str
     sitting: str | None
+
+
+def _standing(state: str | None, code: str | None, recruitment: Recruitment) -> str | None:
+    """The sitting's state; a completed one whose failed checks the protocol wants looked at stands "for review"."""
+    return "for review" if state == "completed" and code == recruitment.codes["failed_checks"] else state
 
 
 def take_in(
@@ -66,7 +71,7 @@ def take_in(
     with sessions() as session:
         recruitment = session.get_one(Recruitment, recruitment_id)
         session.expunge(recruitment)
-        known = _known(session, recruitment_id)
+        known = _known(session, recruitment)
     for remote in told:
         lookup = people.submission_lookup(keys, recruitment.recruiter, recruitment.study_id, remote.id)
         before = known.get(lookup)
@@ -84,13 +89,13 @@ def take_in(
     return look
 
 
-def _known(session: Session, recruitment_id: int) -> dict[bytes, _Known]:
+def _known(session: Session, recruitment: Recruitment) -> dict[bytes, _Known]:
     rows = session.execute(
-        select(Submission.lookup, Submission.status, Assignment.state)
+        select(Submission.lookup, Submission.status, Assignment.state, Assignment.completion_code)
         .outerjoin(Assignment, Assignment.id == Submission.assignment_id)
-        .where(Submission.recruitment_id == recruitment_id)
+        .where(Submission.recruitment_id == recruitment.id)
     )
-    return {lookup: _Known(status, sitting) for lookup, status, sitting in rows}
+    return {lookup: _Known(status, _standing(state, code, recruitment)) for lookup, status, state, code in rows}
 
 
 def _bring_up_to_date(
@@ -109,14 +114,15 @@ def _bring_up_to_date(
     session.flush()
     if remote.status == APPROVED and was != APPROVED:
         money.pay_reward(session, recruitment=recruitment, submission_id=submission.id)
-    assignment = None
+    sitting = None
     if submission.assignment_id is not None:
         assignment = session.get(Assignment, submission.assignment_id, with_for_update={"key_share": True})
         assert assignment is not None
         _follow(session, recruitment, assignment, remote.status)
-    if remote.status == AWAITING_REVIEW and (assignment is None or assignment.state != "completed"):
-        _ask_for_review(session, recruitment, submission)
-    return _Known(remote.status, assignment.state if assignment else None)
+        sitting = _standing(assignment.state, assignment.completion_code, recruitment)
+    if remote.status == AWAITING_REVIEW and sitting != "completed":
+        _ask_for_review(session, recruitment, submission, sitting)
+    return _Known(remote.status, sitting)
 
 
 def _assignment_of(session: Session, keys: Keys, recruitment: Recruitment, remote: RemoteSubmission) -> int | None:
@@ -168,15 +174,17 @@ def _return(session: Session, assignment: Assignment) -> None:
     exclude(session, assignment=assignment, reason="returned at the recruiter", actor="recruiter")
 
 
-def _ask_for_review(session: Session, recruitment: Recruitment, submission: Submission) -> None:
+def _ask_for_review(session: Session, recruitment: Recruitment, submission: Submission, sitting: str | None) -> None:
     which = "no sitting here" if submission.assignment_id is None else f"assignment {submission.assignment_id}"
+    missed = "its instruction trials were missed, and the protocol wants a human to look"
+    why = missed if sitting == "for review" else "no sitting was completed here for it"
     tell(
         session,
         study_id=recruitment.study_id,
         kind="review",
         subject=f"submission {submission.id}",
-        message=f"Submission {submission.id} ({which}) awaits review at {recruitment.recruiter}, but no sitting was "
-        "completed here for it. Approve or reject it there, or ask for its return: nobody is rejected automatically.",
+        message=f"Submission {submission.id} ({which}) awaits review at {recruitment.recruiter}, but {why}. "
+        "Approve or reject it, or ask for its return: nobody is rejected automatically.",
     )
 
 

@@ -38,6 +38,7 @@ LABELS = {
     "screening.min_height": "Lowest window",
     "screening.touch": "Touch screens may take part", "screening.min_refresh_hz": "Slowest display",
     "quality.failed_sentinels": "When sentinels fail",
+    "quality.failed_instructions": "When instructions are missed",
     "quality.false_alarm_share_allowed": "Identical sentinels called different",
     "quality.instruction_misses_allowed": "Instructions one may miss", "quality.side_bias_p": "Side bias",
     "quality.fast_share": "Fast answers", "quality.slow_share": "Slow answers",
@@ -93,6 +94,7 @@ HINTS = {
 CHOICES = {
     "dissent": "at its first dissenting vote", "round_end": "at the end of the round with a dissent",
     "none": "never: collect vote shares", "exclude": "leave the sitting's votes out",
+    "pay": "pay all the same", "review": "let me review before they are paid",
     "propose": "propose it, and let me decide", "direct": "by a direct link", "prolific": "on Prolific",
     "mturk": "on a service like MTurk (Amazon closed MTurk on 30 September 2026)",
 }  # fmt: skip
