@@ -75,6 +75,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"screening": {"touch": "yes"}}, "screening.touch", "valid boolean"),
     ({"screening": {"touch": 1}}, "screening.touch", "valid boolean"),
     ({"quality": {"failed_sentinels": "reject"}}, "quality.failed_sentinels", "'exclude' or 'propose'"),
+    ({"quality": {"failed_instructions": "reject"}}, "quality.failed_instructions", "'pay' or 'review'"),
     *(
         ({"quality": {name: 1.1}}, f"quality.{name}", "less than or equal to 1")
         for name in (
