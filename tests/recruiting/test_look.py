@@ -1,8 +1,10 @@
 """What a look at the recruiter notices, and what it leaves to a human."""
 
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import func, select, text, update
 
 from app.db import Sessions
@@ -11,6 +13,7 @@ from app.keys import Keys
 from app.models.assignments import Assignment, Exclusion
 from app.models.money import BonusBatch
 from app.recruiters.arrival import Arrival
+from app.recruiters.prolific.api import Api
 from app.recruiters.prolific.recruiter import Prolific
 from app.services import assignments, money, sign_ups, studies
 from app.services.recruiting import bonuses, decisions, notices, plan
@@ -20,6 +23,7 @@ from app.simulation.prolific.marketplace import FakeStudy
 from app.simulation.prolific.server import FakeProlific
 from app.storage import LocalStorage
 from tests.factories import make_study
+from tests.recruiting.conftest import IMPATIENT
 from tests.recruiting.paid_study import SMALL, TERMS, Fates, PaidStudy, agree
 from tests.sittings import answer
 
@@ -305,6 +309,34 @@ def test_brakes(paid: PaidStudy, fates: Fates, kind: str) -> None:
     resume(paid)
     paid.look()
     assert at_recruiter(paid).status == "ACTIVE", "the same again does not stop whoever has looked"
+
+
+def test_pages_that_fail_pull_the_brake(paid: PaidStudy) -> None:
+    submission = paid.fake.marketplace.take_place(at_recruiter(paid).id)
+    assert submission is not None
+    token = paid.arrive(submission)
+    assert token is not None
+    with paid.sessions.begin() as session:
+        trials = [trial.id for trial in assignments.progress(session, assignments.by_token(session, token)).open]
+        for attempt in (1, 2, 3):
+            for trial in trials:
+                assignments.abort(session, token=token, trial_id=trial, attempt=attempt, reason="decode", timing=None)
+    for _ in range(2):
+        paid.look()
+    assert "24 of the last 24 trials could not be shown" in told(paid)["errors"]
+    assert at_recruiter(paid).status == "PAUSED"
+
+
+def test_a_token_without_rights(
+    sessions: Sessions, storage: LocalStorage, keys: Keys, fake: FakeProlific, fake_url: str
+) -> None:
+    slug = make_study(sessions, storage, items=24, **SMALL)
+    with closing(Api(fake_url, SecretStr("nobody's"), patience=IMPATIENT)) as api:
+        paid = PaidStudy(sessions, keys, Prolific(api, workspace=fake.marketplace.workspace), fake, slug, agree)
+        assert "401" in paid.look().problems[0]
+    assert "Invalid token" in told(paid)["refused"]
+    with sessions() as session:
+        assert notices.is_stopped(session, paid.study_id)
 
 
 def test_a_bonus_is_granted_once_and_never_paid_twice(paid: PaidStudy) -> None:
