@@ -239,7 +239,7 @@ def _carry_out(
         recruiter.set_places(external_id, recruitment.places)
         remote = recruiter.study(external_id)
     _steer(sessions, recruiter, recruitment_id, remote, wish)
-    if wish == "stopped" and before is not None and before.state in ("paused", "ended"):
+    if wish == "stopped" and before is not None and before.state in ("draft", "paused", "ended"):
         _settle(sessions, recruiter, before, recruitment_id)
 
 
