@@ -241,7 +241,7 @@ def reconcile(name: Name, as_json: AsJson = False, home: Home = HOME) -> None:
 
 @people.command("find")
 def find(
-    recruiter: Annotated[str, typer.Argument(help="direct or prolific.")],
+    recruiter: Annotated[str, typer.Argument(help="direct, prolific or mturk.")],
     participant: Annotated[str, typer.Argument(help="The person as the recruiter knows them.")],
     home: Home = HOME,
 ) -> None:

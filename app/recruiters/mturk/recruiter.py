@@ -32,6 +32,8 @@ from app.recruiters.recruiter import (
 )
 
 LARGEST_HIT = 9
+MOST_REQUIREMENTS = 10
+"""Of a HIT type; whoever was in still earlier rounds is let in again, and sees no item twice here all the same."""
 OFFERED_FOR = timedelta(days=90)
 LONG_AGO = datetime(2015, 1, 1, tzinfo=UTC)
 THANKS = "Thank you for taking part."
@@ -58,8 +60,9 @@ class Mturk:
     def create_study(self, draft: StudyDraft) -> str:
         """MTurk has no drafts: its places are open at once. Made twice it is the same study."""
         barring = [self._own_qualification(draft.reference)]
-        barring += [_qualification(self._hits(study)[0]) for study in draft.excluded_studies]
         barring += [draft.excluded_group] if draft.excluded_group else []
+        latest = draft.excluded_studies[len(barring) - MOST_REQUIREMENTS :]
+        barring += [_qualification(self._hits(study)[0]) for study in latest]
         hit_type = self._api.call(
             "create_hit_type",
             Title=draft.name,

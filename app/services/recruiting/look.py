@@ -305,9 +305,9 @@ def _settle(sessions: Sessions, recruiter: Recruiter, ended: RemoteStudy, recrui
 
 def _draft(session: Session, study: Study, protocol: Protocol, recruitment: Recruitment, url: str) -> StudyDraft:
     earlier = session.scalars(
-        select(Recruitment.external_id).where(
-            Recruitment.study_id == study.id, Recruitment.id != recruitment.id, Recruitment.external_id.is_not(None)
-        )
+        select(Recruitment.external_id)
+        .where(Recruitment.study_id == study.id, Recruitment.id != recruitment.id, Recruitment.external_id.is_not(None))
+        .order_by(Recruitment.number)
     )
     return StudyDraft(
         reference=recruitment.reference,
