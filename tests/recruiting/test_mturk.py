@@ -26,6 +26,7 @@ from app.simulation.mturk.marketplace import MturkMarketplace
 from app.simulation.mturk.server import FakeMturk
 from app.simulation.serving import serve
 from app.storage import LocalStorage
+from app.web.admin.protocol_form import form_groups
 from tests.factories import make_study
 from tests.recruiting.conftest import IMPATIENT
 from tests.recruiting.paid_study import PUBLIC_URL, SMALL, TERMS, Fates, PaidStudy, agree
@@ -236,5 +237,6 @@ def test_the_way_through_the_frame(
 
 
 def test_it_is_off_unless_configured(settings: Settings) -> None:
+    assert "Amazon closed MTurk on 30 September 2026" in str(form_groups()), "whoever chooses it reads so"
     with pytest.raises(Unavailable, match="closed MTurk on 30 September 2026"), calling(settings, "mturk"):
         pass

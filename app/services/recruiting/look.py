@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from app.db import Sessions
 from app.domain.money import Fees, load_fees
 from app.domain.protocol import Protocol
-from app.errors import BadInput, Conflict
+from app.errors import BadInput, Conflict, Unavailable
 from app.keys import Keys
 from app.models.money import Budget
 from app.models.recruiting import Recruitment, Submission
@@ -78,11 +78,19 @@ def recruiting_slugs(session: Session) -> list[str]:
     return list(session.scalars(wanted.order_by(Study.id)))
 
 
-def look_at_all(sessions: Sessions, keys: Keys, settings: Settings) -> list[LookReport]:
-    """Look at every study that recruits; while somebody else looks, nothing is done."""
+def look_at_all(sessions: Sessions, keys: Keys, settings: Settings) -> None:
+    """Look at every study that recruits. One whose recruiter is not configured here does not stop the others.
+
+    Raises:
+        Conflict: somebody else looks just now.
+    """
     with sessions() as session:
         slugs = recruiting_slugs(session)
-    return [look_at(sessions, keys, settings, slug=slug) for slug in slugs]
+    for slug in slugs:
+        try:
+            look_at(sessions, keys, settings, slug=slug)
+        except Unavailable as error:
+            log.warning("recruiter", study=slug, problem=error.message)
 
 
 def look_at(sessions: Sessions, keys: Keys, settings: Settings, *, slug: str) -> LookReport:
