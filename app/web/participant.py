@@ -163,8 +163,9 @@ def _way_back(door: Door, recruitment: Recruitment | None) -> Iterator[None]:
     try:
         yield
     except (Gone, NothingNow, Screened) as error:
-        if recruitment is not None:
-            error.details["return_url"] = door.way_back(recruitment.codes["screened_out"])
+        url = door.way_back(recruitment.codes["screened_out"]) if recruitment else None
+        if url is not None:
+            error.details["return_url"] = url
         raise
 
 
