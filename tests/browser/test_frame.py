@@ -1,6 +1,7 @@
 """The participant's page inside MTurk's frame, in a browser that blocks third-party cookies."""
 
 import json
+import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,7 +89,7 @@ def test_a_task_in_a_frame_without_cookies(
     strict_browser: BrowserContext, embedded: str, sessions: Sessions, storage: LocalStorage
 ) -> None:
     slug = make_study(sessions, storage, items=8, **SHORT)
-    before = counts(sessions, slug)
+    worker, before = f"A{secrets.token_hex(6).upper()}", counts(sessions, slug)
     study = f"{embedded}/studies/{slug}"
 
     preview = urlencode(TASK | {"assignmentId": "ASSIGNMENT_ID_NOT_AVAILABLE"})
@@ -98,7 +99,7 @@ def test_a_task_in_a_frame_without_cookies(
     assert counts(sessions, slug) == before, "a preview creates nothing"
     page.close()
 
-    page, task = open_task(strict_browser, f"{study}?{urlencode(TASK | {'assignmentId': '3ABC', 'workerId': 'A1'})}")
+    page, task = open_task(strict_browser, f"{study}?{urlencode(TASK | {'assignmentId': '3ABC', 'workerId': worker})}")
     handed_in: list[Request] = []
 
     def receive(route: Route) -> None:

@@ -19,7 +19,7 @@ from tests.recruiting.paid_study import SMALL, TERMS, PaidStudy, agree
 from tests.recruiting.random_steps import episode
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, 56])
+@pytest.mark.parametrize("seed", [1, 2, 56])
 def test_random_steps(sessions: Sessions, storage: LocalStorage, keys: Keys, seed: int) -> None:
     episode(sessions, storage, keys, seed)
 
