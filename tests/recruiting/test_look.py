@@ -6,7 +6,9 @@ from datetime import timedelta
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import func, select, text, update
+from typer.testing import CliRunner
 
+from app.cli.main import cli
 from app.db import Sessions
 from app.errors import BadInput, Conflict, NotFound
 from app.keys import Keys
@@ -20,7 +22,7 @@ from app.services.recruiting import bonuses, decisions, notices, plan
 from app.services.recruiting.standing import side_by_side, standing
 from app.settings import Settings
 from app.simulation.prolific.marketplace import FakeStudy
-from app.simulation.prolific.server import FakeProlific
+from app.simulation.prolific.server import TOKEN, FakeProlific
 from app.storage import LocalStorage
 from tests.factories import make_study
 from tests.recruiting.conftest import IMPATIENT
@@ -260,6 +262,16 @@ def test_both_sides_beside_each_other(paid: PaidStudy, deployed: Settings) -> No
         ("APPROVED", None, None, 183, "was never here"),
         ("AWAITING REVIEW", sitting, "active", 0, "yours to review"),
     ]
+    environment = {
+        "DATABASE_URL": str(deployed.database_url),
+        "PUBLIC_URL": deployed.public_url,
+        "PROLIFIC_URL": deployed.prolific_url,
+        "PROLIFIC_TOKEN": TOKEN,
+        "PROLIFIC_WORKSPACE": deployed.prolific_workspace,
+        "COLUMNS": "120",
+    }
+    printed = CliRunner().invoke(cli, ["reconcile", paid.slug, "--home", str(deployed.home)], env=environment)
+    assert "was never here" in printed.output
     decisions.request_return(
         paid.sessions, paid.keys, deployed, assignment_id=sitting, reason="Please return your submission."
     )
