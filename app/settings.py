@@ -12,6 +12,10 @@ def _folder_like(prefix: str) -> str:
     return f"{prefix.strip('/')}/" if prefix.strip("/") else ""
 
 
+_UNSET = BeforeValidator(lambda value: value or None)
+"""Set but empty is not set: docker-compose.yml hands variables on that nobody filled in."""
+
+
 class Settings(BaseSettings):
     """Every value has a default that works on one machine; docs/deployment.md explains each."""
 
@@ -32,7 +36,7 @@ class Settings(BaseSettings):
     s3_prefix: Annotated[str, AfterValidator(_folder_like), Field(validation_alias="S3_PREFIX")] = ""
     s3_endpoint_url: Annotated[
         Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+/?$")] | None,
-        BeforeValidator(lambda url: url or None),  # set but empty: Amazon's own
+        _UNSET,  # Amazon's own
         Field(validation_alias="S3_ENDPOINT_URL"),
     ] = None
     s3_sse: Annotated[Literal["AES256", "aws:kms", "aws:kms:dsse"] | None, Field(validation_alias="S3_SSE")] = None
@@ -44,9 +48,11 @@ class Settings(BaseSettings):
     public_url: Annotated[str, Field(validation_alias="PUBLIC_URL")] = "http://127.0.0.1:8000"
     fees: Annotated[Path | None, Field(validation_alias="LOOKALIKE_FEES")] = None
     prolific_url: Annotated[str, Field(validation_alias="PROLIFIC_URL")] = "https://api.prolific.com"
-    prolific_token: Annotated[SecretStr | None, Field(validation_alias="PROLIFIC_TOKEN")] = None
+    prolific_token: Annotated[SecretStr | None, _UNSET, Field(validation_alias="PROLIFIC_TOKEN")] = None
     prolific_workspace: Annotated[str, Field(validation_alias="PROLIFIC_WORKSPACE")] = ""
-    prolific_webhook_secret: Annotated[SecretStr | None, Field(validation_alias="PROLIFIC_WEBHOOK_SECRET")] = None
+    prolific_webhook_secret: Annotated[SecretStr | None, _UNSET, Field(validation_alias="PROLIFIC_WEBHOOK_SECRET")] = (
+        None
+    )
 
     mturk_endpoint_url: Annotated[
         Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+/?$")] | None,

@@ -133,7 +133,7 @@ def compare(settings: Settings, url: str, sessions: Sessions, order: plans.Order
             slug = f"turn-{turn}"
             make_study(sessions, slug, order if turn else replace(order, per_category=BATCH_SIZE))
             studio.prepare()
-            app = make_worker_app(url, sessions)
+            app = make_worker_app(url, sessions, settings)
             add_generation(app, sessions, studio)
             with worker.running():
                 app.run_worker(queues=[GPU], concurrency=CONCURRENCY[GPU], delete_jobs="successful", wait=False)

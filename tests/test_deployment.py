@@ -67,6 +67,15 @@ def test_the_server_gets_settings_that_there_are(services: dict[str, Any]) -> No
         assert {"DATABASE_URL", "SECRET_KEY", "S3_BUCKET"} <= services[name]["environment"].keys()
 
 
+def test_recruiting_is_for_servers_and_workers_alone(services: dict[str, Any]) -> None:
+    """The token has full rights over the account; and what nobody filled in is not set, least of all to nothing."""
+    names = {"PUBLIC_URL", "PROLIFIC_TOKEN", "PROLIFIC_WORKSPACE", "PROLIFIC_WEBHOOK_SECRET"}
+    told = {name for name, service in services.items() if names & set(service.get("environment", {}))}
+    assert told == {"web", "worker"}
+    empty = Settings(PROLIFIC_TOKEN="", PROLIFIC_WEBHOOK_SECRET="", S3_ENDPOINT_URL="")
+    assert (empty.prolific_token, empty.prolific_webhook_secret, empty.s3_endpoint_url) == (None, None, None)
+
+
 def test_every_setting_is_documented() -> None:
     documented = (ROOT / "docs/deployment.md").read_text()
     for field in Settings.model_fields.values():

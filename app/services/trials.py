@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from app.domain.disguise import bucket, padded_webp
 from app.domain.presentation import Flashes, flashes, question_about, side_by_side
 from app.domain.protocol import Kind, Protocol
-from app.errors import NotFound
+from app.errors import NotFound, Unavailable
 from app.keys import ImageRef, Keys
 from app.services.assignments import OpenTrial
 from app.services.images import DERIVATIVE_FOR
@@ -89,6 +89,7 @@ def image_bytes(session: Session, storage: Storage, keys: Keys, sealed: str) -> 
 
     Raises:
         NotFound: not an address of ours, or of an attempt that is over.
+        Unavailable: the bytes are damaged, gone, or not to be had now.
     """
     ref = keys.open_image(sealed)
     trial = session.execute(_TRIAL, {"trial": ref.trial_id, "attempt": ref.attempt}).one_or_none() if ref else None
@@ -104,4 +105,8 @@ def image_bytes(session: Session, storage: Storage, keys: Keys, sealed: str) -> 
     rows = session.execute(_DERIVATIVES, {"images": images, "kind": DERIVATIVE_FOR[trial.kind]})
     derivatives = {row.image: row for row in rows}
     length = bucket(max(derivative.bytes for derivative in derivatives.values()))
-    return padded_webp(storage.get(derivatives[images[ref.place]].sha256), length=length, seed=sealed.encode())
+    try:
+        data = storage.get(derivatives[images[ref.place]].sha256)
+    except NotFound as error:  # the address is right, and the hash in the message is none of the participant's business
+        raise Unavailable(error.message) from error
+    return padded_webp(data, length=length, seed=sealed.encode())

@@ -10,6 +10,7 @@ from app.db import Sessions
 from app.errors import Conflict
 from app.keys import Keys
 from app.models.money import BonusBatch
+from app.models.recruiting import Recruitment
 from app.recruiters.prolific.recruiter import Prolific
 from app.services import studies
 from app.services.recruiting import bonuses
@@ -135,7 +136,8 @@ def test_a_kill_before_or_after_any_call(
     bulks = fake.marketplace.bulk_bonuses
     assert sorted(bulk.times_paid for bulk in bulks.values() if bulk.times_paid) == [1], "paid, or left to a human"
     with sessions.begin() as session:
-        unclear = session.scalars(select(BonusBatch).where(BonusBatch.state == "unclear").order_by(BonusBatch.id)).all()
+        ours = select(BonusBatch).join(Recruitment).where(Recruitment.study_id == paid.study_id)
+        unclear = session.scalars(ours.where(BonusBatch.state == "unclear").order_by(BonusBatch.id)).all()
         assert len(unclear) == 2
         for batch in unclear:
             assert batch.external_id is not None

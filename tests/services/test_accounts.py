@@ -100,7 +100,8 @@ def test_an_old_invitation_is_no_use(sessions: Sessions) -> None:
         token = members.invite(session, study=studies.by_slug(session, slug), email=invited, role="viewer")
         session.flush()
         session.execute(
-            text("UPDATE invitations SET expires_at = now() - interval '1 second' WHERE email = :e"), {"e": invited}
+            text("UPDATE member_invitations SET expires_at = now() - interval '1 second' WHERE email = :e"),
+            {"e": invited},
         )
     with sessions() as session, pytest.raises(Gone, match="older than a week"):
         members.invitation_of(session, token)

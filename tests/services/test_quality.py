@@ -19,6 +19,7 @@ from app.recruiters.arrival import Arrival
 from app.services import assignments, judgments, quality, sign_ups, studies
 from app.services.exclusions import exclude_by_hand, in_force, reinstate_by_hand
 from app.services.judgments import Answer
+from app.settings import Settings
 from app.storage import LocalStorage
 from tests.factories import make_slug, make_study
 from tests.sittings import TRIALS
@@ -178,7 +179,7 @@ def test_what_several_sittings_of_a_person_show_together(sessions: Sessions, sto
 
 
 def test_an_ended_assignment_is_assessed_by_the_worker(
-    sessions: Sessions, storage: LocalStorage, keys: Keys, database_url: str
+    sessions: Sessions, storage: LocalStorage, keys: Keys, database_url: str, settings: Settings
 ) -> None:
     """The job exists as soon as the end is committed, and what no job was done for is swept up."""
     slug = make_study(sessions, storage, items=30, **FIXED)
@@ -193,7 +194,7 @@ def test_an_ended_assignment_is_assessed_by_the_worker(
         ).one()
         assignments.expire(session, left)
         expired = left.id
-    worker = make_worker_app(database_url, sessions)
+    worker = make_worker_app(database_url, sessions, settings)
     with sessions() as session:
         jobs = text("SELECT args FROM procrastinate_jobs WHERE task_name = :name AND status = 'todo'")
         waiting = [args["assignment_id"] for args in session.scalars(jobs, {"name": ASSESS})]

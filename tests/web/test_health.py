@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from app.db import Sessions
@@ -60,3 +61,25 @@ def test_participants_are_not_told_about_the_bucket(
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
     assert "Nothing was lost" in answer.json()["detail"]
     assert "gone" not in answer.text
+
+
+def test_an_image_deleted_by_hand_is_told_to_the_log_alone(
+    client: TestClient, sessions: Sessions, storage: LocalStorage, capfd: pytest.CaptureFixture[str]
+) -> None:
+    slug = make_study(sessions, storage, items=8, assignment__sentinels=1, assignment__sentinel_misses_allowed=0)
+    fields = {"participant": "ada", "consent": True}
+    token = client.post(f"/studies/{slug}/assignments", json=fields).json()["token"]
+    (image, *_) = client.get(f"/assignments/{token}/trials").json()["trials"][0]["images"].values()
+    with sessions() as session:
+        items = (
+            "SELECT unnest(ARRAY[reference, candidate_0, candidate_1]) FROM items i JOIN studies s ON s.id = study_id"
+        )
+        keys = session.scalars(
+            text(f"SELECT sha256 FROM derivatives WHERE image IN ({items} WHERE slug = :slug)"), {"slug": slug}
+        ).all()
+    for key in keys:
+        storage.delete(key)
+    answer = client.get(image)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    assert not any(key in answer.text for key in keys)
+    assert "There is no stored image" in "".join(capfd.readouterr())
