@@ -56,6 +56,7 @@ class Settings(BaseSettings):
 
     mturk_endpoint_url: Annotated[
         Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+/?$")] | None,
+        _UNSET,
         Field(validation_alias="MTURK_ENDPOINT_URL"),
     ] = None
     mturk_sites: Annotated[
