@@ -49,7 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
         max_body_size=MAX_BODY,
     )
     app.add_middleware(Places, count=POOL_SIZE)
-    app.add_middleware(DefaultHeaders)
+    app.add_middleware(DefaultHeaders, framing=settings.mturk_origins)
     app.add_middleware(Compression)
     app.state.requests = CollectorRegistry()
     app.add_middleware(Requests, registry=app.state.requests)

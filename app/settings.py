@@ -57,6 +57,21 @@ class Settings(BaseSettings):
         None
     )
 
+    mturk_endpoint_url: Annotated[
+        Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+/?$")] | None,
+        _UNSET,
+        Field(validation_alias="MTURK_ENDPOINT_URL"),
+    ] = None
+    mturk_sites: Annotated[
+        Annotated[str, StringConstraints(pattern=r"^https?://[^/\s;,]+( https?://[^/\s;,]+)*$")],
+        Field(validation_alias="MTURK_SITES"),
+    ] = "https://www.mturk.com https://worker.mturk.com https://workersandbox.mturk.com"
+
+    @property
+    def mturk_origins(self) -> list[str]:
+        """The sites that may show our pages in a frame and get our forms; none unless MTurk is configured."""
+        return self.mturk_sites.split() if self.mturk_endpoint_url else []
+
     @property
     def images(self) -> Path:
         """The folder of the local image store."""

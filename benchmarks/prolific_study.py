@@ -23,12 +23,14 @@ from app.keys import load_keys
 from app.main import create_app
 from app.models.assignments import Trial
 from app.models.money import Budget, LedgerEntry
-from app.recruiters.prolific.api import Api, Patience
+from app.recruiters.patience import Patience
+from app.recruiters.prolific.api import Api
 from app.recruiters.prolific.recruiter import Prolific
 from app.settings import Settings
 from app.simulation.prolific.hooks import SignedEvent
 from app.simulation.prolific.marketplace import Marketplace
-from app.simulation.prolific.server import TOKEN, FakeProlific, serve
+from app.simulation.prolific.server import TOKEN, FakeProlific
+from app.simulation.serving import serve
 from app.storage import LocalStorage
 from tests.factories import make_study
 from tests.recruiting.paid_study import SMALL, Fates, PaidStudy, agree

@@ -53,7 +53,7 @@ def make_worker_app(url: str, sessions: Sessions, settings: Settings) -> App:
             erasure.forget_overdue(session)
         try:
             look_at_all(sessions, load_keys(settings), settings)
-        except (Conflict, Unavailable) as error:
+        except Conflict as error:
             log.warning("recruiting waits", problem=error.message)
 
     @app.periodic(cron="* * * * * */20")

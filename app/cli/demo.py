@@ -36,7 +36,7 @@ from app.simulation.crowd import CrowdPlan, CrowdReport, run_crowd
 from app.simulation.prolific.crowd import guests, sending_events
 from app.simulation.prolific.marketplace import Marketplace
 from app.simulation.prolific.server import TOKEN, FakeProlific
-from app.simulation.prolific.server import serve as serve_prolific
+from app.simulation.serving import serve as serve_fake
 from app.storage import open_storage
 
 TRIPLETS = 96
@@ -80,7 +80,7 @@ def _marketplace(settings: Settings, url: str, recruiter: str) -> Iterator[tuple
         yield settings, None
         return
     market = Marketplace()
-    with serve_prolific(FakeProlific(market)) as prolific_url, sending_events(market, url):
+    with serve_fake(FakeProlific(market)) as prolific_url, sending_events(market, url):
         environment = {
             "PUBLIC_URL": url,
             "PROLIFIC_URL": prolific_url,

@@ -1,5 +1,6 @@
 """`recruit …`, `reconcile` and `people …`."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -18,7 +19,7 @@ from app.recruiters.prolific.webhooks import subscribe
 from app.services import erasure, studies
 from app.services.recruiting import admission, bonuses, decisions, notices, plan
 from app.services.recruiting.look import look_at
-from app.services.recruiting.standing import standing
+from app.services.recruiting.standing import side_by_side, standing
 
 recruit = typer.Typer(help="Recruit participants on a marketplace, and pay them.", no_args_is_help=True)
 people = typer.Typer(help="People's data.", no_args_is_help=True)
@@ -156,6 +157,23 @@ def reject(
     out.print("Rejected.")
 
 
+@recruit.command("request-return")
+def request_return(
+    assignment: Assignment,
+    reason: Annotated[str, typer.Option(help="What the participant reads.")],
+    home: Home = HOME,
+) -> None:
+    """Ask a participant to return their submission: nobody's approval rate suffers, and nothing is paid.
+
+    Example: lookalike recruit request-return 812 --reason "You did not finish. Please return your submission."
+    """
+    with plain_errors():
+        settings = settings_for(home)
+        with open_sessions(settings) as sessions:
+            decisions.request_return(sessions, load_keys(settings), settings, assignment_id=assignment, reason=reason)
+    out.print("Asked the participant to return it.")
+
+
 @recruit.command("invite")
 def invite(
     name: Name, count: Annotated[int, typer.Option(min=1, max=10_000, help="How many links.")], home: Home = HOME
@@ -191,7 +209,8 @@ def webhooks(home: Home = HOME) -> None:
 
 
 def reconcile(name: Name, as_json: AsJson = False, home: Home = HOME) -> None:
-    """Compare a study with its recruiter and bring both together, as the worker does every minute.
+    """Compare a study with its recruiter, bring both together as the worker does every minute, and list side by side
+    what still differs.
 
     Example: lookalike reconcile shoes
     """
@@ -199,8 +218,10 @@ def reconcile(name: Name, as_json: AsJson = False, home: Home = HOME) -> None:
         settings = settings_for(home)
         with open_sessions(settings) as sessions:
             report = look_at(sessions, load_keys(settings), settings, slug=name)
+            with sessions() as session:
+                pairs = side_by_side(session, study=studies.by_slug(session, name))
     if as_json:
-        print_json(report)
+        print_json(asdict(report) | {"differences": [asdict(pair) for pair in pairs]})
         return
     out.print(
         f"{report.news} submissions were news, {report.approved} are being approved, {report.strangers} sittings are "
@@ -208,11 +229,19 @@ def reconcile(name: Name, as_json: AsJson = False, home: Home = HOME) -> None:
     )
     for problem in report.problems:
         out.print(f"[yellow]{escape(problem)}[/]")
+    if not pairs:
+        out.print("Both sides agree.")
+        return
+    table = Table("submission", "there", "assignment", "here", "booked", "not in order", box=None)
+    for pair in pairs:
+        cells = (pair.submission, pair.there, pair.assignment, pair.here, pair.booked, pair.odd)
+        table.add_row(*("–" if cell is None else str(cell) for cell in cells))
+    out.print(table)
 
 
 @people.command("find")
 def find(
-    recruiter: Annotated[str, typer.Argument(help="direct or prolific.")],
+    recruiter: Annotated[str, typer.Argument(help="direct, prolific or mturk.")],
     participant: Annotated[str, typer.Argument(help="The person as the recruiter knows them.")],
     home: Home = HOME,
 ) -> None:

@@ -122,10 +122,12 @@ class CheckQuestion(Section):
 
 
 class Quality(Section):
-    """What failed sentinels do: exclude the assignment's votes (reversibly) or propose it to the researcher. And what
-    is tolerated before a finding is proposed: see `quality_rules.QualityRules`."""
+    """What failed sentinels do: exclude the assignment's votes (reversibly) or propose it to the researcher. What
+    missed instruction trials do to the pay: nothing, or a human looks before it is paid. And what is tolerated before
+    a finding is proposed: see `quality_rules.QualityRules`."""
 
     failed_sentinels: Literal["exclude", "propose"] = "exclude"
+    failed_instructions: Literal["pay", "review"] = "pay"
     false_alarm_share_allowed: Share = 0.4
     instruction_misses_allowed: int = Field(0, ge=0, le=200)
     side_bias_p: Share = 0.001
@@ -236,6 +238,8 @@ class Protocol(Section):
             )
         if self.recruiting.recruiter == "prolific" and self.pay.currency not in ("GBP", "USD"):
             raise ValueError("pay.currency must be GBP or USD: Prolific pays in no other")
+        if self.recruiting.recruiter == "mturk" and self.pay.currency != "USD":
+            raise ValueError("pay.currency must be USD: MTurk pays in no other")
         return self
 
     @model_validator(mode="after")
@@ -254,7 +258,7 @@ class Protocol(Section):
     def quality_rules(self) -> QualityRules:
         return QualityRules(
             sentinel_misses_allowed=self.assignment.sentinel_misses_allowed,
-            **self.quality.model_dump(exclude={"failed_sentinels"}),
+            **self.quality.model_dump(exclude={"failed_sentinels", "failed_instructions"}),
         )
 
 

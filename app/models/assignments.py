@@ -25,7 +25,8 @@ ASSIGNMENT_STATES = ("active", "completed", "expired", "withdrawn", "screened", 
 class Assignment(Base):
     """One participant's sitting. Its token, the participant's only credential, is stored as a hash.
 
-    `check_tries` counts the failed tries at the comprehension check, `checked_at` is when it was passed.
+    `submit_to` is the recruiter's site that wants the form at the end, where it wants one. `check_tries` counts the
+    failed tries at the comprehension check, `checked_at` is when it was passed.
     """
 
     __tablename__ = "assignments"
@@ -70,6 +71,7 @@ class Assignment(Base):
     consent_version: Mapped[int]
     consented_at: Mapped[Now]
     recruitment_id: Mapped[int | None] = mapped_column(ForeignKey("recruitments.id"), index=True)
+    submit_to: Mapped[str | None]
     state: Mapped[str] = mapped_column(server_default="active")
     environment: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     check_tries: Mapped[int] = mapped_column(server_default="0")

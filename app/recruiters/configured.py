@@ -1,15 +1,19 @@
 """The recruiters as this deployment knows them: through which door people come in, and how to call."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 
 import jwt
 
+from app.domain.money import fees_on, load_fees
 from app.domain.protocol import Protocol
 from app.errors import Unavailable
 from app.keys import Keys
 from app.recruiters.direct import DirectDoor
-from app.recruiters.prolific.api import Api, Patience
+from app.recruiters.mturk.door import MturkDoor
+from app.recruiters.patience import PATIENT, Patience
+from app.recruiters.prolific.api import Api
 from app.recruiters.prolific.door import ProlificDoor
 from app.recruiters.prolific.recruiter import Prolific
 from app.recruiters.recruiter import Door, Recruiter
@@ -39,23 +43,38 @@ class Doors:
                     public_url=self._settings.public_url,
                     workspace=self._settings.prolific_workspace,
                 )
+            case "mturk" if self._settings.mturk_endpoint_url:
+                return MturkDoor(self._settings.mturk_origins)
             case other:
                 raise Unavailable(f"This server does not recruit on {other}.")
 
 
 @contextmanager
-def calling(settings: Settings, recruiter: str, *, patience: Patience = Patience()) -> Iterator[Recruiter]:  # noqa: B008
+def calling(settings: Settings, recruiter: str, *, patience: Patience = PATIENT) -> Iterator[Recruiter]:
     """The recruiter's API, as long as the block lasts.
 
     Raises:
         Unavailable: it is not configured here.
     """
-    if recruiter != "prolific":
-        raise Unavailable(f"This server does not recruit on {recruiter}.")
-    if settings.prolific_token is None or not settings.prolific_workspace:
-        raise Unavailable("To recruit on Prolific, set PROLIFIC_TOKEN and PROLIFIC_WORKSPACE (docs/recruiting.md).")
-    api = Api(settings.prolific_url, settings.prolific_token, patience=patience)
-    try:
-        yield Prolific(api, workspace=settings.prolific_workspace)
-    finally:
-        api.close()
+    match recruiter:
+        case "prolific":
+            if settings.prolific_token is None or not settings.prolific_workspace:
+                raise Unavailable(
+                    "To recruit on Prolific, set PROLIFIC_TOKEN and PROLIFIC_WORKSPACE (docs/recruiting.md)."
+                )
+            with closing(Api(settings.prolific_url, settings.prolific_token, patience=patience)) as api:
+                yield Prolific(api, workspace=settings.prolific_workspace)
+        case "mturk":
+            if settings.mturk_endpoint_url is None:
+                raise Unavailable(
+                    "Amazon closed MTurk on 30 September 2026. For a service that speaks its protocol, set "
+                    "MTURK_ENDPOINT_URL (docs/recruiting.md)."
+                )
+            from app.recruiters.mturk.api import Api as MturkApi  # boto3 takes a third of a second to import
+            from app.recruiters.mturk.recruiter import Mturk
+
+            terms = fees_on(datetime.now(UTC).date(), "mturk", load_fees(settings.fees))
+            with closing(MturkApi(settings.mturk_endpoint_url, patience=patience)) as mturk:
+                yield Mturk(mturk, fees=terms)
+        case other:
+            raise Unavailable(f"This server does not recruit on {other}.")

@@ -39,7 +39,13 @@ class DirectDoor:
             return {"invitation": fields["invitation"]}
         return {"participant": arrival.participant}
 
-    def ending(self, code: str) -> Ending:  # noqa: ARG002 - they see it, and there is nowhere to bring it
+    def is_preview(self, fields: Mapping[str, str]) -> bool:  # noqa: ARG002
+        return False
+
+    def way_back(self, code: str) -> None:  # noqa: ARG002 - they came on their own
+        return None
+
+    def ending(self, code: str, *, submission: str | None, submit_to: str | None) -> Ending:  # noqa: ARG002 - they see it
         return Ending("thanks")
 
 

@@ -48,7 +48,8 @@ DECIDED = (RETURNED, TIMED_OUT, REJECTED, APPROVED, SCREENED_OUT, "PARTIALLY APP
 
 @dataclass(frozen=True)
 class StudyDraft:
-    """A study as a recruiter should offer it. `reference` is ours, to find it by; `reward` in minor units."""
+    """A study as a recruiter should offer it. `reference` is ours, to find it by; `reward` in minor units; `url` where
+    it sends people, to which it adds who they are."""
 
     reference: str
     name: str
@@ -68,13 +69,14 @@ class StudyDraft:
 
 @dataclass(frozen=True)
 class RemoteStudy:
-    """`url` is where it sends people."""
+    """`url` is where it sends people; `unlisted` are at work without being among its submissions."""
 
     id: str
     state: StudyState
     places: int
     reward: int
     url: str
+    unlisted: int = 0
 
 
 @dataclass(frozen=True)
@@ -110,10 +112,14 @@ class Ending:
 
 
 class Recruiter(Protocol):
-    """Amounts are minor units. Every method may raise NothingHappened or Refused; OutcomeUnclear comes from
-    `create_study`, which can be looked for by its reference, and from `pay_bonuses`."""
+    """Amounts are minor units. Every method may raise NothingHappened, Refused, or, where a call cannot be repeated,
+    OutcomeUnclear; the next look at the recruiter then tells which, except after `pay_bonuses`.
+
+    `lists_work_in_progress`: somebody who is not among its submissions does not work for it.
+    """
 
     name: str
+    lists_work_in_progress: bool
 
     def currency(self) -> str: ...
     def create_study(self, draft: StudyDraft) -> str: ...
@@ -145,6 +151,14 @@ class Door(Protocol):
         """The fields that the consent form sends back."""
         ...
 
-    def ending(self, code: str) -> Ending:
-        """Where people go from here, `code` being what they bring along."""
+    def is_preview(self, fields: Mapping[str, str]) -> bool:
+        """Whether somebody looks who has not said yet that they take part."""
+        ...
+
+    def way_back(self, code: str) -> str | None:
+        """Where people go whom we cannot use, with the code that says why."""
+        ...
+
+    def ending(self, code: str, *, submission: str | None, submit_to: str | None) -> Ending:
+        """Where people go who have completed `submission`."""
         ...

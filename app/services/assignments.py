@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from app.errors import BadInput, Conflict, NotFound, Screened, Unanswered, Withdrawn
 from app.keys import token_sha256
 from app.models.assignments import Abort, Assignment, Trial
+from app.models.recruiting import Recruitment
 from app.queue import defer_assessment, defer_round_check
 from app.services.exclusions import exclude
 from app.services.protocols import protocol_version
@@ -125,6 +126,8 @@ def complete(session: Session, *, token: str) -> Assignment:
     missing = [trial.id for trial in progress(session, assignment).open]
     if missing:
         raise Unanswered(f"{len(missing)} of the trials are not answered yet.", missing=missing)
+    if _is_for_review(session, assignment):
+        assignment.completion_code = session.get_one(Recruitment, assignment.recruitment_id).codes["failed_checks"]
     assignment.state = "completed"
     assignment.completed_at = func.clock_timestamp()
     session.flush()
@@ -133,6 +136,23 @@ def complete(session: Session, *, token: str) -> Assignment:
     if is_round_complete(session, study_id=assignment.study_id):
         defer_round_check(session, study_id=assignment.study_id)
     return assignment
+
+
+_INSTRUCTION_MISSES = text("""
+    SELECT count(*) FROM trials t JOIN items i ON i.id = t.item_id JOIN judgments j ON j.trial_id = t.id
+    WHERE t.assignment_id = :assignment AND i.role = 'instruction' AND j.choice <> i.answer
+""")
+
+
+def _is_for_review(session: Session, assignment: Assignment) -> bool:
+    """Whether instructions were missed in a paid sitting, and the protocol wants a human to look before it is paid."""
+    if assignment.recruitment_id is None:
+        return False
+    quality = protocol_version(session, assignment.study_id, assignment.protocol_version).quality
+    if quality.failed_instructions != "review":
+        return False
+    misses = session.scalars(_INSTRUCTION_MISSES, {"assignment": assignment.id}).one()
+    return int(misses) > quality.instruction_misses_allowed
 
 
 def withdraw(session: Session, *, token: str) -> None:

@@ -141,6 +141,7 @@ def _new_assignment(session: Session, keys: Keys, newcomer: _Newcomer) -> Assign
         participant_id=participant_id,
         recruiter=newcomer.arrival.recruiter,
         recruitment_id=recruitment.id if recruitment else None,
+        submit_to=newcomer.arrival.submit_to,
         token_sha256=token_sha256(keys.assignment_token(assignment_id)),
         completion_code=recruitment.codes["completed"] if recruitment else keys.completion_code(assignment_id),
         deadline=func.clock_timestamp() + timedelta(minutes=protocol.assignment.deadline_minutes),

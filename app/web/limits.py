@@ -1,5 +1,7 @@
 """What the server takes on at most, and the headers every answer carries."""
 
+from collections.abc import Sequence
+
 import anyio
 from starlette.datastructures import MutableHeaders
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
@@ -10,28 +12,40 @@ MAX_BODY = 256 * 1024
 
 _COMPRESSED = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "application/octet-stream", "application/vnd.apache.parquet")
 
+_CONTENT = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+    "base-uri 'none'; "
+)
 SECURITY_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
+    "Content-Security-Policy": _CONTENT + "form-action 'self'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
 }
 
 
-class DefaultHeaders:
-    """Security headers on every answer that does not say otherwise."""
+PARTICIPANT_PATHS = ("/studies/", "/assignments/")
 
-    def __init__(self, app: ASGIApp) -> None:
+
+class DefaultHeaders:
+    """Security headers on every answer that does not say otherwise. What participants see may be in a frame of the
+    `framing` sites, and may post its last form there."""
+
+    def __init__(self, app: ASGIApp, *, framing: Sequence[str] = ()) -> None:
         self._app = app
+        self._framed = SECURITY_HEADERS
+        if framing:
+            sites = " ".join(framing)
+            policy = f"{_CONTENT}form-action 'self' {sites}; frame-ancestors {sites}"
+            self._framed = SECURITY_HEADERS | {"Content-Security-Policy": policy}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_participants = scope["type"] == "http" and scope["path"].startswith(PARTICIPANT_PATHS)
+
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in SECURITY_HEADERS.items():
+                for name, value in (self._framed if is_participants else SECURITY_HEADERS).items():
                     headers.setdefault(name, value)
             await send(message)
 

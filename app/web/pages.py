@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from app.domain.protocol import CheckQuestion, Kind, Screening
 from app.paths import STATIC, TEMPLATES
+from app.recruiters.recruiter import Ending
 
 templates = Jinja2Templates(directory=TEMPLATES)
 
@@ -26,8 +27,8 @@ class Page:
 @dataclass(frozen=True)
 class ConsentPage(Page):
     """Consent and instructions. `fields` are the recruiter's, handed on by the form; the script looks whether the
-    device meets `screening`; `declined` is where the recruiter wants to hear of a no; `is_preview` says that a
-    researcher looks at it and takes no part."""
+    device meets `screening`; `declined` is where the recruiter wants to hear of a no; `preview` says to
+    whoever only looks at it how to take part."""
 
     template = "participant/consent.html"
     slug: str
@@ -40,7 +41,7 @@ class ConsentPage(Page):
     screening: Screening
     fields: dict[str, str]
     declined: str | None
-    is_preview: bool = field(default=False, kw_only=True)
+    preview: str = field(default="", kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class TrialsPage(Page):
     check: Sequence[CheckQuestion]
     screening: Screening
     break_every: int
-    onward: None
+    ending: None
 
     @property
     def modules(self) -> list[str]:
@@ -74,12 +75,12 @@ def _trial_modules() -> list[str]:
 
 @dataclass(frozen=True)
 class ThanksPage(Page):
-    """`onward` leads back to the recruiter, where there is one."""
+    """`ending` leads back to the recruiter, where there is one."""
 
     template = "participant/thanks.html"
     thanks: Markup
     completion_code: str
-    onward: str | None
+    ending: Ending
 
 
 @dataclass(frozen=True)

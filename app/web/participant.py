@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from markupsafe import Markup
+from sqlalchemy.orm import Session
 
 from app.domain.protocol import Protocol
 from app.domain.timing_records import is_absurd, is_possible_ms
@@ -54,6 +55,7 @@ PROBLEMS = documented(
 )
 router = APIRouter(tags=["participant"], responses=PROBLEMS)
 COLOUR_VISION = ("normal", "deficient", "unsure")
+PREVIEW = "This is a preview. To take part, accept the task on the page around this one."
 IMAGE_CACHE = "private, max-age=86400, immutable"
 
 
@@ -88,6 +90,9 @@ def consent_page(request: Request, slug: str, session: SessionDep, resources: Re
     version = current_version(session, study.id)
     protocol = protocol_version(session, study.id, version)
     door = resources.doors.of(protocol)
+    if door.is_preview(request.query_params):
+        sign_ups.require_open(study)
+        return render(request, consent_page_of(study.slug, protocol, fields={}, preview=PREVIEW))
     arrival = door.identify(request.query_params)
     admission.require_invitation(session, study=study, arrival=arrival)
     recruitment = admission.recruitment_of(session, study=study, arrival=arrival)
@@ -98,7 +103,7 @@ def consent_page(request: Request, slug: str, session: SessionDep, resources: Re
         study.slug,
         protocol,
         fields=door.handed_on(request.query_params, arrival) | {"consent_version": str(version)},
-        declined=door.ending(recruitment.codes["no_consent"]).url if recruitment else None,
+        declined=door.way_back(recruitment.codes["no_consent"]) if recruitment else None,
     )
     return render(request, page)
 
@@ -109,7 +114,7 @@ def consent_page_of(
     *,
     fields: dict[str, str],
     declined: str | None = None,
-    is_preview: bool = False,
+    preview: str = "",
 ) -> ConsentPage:
     sitting = protocol.assignment
     return ConsentPage(
@@ -125,7 +130,7 @@ def consent_page_of(
         screening=protocol.screening,
         fields=fields,
         declined=declined,
-        is_preview=is_preview,
+        preview=preview,
     )
 
 
@@ -170,9 +175,9 @@ def _way_back(door: Door, recruitment: Recruitment | None) -> Iterator[None]:
     try:
         yield
     except (Gone, NothingNow, Screened) as error:
-        if recruitment is not None:
-            code = recruitment.codes["failed_checks" if isinstance(error, Screened) else "screened_out"]
-            error.details["return_url"] = door.ending(code).url
+        url = door.way_back(recruitment.codes["screened_out"]) if recruitment else None
+        if url is not None:
+            error.details["return_url"] = url
         raise
 
 
@@ -198,8 +203,10 @@ def decline(request: Request, slug: str, session: SessionDep) -> Response:
 def assignment_page(request: Request, token: str, session: SessionDep, resources: ResourcesDep) -> Response:
     """The page for where this assignment stands."""
     assignment = assignments.by_token(session, token)
-    assignments.require_under_way(assignment)
     protocol = protocol_version(session, assignment.study_id, assignment.protocol_version)
+    recruitment = session.get(Recruitment, assignment.recruitment_id) if assignment.recruitment_id else None
+    with _way_back(resources.doors.of(protocol), recruitment):
+        assignments.require_under_way(assignment)
     thanks = Markup(to_html(protocol.thanks))  # noqa: S704 - sanitised
     if assignment.state == "completed":
         return render(
@@ -209,7 +216,7 @@ def assignment_page(request: Request, token: str, session: SessionDep, resources
                 language=protocol.language,
                 thanks=thanks,
                 completion_code=assignment.completion_code,
-                onward=_ending(resources, protocol, assignment).url,
+                ending=_ending(session, resources, protocol, assignment),
             ),
         )
     return render(
@@ -226,13 +233,15 @@ def assignment_page(request: Request, token: str, session: SessionDep, resources
             check=protocol.check if assignment.checked_at is None else [],
             screening=protocol.screening,
             break_every=protocol.assignment.break_every,
-            onward=None,
+            ending=None,
         ),
     )
 
 
-def _ending(resources: Resources, protocol: Protocol, assignment: Assignment) -> Ending:
-    return resources.doors.of(protocol).ending(assignment.completion_code)
+def _ending(session: Session, resources: Resources, protocol: Protocol, assignment: Assignment) -> Ending:
+    submission = people.submission_id(session, resources.keys, assignment_id=assignment.id)
+    door = resources.doors.of(protocol)
+    return door.ending(assignment.completion_code, submission=submission, submit_to=assignment.submit_to)
 
 
 @router.get("/assignments/{token}/trials", response_model_exclude_none=True)
@@ -354,7 +363,7 @@ def complete(token: str, session: SessionDep, resources: ResourcesDep) -> Comple
     """The completion code, once every trial is answered or skipped; else a 409 that lists the `missing` trials."""
     assignment = assignments.complete(session, token=token)
     protocol = protocol_version(session, assignment.study_id, assignment.protocol_version)
-    ending = _ending(resources, protocol, assignment)
+    ending = _ending(session, resources, protocol, assignment)
     return Completed(
         completion_code=assignment.completion_code,
         redirect=ending.url if ending.kind == "redirect" else None,

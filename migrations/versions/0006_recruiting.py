@@ -239,6 +239,7 @@ def upgrade() -> None:
     op.execute("UPDATE assignments SET consent_version = protocol_version, consented_at = created_at")
     op.alter_column("assignments", "consent_version", nullable=False)
     op.add_column("assignments", sa.Column("recruitment_id", sa.BigInteger(), nullable=True))
+    op.add_column("assignments", sa.Column("submit_to", sa.Text(), nullable=True))
     op.create_index(op.f("ix_assignments_recruitment_id"), "assignments", ["recruitment_id"], unique=False)
     op.create_foreign_key(
         "fk_assignments_consent_version",
@@ -259,6 +260,7 @@ def downgrade() -> None:
     op.drop_constraint(op.f("fk_assignments_recruitments"), "assignments", type_="foreignkey")
     op.drop_constraint("fk_assignments_consent_version", "assignments", type_="foreignkey")
     op.drop_index(op.f("ix_assignments_recruitment_id"), table_name="assignments")
+    op.drop_column("assignments", "submit_to")
     op.drop_column("assignments", "recruitment_id")
     op.drop_column("assignments", "consented_at")
     op.drop_column("assignments", "consent_version")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Frame, Page, expect
 from sqlalchemy import text
 
 from app.db import Sessions
@@ -31,9 +31,10 @@ _MEAN_COLOURS = """() => [...document.querySelectorAll('.triplet img')].map((ima
 
 
 class Participant:
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: Page | Frame) -> None:
+        """In a page of their own, or in a frame of somebody's, where only clicks reach."""
         self.page = page
-        self.context = page.context
+        self.context = (page.page if isinstance(page, Frame) else page).context
 
     def agree(self, slug: str, *, name: str = "ada") -> None:
         """Arrive by the direct link and agree."""

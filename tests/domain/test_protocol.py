@@ -75,6 +75,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"screening": {"touch": "yes"}}, "screening.touch", "valid boolean"),
     ({"screening": {"touch": 1}}, "screening.touch", "valid boolean"),
     ({"quality": {"failed_sentinels": "reject"}}, "quality.failed_sentinels", "'exclude' or 'propose'"),
+    ({"quality": {"failed_instructions": "reject"}}, "quality.failed_instructions", "'pay' or 'review'"),
     *(
         ({"quality": {name: 1.1}}, f"quality.{name}", "less than or equal to 1")
         for name in (
@@ -111,6 +112,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
         "deadline_minutes must be at least 24",
     ),
     ({"recruiting": {"recruiter": "prolific"}, "pay": {"currency": "EUR"}}, "protocol", "must be GBP or USD"),
+    ({"recruiting": {"recruiter": "mturk"}, "pay": {"currency": "GBP"}}, "protocol", "must be USD"),
     ({"brakes": {"failures_in_a_row": 1}}, "brakes.failures_in_a_row", "greater than or equal to 2"),
     ({"brakes": {"return_rate": 0}}, "brakes.return_rate", "greater than 0"),
     ({"brakes": {"error_rate": 1.1}}, "brakes.error_rate", "less than or equal to 1"),

@@ -5,13 +5,17 @@ from collections.abc import Iterator
 import pytest
 from pydantic import SecretStr
 
-from app.recruiters.prolific.api import Api, Patience
+from app.recruiters.patience import Patience
+from app.recruiters.prolific.api import Api
 from app.recruiters.prolific.recruiter import Prolific
+from app.settings import Settings
 from app.simulation.prolific.marketplace import Marketplace
-from app.simulation.prolific.server import TOKEN, FakeProlific, serve
+from app.simulation.prolific.server import TOKEN, FakeProlific
+from app.simulation.serving import serve
 from tests.conftest import SHARED
 from tests.recruiting.contract import Contract
 
+SECRET = "whsec-of-the-workspace"
 IMPATIENT = Patience(tries=8, first_wait_s=0.001)
 
 
@@ -48,3 +52,17 @@ def api(fake_url: str) -> Iterator[Api]:
 @pytest.fixture
 def prolific(api: Api, fake: FakeProlific) -> Prolific:
     return Prolific(api, workspace=fake.marketplace.workspace)
+
+
+@pytest.fixture
+def deployed(settings: Settings, fake: FakeProlific, fake_url: str) -> Settings:
+    """A deployment that recruits on Prolific."""
+    return Settings(
+        LOOKALIKE_HOME=settings.home,
+        DATABASE_URL=settings.database_url,
+        PUBLIC_URL="https://lab.example",
+        PROLIFIC_URL=fake_url,
+        PROLIFIC_TOKEN=TOKEN,
+        PROLIFIC_WORKSPACE=fake.marketplace.workspace,
+        PROLIFIC_WEBHOOK_SECRET=SECRET,
+    )

@@ -15,6 +15,7 @@ class InMemory:
     """`trouble(call, moment)` is asked before and after each call and may raise."""
 
     name = "prolific"
+    lists_work_in_progress = True
 
     def __init__(self, market: Marketplace, trouble: Callable[[str, str], None]) -> None:
         self._market = market

@@ -86,7 +86,7 @@ class PaidStudy:
 
     def arrive(self, submission: FakeSubmission) -> str | None:
         """The token of the sitting; None if there is nothing to judge, and the person gives the place back."""
-        arrival = Arrival("prolific", submission.participant, submission.id, study=submission.study)
+        arrival = Arrival(self.recruiter.name, submission.participant, submission.id, study=submission.study)
         try:
             with self.sessions.begin() as session:
                 study = studies.by_slug(session, self.slug)
@@ -129,7 +129,7 @@ class PaidStudy:
             market.end(submission.id, "RETURNED")
 
     def expect_forbidden(self, submission: FakeSubmission) -> None:
-        arrival = Arrival("prolific", "somebody-else", submission.id, study=submission.study)
+        arrival = Arrival(self.recruiter.name, "somebody-else", submission.id, study=submission.study)
         try:
             with self.sessions.begin() as session:
                 sign_ups.sign_up(session, self.keys, study=studies.by_slug(session, self.slug), arrival=arrival)

@@ -22,30 +22,22 @@ from app.models.recruiting import WebhookEvent
 from app.recruiters.prolific.api import Api
 from app.recruiters.prolific.recruiter import Prolific
 from app.recruiters.prolific.webhooks import subscribe
-from app.services import studies
+from app.services import assignments, studies
 from app.services.recruiting import admission
 from app.settings import Settings
 from app.simulation.prolific.server import FakeProlific
 from app.storage import LocalStorage
 from tests.factories import make_study
+from tests.recruiting.conftest import SECRET
 from tests.recruiting.paid_study import PUBLIC_URL, SMALL, PaidStudy, agree
 from tests.sittings import answer
 
-SECRET = "whsec-of-the-workspace"
 BROWSER = {"Accept": "text/html"}
 
 
 @pytest.fixture
-def web(settings: Settings, sessions: Sessions, fake: FakeProlific, fake_url: str) -> Iterator[TestClient]:
+def web(deployed: Settings, sessions: Sessions) -> Iterator[TestClient]:
     """The application of a deployment that recruits on Prolific."""
-    deployed = Settings(
-        LOOKALIKE_HOME=settings.home,
-        DATABASE_URL=settings.database_url,
-        PUBLIC_URL=PUBLIC_URL,
-        PROLIFIC_URL=fake_url,
-        PROLIFIC_WORKSPACE=fake.marketplace.workspace,
-        PROLIFIC_WEBHOOK_SECRET=SECRET,
-    )
     with TestClient(create_app(deployed), follow_redirects=False) as web:
         yield web
 
@@ -127,6 +119,18 @@ def test_whom_we_cannot_use_finds_the_way_back(web: TestClient, recruited: PaidS
     assert way_back in web.get(f"/studies/{recruited.slug}", params=link, headers=BROWSER).text
     refused = web.post(f"/studies/{recruited.slug}/assignments", json={**link, "consent": True})
     assert (refused.status_code, refused.json()["return_url"]) == (410, way_back)
+
+
+def test_who_fails_the_check_or_leaves_finds_the_way_back(web: TestClient, recruited: PaidStudy) -> None:
+    (study,) = recruited.fake.marketplace.studies.values()
+    (code,) = [entry["code"] for entry in study.fields["completion_codes"] if entry["code_type"] == "SCREENED_OUT"]
+    for state, status in (("withdrawn", 410), ("screened", 403)):
+        given = {**arrival(recruited), "consent": True}
+        token = web.post(f"/studies/{recruited.slug}/assignments", json=given).json()["token"]
+        with recruited.sessions.begin() as session:
+            assignments.by_token(session, token).state = state
+        page = web.get(f"/assignments/{token}", headers=BROWSER)
+        assert (page.status_code, f"complete?cc={code}" in page.text) == (status, True)
 
 
 def test_changed_or_missing_parameters(web: TestClient, recruited: PaidStudy) -> None:

@@ -1,24 +1,31 @@
 """What a look at the recruiter notices, and what it leaves to a human."""
 
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select, update
+from pydantic import SecretStr
+from sqlalchemy import func, select, text, update
+from typer.testing import CliRunner
 
+from app.cli.main import cli
 from app.db import Sessions
-from app.errors import BadInput, Conflict
+from app.errors import BadInput, Conflict, NotFound
 from app.keys import Keys
 from app.models.assignments import Assignment, Exclusion
 from app.models.money import BonusBatch
 from app.recruiters.arrival import Arrival
+from app.recruiters.prolific.api import Api
 from app.recruiters.prolific.recruiter import Prolific
 from app.services import assignments, money, sign_ups, studies
-from app.services.recruiting import bonuses, notices, plan
-from app.services.recruiting.standing import standing
+from app.services.recruiting import bonuses, decisions, notices, plan
+from app.services.recruiting.standing import side_by_side, standing
+from app.settings import Settings
 from app.simulation.prolific.marketplace import FakeStudy
-from app.simulation.prolific.server import FakeProlific
+from app.simulation.prolific.server import TOKEN, FakeProlific
 from app.storage import LocalStorage
 from tests.factories import make_study
+from tests.recruiting.conftest import IMPATIENT
 from tests.recruiting.paid_study import SMALL, TERMS, Fates, PaidStudy, agree
 from tests.sittings import answer
 
@@ -178,6 +185,101 @@ def test_edits_on_the_website_pause_recruiting(paid: PaidStudy) -> None:
     assert "it was stopped" in told(paid)["edited"]
 
 
+def test_missed_instructions_come_before_a_human(
+    sessions: Sessions, storage: LocalStorage, keys: Keys, prolific: Prolific, fake: FakeProlific
+) -> None:
+    overrides = SMALL | {"quality__failed_instructions": "review", "assignment__instruction_trials": 2}
+    slug = make_study(sessions, storage, items=24, **overrides)
+    paid = PaidStudy(sessions, keys, prolific, fake, slug, agree)
+    paid.look()
+    codes = {entry["code_type"]: entry["code"] for entry in at_recruiter(paid).fields["completion_codes"]}
+    work = []
+    for careful in (True, False):
+        submission = fake.marketplace.take_place(at_recruiter(paid).id)
+        assert submission is not None
+        work.append(submission)
+        token = paid.arrive(submission)
+        assert token is not None
+        answer(sessions, token, agree)
+        if not careful:
+            with sessions.begin() as session:
+                missed = (
+                    "UPDATE judgments j SET choice = 1 - choice FROM trials t JOIN items i ON i.id = t.item_id "
+                    "WHERE t.id = j.trial_id AND i.role = 'instruction' AND t.assignment_id = :assignment"
+                )
+                session.execute(text(missed), {"assignment": assignments.by_token(session, token).id})
+        with sessions.begin() as session:
+            code = assignments.complete(session, token=token).completion_code
+        assert code == codes["COMPLETED" if careful else "FAILED_ATTENTION_CHECK"]
+        fake.marketplace.submit(submission.id, code)
+    for _ in range(3):
+        paid.look()
+    assert [one.status for one in work] == ["APPROVED", "AWAITING REVIEW"]
+    assert "instruction trials were missed" in told(paid)["review"]
+
+
+def test_whoever_comes_while_it_is_stopped_is_in_the_book(
+    paid: PaidStudy, prolific: Prolific, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    market, stop, late = paid.fake.marketplace, prolific.stop, []
+
+    def stop_a_moment_later(study: str) -> None:
+        late.append(market.take_place(study))
+        stop(study)
+
+    monkeypatch.setattr(prolific, "stop", stop_a_moment_later)
+    with paid.sessions.begin() as session:
+        studies.close(session, slug=paid.slug)
+    for _ in range(3):
+        paid.look()
+    assert not paid.is_settled()
+    (submission,) = late
+    assert submission is not None
+    market.submit(submission.id, None)
+    market.decide(submission, {"action": "APPROVE"})
+    paid.look()
+    assert paid.is_settled()
+    paid.check_books()
+
+
+def test_both_sides_beside_each_other(paid: PaidStudy, deployed: Settings) -> None:
+    market, study = paid.fake.marketplace, at_recruiter(paid)
+    paid.come(most=1)
+    never_here, unfinished = market.take_place(study.id), market.take_place(study.id)
+    assert never_here is not None
+    assert unfinished is not None
+    token = paid.arrive(unfinished)
+    assert token is not None
+    for submission in (never_here, unfinished):
+        market.submit(submission.id, None)
+    market.decide(never_here, {"action": "APPROVE"})
+    for _ in range(2):
+        paid.look()
+    with paid.sessions() as session:
+        sitting = assignments.by_token(session, token).id
+        pairs = side_by_side(session, study=studies.by_slug(session, paid.slug))
+    assert [(pair.there, pair.assignment, pair.here, pair.booked, pair.odd) for pair in pairs] == [
+        ("APPROVED", None, None, 183, "was never here"),
+        ("AWAITING REVIEW", sitting, "active", 0, "yours to review"),
+    ]
+    environment = {
+        "DATABASE_URL": str(deployed.database_url),
+        "PUBLIC_URL": deployed.public_url,
+        "PROLIFIC_URL": deployed.prolific_url,
+        "PROLIFIC_TOKEN": TOKEN,
+        "PROLIFIC_WORKSPACE": deployed.prolific_workspace,
+        "COLUMNS": "120",
+    }
+    printed = CliRunner().invoke(cli, ["reconcile", paid.slug, "--home", str(deployed.home)], env=environment)
+    assert "was never here" in printed.output
+    decisions.request_return(
+        paid.sessions, paid.keys, deployed, assignment_id=sitting, reason="Please return your submission."
+    )
+    assert unfinished.return_requested is not None
+    with pytest.raises(NotFound, match="No recruiter knows"):
+        decisions.request_return(paid.sessions, paid.keys, deployed, assignment_id=10**9, reason="")
+
+
 def test_the_last_tenth_asks_first(
     sessions: Sessions, storage: LocalStorage, keys: Keys, prolific: Prolific, fake: FakeProlific
 ) -> None:
@@ -219,6 +321,34 @@ def test_brakes(paid: PaidStudy, fates: Fates, kind: str) -> None:
     resume(paid)
     paid.look()
     assert at_recruiter(paid).status == "ACTIVE", "the same again does not stop whoever has looked"
+
+
+def test_pages_that_fail_pull_the_brake(paid: PaidStudy) -> None:
+    submission = paid.fake.marketplace.take_place(at_recruiter(paid).id)
+    assert submission is not None
+    token = paid.arrive(submission)
+    assert token is not None
+    with paid.sessions.begin() as session:
+        trials = [trial.id for trial in assignments.progress(session, assignments.by_token(session, token)).open]
+        for attempt in (1, 2, 3):
+            for trial in trials:
+                assignments.abort(session, token=token, trial_id=trial, attempt=attempt, reason="decode", timing=None)
+    for _ in range(2):
+        paid.look()
+    assert "24 of the last 24 trials could not be shown" in told(paid)["errors"]
+    assert at_recruiter(paid).status == "PAUSED"
+
+
+def test_a_token_without_rights(
+    sessions: Sessions, storage: LocalStorage, keys: Keys, fake: FakeProlific, fake_url: str
+) -> None:
+    slug = make_study(sessions, storage, items=24, **SMALL)
+    with closing(Api(fake_url, SecretStr("nobody's"), patience=IMPATIENT)) as api:
+        paid = PaidStudy(sessions, keys, Prolific(api, workspace=fake.marketplace.workspace), fake, slug, agree)
+        assert "401" in paid.look().problems[0]
+    assert "Invalid token" in told(paid)["refused"]
+    with sessions() as session:
+        assert notices.is_stopped(session, paid.study_id)
 
 
 def test_a_bonus_is_granted_once_and_never_paid_twice(paid: PaidStudy) -> None:

@@ -65,6 +65,8 @@ class Mortal:
 
     def __getattr__(self, name: str) -> Any:
         call = getattr(self._recruiter, name)
+        if not callable(call):
+            return call
 
         def mortal(*given: Any, **named: Any) -> Any:
             self._die(name, "before")

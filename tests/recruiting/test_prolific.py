@@ -20,8 +20,7 @@ def draft(**changes: object) -> StudyDraft:
         "reference": "shoes 1 abc",
         "name": "Which image is more similar?",
         "description": "You will compare images.",
-        "url": "https://lab.example/studies/shoes?PROLIFIC_PID={{%PROLIFIC_PID%}}&STUDY_ID={{%STUDY_ID%}}"
-        "&SESSION_ID={{%SESSION_ID%}}",
+        "url": "https://lab.example/studies/shoes",
         "reward": 120,
         "places": 50,
         "minutes": 8,

@@ -391,7 +391,7 @@ def test_an_export_that_fails_says_why(
 
 def test_the_preview_offers_nothing_to_send(ada: Visitor, judged: str) -> None:
     page = ada.get(f"/admin/studies/{judged}/preview")
-    assert page_of(page).is_preview
+    assert page_of(page).preview
     assert "<form" not in page.text
 
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -10,6 +9,7 @@ import structlog
 from pydantic import SecretStr
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
+from app.recruiters.patience import PATIENT, Patience
 from app.recruiters.recruiter import NothingHappened, OutcomeUnclear, RecruiterError, Refused
 
 log = structlog.get_logger()
@@ -17,14 +17,6 @@ log = structlog.get_logger()
 PAGE_SIZE = 100
 _LONGEST_WAIT_S = 60.0
 _ID = re.compile(r"\b[0-9a-f]{24}\b")
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How often a call is tried, and how long the first pause is (seconds; doubled each time, up to a minute)."""
-
-    tries: int = 6
-    first_wait_s: float = 1.0
 
 
 class _TryAgainError(Exception):
@@ -38,7 +30,7 @@ class Api:
     """Calls that answer JSON objects. 429 and a connection that never came about mean that nothing happened, so the
     call is tried again. After a 5xx, a lost response or a page of HTML only a call that may be `repeated` is."""
 
-    def __init__(self, url: str, token: SecretStr, *, patience: Patience = Patience()) -> None:
+    def __init__(self, url: str, token: SecretStr, *, patience: Patience = PATIENT) -> None:
         self._http = httpx.Client(
             base_url=url,
             headers={"Authorization": f"Token {token.get_secret_value()}"},

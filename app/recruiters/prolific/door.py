@@ -17,10 +17,9 @@ import jwt
 from app.errors import BadInput, Forbidden, Unavailable
 from app.keys import Keys
 from app.recruiters.arrival import Arrival
-from app.recruiters.prolific.recruiter import NAME
+from app.recruiters.prolific.recruiter import LINK_PARAMETERS, NAME
 from app.recruiters.recruiter import Ending
 
-PARAMETERS = ("PROLIFIC_PID", "STUDY_ID", "SESSION_ID")
 TOKEN, SEALED = "prolific_token", "arrival"
 ISSUER = "https://www.prolific.com"
 CLOCKS_DIFFER_S = 30
@@ -47,32 +46,38 @@ class ProlificDoor:
         if not link:
             raise Forbidden("Please open this study from Prolific: the link has to be signed by it.")
         claims = self._verify(link, self._jwks)
-        arrival = self._arrival({**fields, **{name: str(claims["prolific"].get(name, "")) for name in PARAMETERS}})
-        forged = [name for name in PARAMETERS if name in fields and fields[name] != claims["prolific"].get(name)]
+        arrival = self._arrival({**fields, **{name: str(claims["prolific"].get(name, "")) for name in LINK_PARAMETERS}})
+        forged = [name for name in LINK_PARAMETERS if name in fields and fields[name] != claims["prolific"].get(name)]
         if forged or claims["sub"] != arrival.submission:
             raise Forbidden(
                 "The link does not fit what Prolific has signed. Please open the study from Prolific again."
             )
         return replace(arrival, link=hashlib.sha256(link.encode()).digest())
 
-    def ending(self, code: str) -> Ending:
-        return Ending("redirect", url=f"https://app.prolific.com/submissions/complete?cc={code}")
+    def is_preview(self, fields: Mapping[str, str]) -> bool:  # noqa: ARG002
+        return False
+
+    def way_back(self, code: str) -> str:
+        return f"https://app.prolific.com/submissions/complete?cc={code}"
+
+    def ending(self, code: str, *, submission: str | None, submit_to: str | None) -> Ending:  # noqa: ARG002
+        return Ending("redirect", url=self.way_back(code))
 
     def handed_on(self, fields: Mapping[str, str], arrival: Arrival) -> dict[str, str]:
         if arrival.link is None:
-            return {name: fields[name] for name in PARAMETERS}
+            return {name: fields[name] for name in LINK_PARAMETERS}
         page = secrets.token_urlsafe(9)
         told = [arrival.participant, arrival.submission, arrival.study, arrival.link.hex(), page]
         return {SEALED: self._keys.seal(json.dumps(told))}
 
     @staticmethod
     def _arrival(fields: Mapping[str, str]) -> Arrival:
-        missing = [name for name in PARAMETERS if not fields.get(name)]
+        missing = [name for name in LINK_PARAMETERS if not fields.get(name)]
         if missing:
             raise BadInput(
                 f"The link lacks {', '.join(missing)}. Please open the study from Prolific, with the whole link."
             )
-        wrong = [name for name in PARAMETERS if not _FORM.fullmatch(fields[name])]
+        wrong = [name for name in LINK_PARAMETERS if not _FORM.fullmatch(fields[name])]
         if wrong:
             raise BadInput(f"{', '.join(wrong)} cannot be right. Please open the study from Prolific again.")
         return Arrival(NAME, fields["PROLIFIC_PID"], fields["SESSION_ID"], study=fields["STUDY_ID"])

@@ -18,8 +18,8 @@ from app.recruiters.recruiter import (
 )
 
 NAME = "prolific"
+LINK_PARAMETERS = ("PROLIFIC_PID", "STUDY_ID", "SESSION_ID")
 APPROVALS_AT_ONCE = 1000
-BONUSES_AT_ONCE = 200
 SHORTEST_REJECTION = 100
 REJECTION_CATEGORIES = (
     "TOO_QUICKLY", "TOO_SLOWLY", "FAILED_INSTRUCTIONS", "INCOMP_LONGITUDINAL", "FAILED_CHECK", "LOW_EFFORT",
@@ -37,8 +37,9 @@ _STATES: dict[str, StudyState] = {
 }
 _RETURN = {
     "no_consent": "You did not agree to take part, so there is nothing to be paid. Please return your submission.",
-    "screened_out": "There was nothing for you to do in this study. Please return your submission.",
+    "screened_out": "You did not take part to the end, so nothing is to be paid. Please return your submission.",
 }
+_LINK_QUERY = "&".join(f"{name}={{{{%{name}%}}}}" for name in LINK_PARAMETERS)  # filled in by Prolific
 _CODE_TYPES = {
     "completed": "COMPLETED",
     "no_consent": "NO_CONSENT",
@@ -49,6 +50,7 @@ _CODE_TYPES = {
 
 class Prolific:
     name = NAME
+    lists_work_in_progress = True
 
     def __init__(self, api: Api, *, workspace: str) -> None:
         self._api = api
@@ -151,7 +153,7 @@ def _as_study(draft: StudyDraft) -> dict[str, Any]:
         "name": draft.name,
         "internal_name": draft.reference,
         "description": draft.description,
-        "external_study_url": draft.url,
+        "external_study_url": f"{draft.url}?{_LINK_QUERY}",
         "prolific_id_option": "url_parameters",
         "completion_codes": [_code(kind, code) for kind, code in draft.codes.items()],
         "total_available_places": draft.places,

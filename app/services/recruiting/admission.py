@@ -27,20 +27,16 @@ def use_link(session: Session, arrival: Arrival) -> None:
 
 
 def recruitment_of(session: Session, *, study: Study, arrival: Arrival) -> Recruitment | None:
-    """The recruiter's study the person comes from; None for people who come on their own.
+    """The recruiter's study the person comes from; None for people who come on their own. Where the recruiter does not
+    say which of its studies it is, the newest.
 
     Raises:
         Forbidden: it is not one of this study's.
     """
+    theirs = select(Recruitment).where(Recruitment.study_id == study.id, Recruitment.recruiter == arrival.recruiter)
     if arrival.study is None:
-        return None
-    recruitment = session.scalar(
-        select(Recruitment).where(
-            Recruitment.study_id == study.id,
-            Recruitment.recruiter == arrival.recruiter,
-            Recruitment.external_id == arrival.study,
-        )
-    )
+        return session.scalar(theirs.order_by(Recruitment.number.desc()).limit(1))
+    recruitment = session.scalar(theirs.where(Recruitment.external_id == arrival.study))
     if recruitment is None:
         raise Forbidden("This link belongs to another study. Please open the study from where you found it.")
     return recruitment

@@ -25,8 +25,8 @@ from app.services import money, people
 from app.services.protocols import current_protocol
 from app.services.recruiting.notices import resolve, tell
 
-AT_ONCE = 200
-"""Bonuses of one batch: what Prolific recommends at most."""
+AT_ONCE = {"prolific": 200, "mturk": 1}
+"""Bonuses of one batch: what Prolific recommends at most; at MTurk each bonus is a call of its own."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,8 @@ def grant(
     strangers = sorted(set(assignments) - took_part)
     if strangers or not assignments:
         raise BadInput(f"No bonus for assignments that nobody was paid for in {study.slug!r}: {strangers}.")
+    # Before the first bonus, whose row takes a share of this lock: two who hold one would wait for each other.
+    money.balance(session, study.id, lock=True)
     recruiter = current_protocol(session, study.id).recruiting.recruiter
     price = cost(amount, fees_on(today, recruiter, terms)).total
     by_recruitment: dict[int, list[int]] = {}
@@ -102,11 +104,11 @@ def grant(
         assert submission.assignment_id is not None
         by_recruitment.setdefault(submission.recruitment_id, []).append(submission.assignment_id)
     for recruitment_id, theirs in by_recruitment.items():
-        for start in range(0, len(theirs), AT_ONCE):
+        for start in range(0, len(theirs), AT_ONCE[recruiter]):
             batch = BonusBatch(recruitment_id=recruitment_id)
             session.add(batch)
             session.flush()
-            for assignment_id in theirs[start : start + AT_ONCE]:
+            for assignment_id in theirs[start : start + AT_ONCE[recruiter]]:
                 _reserve(session, study, batch, assignment_id, amount, price, reason)
 
 
@@ -214,14 +216,7 @@ def _pay(sessions: Sessions, keys: Keys, recruiter: Recruiter, batch_id: int) ->
     except Refused as error:
         with sessions.begin() as session:
             _cancel(session, batch_id, state="refused", note=error.message)
-            message = f"The bonuses of batch {batch_id} were refused and not paid: {error.message}"
-            tell(
-                session,
-                study_id=recruitment.study_id,
-                kind="bonus-refused",
-                subject=f"batch {batch_id}",
-                message=message,
-            )
+            _tell_refused(session, recruitment.study_id, batch_id, error)
     else:
         with sessions.begin() as session:
             _book(session, batch_id)

@@ -1,4 +1,4 @@
-"""Approving, rejecting and asking for a return by hand. Paying and using are two decisions: none touches a vote."""
+"""Approving, rejecting, asking for a return by hand. Paying and using are two decisions: this touches no vote."""
 
 from app.db import Sessions
 from app.errors import NotFound
@@ -27,10 +27,7 @@ def reject(
 
 
 def request_return(sessions: Sessions, keys: Keys, settings: Settings, *, assignment_id: int, reason: str) -> None:
-    """Ask the participant to give their submission back, which costs them nothing but the pay.
-
-    Raises NotFound, or what the recruiter says.
-    """
+    """Ask the person to give the submission back. Raises NotFound, or what the recruiter says."""
     recruiter, submission = _submission(sessions, keys, assignment_id)
     with one_at_a_time(sessions), calling(settings, recruiter) as api:
         api.request_return(submission, reason=reason)

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from app.db import Sessions
 from app.domain.money import Fees, load_fees
 from app.domain.protocol import Protocol
-from app.errors import BadInput, Conflict
+from app.errors import BadInput, Conflict, Unavailable
 from app.keys import Keys
 from app.models.money import Budget
 from app.models.recruiting import Recruitment, Submission
@@ -78,11 +78,19 @@ def recruiting_slugs(session: Session) -> list[str]:
     return list(session.scalars(wanted.order_by(Study.id)))
 
 
-def look_at_all(sessions: Sessions, keys: Keys, settings: Settings) -> list[LookReport]:
-    """Look at every study that recruits; while somebody else looks, nothing is done."""
+def look_at_all(sessions: Sessions, keys: Keys, settings: Settings) -> None:
+    """Look at every study that recruits. One whose recruiter is not configured here does not stop the others.
+
+    Raises:
+        Conflict: somebody else looks just now.
+    """
     with sessions() as session:
         slugs = recruiting_slugs(session)
-    return [look_at(sessions, keys, settings, slug=slug) for slug in slugs]
+    for slug in slugs:
+        try:
+            look_at(sessions, keys, settings, slug=slug)
+        except Unavailable as error:
+            log.warning("recruiter", study=slug, problem=error.message)
 
 
 def look_at(sessions: Sessions, keys: Keys, settings: Settings, *, slug: str) -> LookReport:
@@ -113,9 +121,11 @@ def look(
             recruitment for recruitment in plan.recruitments(session, study_id) if recruitment.state != "planned"
         ]
         session.expunge_all()
+    url = f"{public_url.rstrip('/')}/studies/{slug}"
+    before: dict[int, RemoteStudy] = {}
     for recruitment in at_recruiter:
         with _noting_problems(sessions, study_id, report):
-            _take_in(sessions, keys, recruiter, recruitment, report, _url(public_url, slug))
+            before[recruitment.id] = _take_in(sessions, keys, recruiter, recruitment, report, url)
     with sessions.begin() as session:
         study = session.get_one(Study, study_id)
         plan.decide(session, study=study, terms=terms, today=datetime.now(UTC).date())
@@ -124,7 +134,7 @@ def look(
         planned = [recruitment.id for recruitment in plan.recruitments(session, study_id)]
     for recruitment_id in planned:
         with _noting_problems(sessions, study_id, report):
-            _carry_out(sessions, recruiter, recruitment_id, _url(public_url, slug))
+            _carry_out(sessions, recruiter, recruitment_id, url, before.get(recruitment_id))
     with _noting_problems(sessions, study_id, report):
         bonuses.send(sessions, keys, recruiter, study_id=study_id)
     return report
@@ -143,31 +153,33 @@ def _noting_problems(sessions: Sessions, study_id: int, report: LookReport) -> I
                 tell(session, study_id=study_id, kind="refused", message=error.message, stops=True)
 
 
-def _url(public_url: str, slug: str) -> str:
-    parameters = ("PROLIFIC_PID", "STUDY_ID", "SESSION_ID")
-    query = "&".join(f"{name}={{{{%{name}%}}}}" for name in parameters)
-    return f"{public_url.rstrip('/')}/studies/{slug}?{query}"
-
-
 # --- from the recruiter to us -----------------------------------------------------------------------------------------
 
 
 def _take_in(
     sessions: Sessions, keys: Keys, recruiter: Recruiter, recruitment: Recruitment, report: LookReport, url: str
-) -> None:
+) -> RemoteStudy:
+    """The study as it was there before its submissions were listed."""
     assert recruitment.external_id is not None
+    remote = recruiter.study(recruitment.external_id)
     with sessions() as session:
         asked_at = session.scalars(select(func.clock_timestamp())).one()
-    told = recruiter.submissions(recruitment.external_id)
-    found = mirror.take_in(sessions, keys, recruitment_id=recruitment.id, told=told, asked_at=asked_at)
+    found = mirror.take_in(
+        sessions,
+        keys,
+        recruitment_id=recruitment.id,
+        told=recruiter.submissions(recruitment.external_id),
+        asked_at=asked_at,
+        is_complete=recruiter.lists_work_in_progress,
+    )
     report.news += found.news
     report.strangers += found.strangers
-    remote = recruiter.study(recruitment.external_id)
     with sessions.begin() as session:
         _notice_edits(session, session.get_one(Recruitment, recruitment.id, with_for_update=True), remote, url)
     if found.to_approve:
         recruiter.approve(found.to_approve)
         report.approved += len(found.to_approve)
+    return remote
 
 
 def _notice_edits(session: Session, recruitment: Recruitment, remote: RemoteStudy, url: str) -> None:
@@ -180,7 +192,7 @@ def _notice_edits(session: Session, recruitment: Recruitment, remote: RemoteStud
         edits.append(f"{more} places were added")
     if remote.reward != recruitment.reward:
         edits.append(f"the reward is {remote.reward} instead of {recruitment.reward}")
-    if remote.url.partition("?")[0] != url.partition("?")[0]:  # the parameters come back as Prolific writes them
+    if remote.url.partition("?")[0] != url:  # the parameters come back as Prolific writes them
         edits.append("people are sent to another address")
     if recruitment.state == "open" and remote.state == "paused":
         edits.append("it was paused")
@@ -188,7 +200,7 @@ def _notice_edits(session: Session, recruitment: Recruitment, remote: RemoteStud
     if (
         recruitment.state == "open"
         and remote.state == "ended"
-        and remote.places == recruitment.places > _taken(session, recruitment)
+        and remote.places == recruitment.places > _taken(session, recruitment) + remote.unlisted
     ):
         edits.append("it was stopped")
     if edits:
@@ -209,8 +221,11 @@ def _taken(session: Session, recruitment: Recruitment) -> int:
 # --- from us to the recruiter -----------------------------------------------------------------------------------------
 
 
-def _carry_out(sessions: Sessions, recruiter: Recruiter, recruitment_id: int, url: str) -> None:
-    """Make the recruiter's study what ours should be. Every step may be made again."""
+def _carry_out(
+    sessions: Sessions, recruiter: Recruiter, recruitment_id: int, url: str, before: RemoteStudy | None
+) -> None:
+    """Make the recruiter's study what ours should be. Every step may be made again. `before` is how it was when its
+    submissions were listed, if they were: only a list from after its end has everybody."""
     with sessions() as session:
         recruitment = session.get_one(Recruitment, recruitment_id)
         study = session.get_one(Study, recruitment.study_id)
@@ -232,8 +247,8 @@ def _carry_out(sessions: Sessions, recruiter: Recruiter, recruitment_id: int, ur
         recruiter.set_places(external_id, recruitment.places)
         remote = recruiter.study(external_id)
     _steer(sessions, recruiter, recruitment_id, remote, wish)
-    if wish == "stopped":
-        _settle(sessions, recruiter, recruitment_id, external_id)
+    if wish == "stopped" and before is not None and before.state in ("draft", "paused", "ended"):
+        _settle(sessions, recruiter, before, recruitment_id)
 
 
 def _require_currency(recruiter: Recruiter, currency: str) -> None:
@@ -278,17 +293,18 @@ def _record(sessions: Sessions, recruitment_id: int, **seen: str) -> None:
             setattr(recruitment, name, value)
 
 
-def _settle(sessions: Sessions, recruiter: Recruiter, recruitment_id: int, external_id: str) -> None:
+def _settle(sessions: Sessions, recruiter: Recruiter, ended: RemoteStudy, recruitment_id: int) -> None:
     """Free what nobody can be paid any more; when every submission is decided, close the book at what was charged."""
     with sessions.begin() as session:
         recruitment = session.get_one(Recruitment, recruitment_id, with_for_update=True)
         undecided = session.scalars(
             select(func.count()).where(Submission.recruitment_id == recruitment_id, Submission.status.not_in(DECIDED))
         ).one()
+        undecided += ended.unlisted
         money.release_unused(session, recruitment=recruitment, still_possible=undecided)
     if undecided:
         return
-    charged = recruiter.charged(external_id)
+    charged = recruiter.charged(ended.id)
     with sessions.begin() as session:
         recruitment = session.get_one(Recruitment, recruitment_id, with_for_update=True)
         money.settle(session, recruitment=recruitment, charged=charged)
@@ -297,9 +313,9 @@ def _settle(sessions: Sessions, recruiter: Recruiter, recruitment_id: int, exter
 
 def _draft(session: Session, study: Study, protocol: Protocol, recruitment: Recruitment, url: str) -> StudyDraft:
     earlier = session.scalars(
-        select(Recruitment.external_id).where(
-            Recruitment.study_id == study.id, Recruitment.id != recruitment.id, Recruitment.external_id.is_not(None)
-        )
+        select(Recruitment.external_id)
+        .where(Recruitment.study_id == study.id, Recruitment.id != recruitment.id, Recruitment.external_id.is_not(None))
+        .order_by(Recruitment.number)
     )
     return StudyDraft(
         reference=recruitment.reference,

@@ -45,21 +45,33 @@ class Look:
 
 @dataclass(frozen=True)
 class _Known:
-    """A submission as we knew it; `sitting` is the state of its assignment, None without one."""
+    """A submission as we knew it, and how its sitting stands; None without one."""
 
     status: str
     sitting: str | None
 
 
+def _standing(state: str | None, code: str | None, recruitment: Recruitment) -> str | None:
+    """The sitting's state; a completed one whose failed checks the protocol wants looked at stands "for review"."""
+    return "for review" if state == "completed" and code == recruitment.codes["failed_checks"] else state
+
+
 def take_in(
-    sessions: Sessions, keys: Keys, *, recruitment_id: int, told: Sequence[RemoteSubmission], asked_at: datetime
+    sessions: Sessions,
+    keys: Keys,
+    *,
+    recruitment_id: int,
+    told: Sequence[RemoteSubmission],
+    asked_at: datetime,
+    is_complete: bool,
 ) -> Look:
-    """Bring what was told at `asked_at` into our books, each submission with all that follows in one transaction."""
+    """Bring what was told at `asked_at` into our books, each submission with all that follows in one transaction.
+    `is_complete`: who is at work is among them."""
     look = Look()
     with sessions() as session:
         recruitment = session.get_one(Recruitment, recruitment_id)
         session.expunge(recruitment)
-        known = _known(session, recruitment_id)
+        known = _known(session, recruitment)
     for remote in told:
         lookup = people.submission_lookup(keys, recruitment.recruiter, recruitment.study_id, remote.id)
         before = known.get(lookup)
@@ -73,17 +85,17 @@ def take_in(
         if remote.status == AWAITING_REVIEW and after.sitting == "completed":
             look.to_approve.append(remote.id)
     with sessions.begin() as session:
-        look.strangers = _look_for_strangers(session, recruitment, asked_at)
+        look.strangers = _look_for_strangers(session, recruitment, asked_at, is_complete=is_complete)
     return look
 
 
-def _known(session: Session, recruitment_id: int) -> dict[bytes, _Known]:
+def _known(session: Session, recruitment: Recruitment) -> dict[bytes, _Known]:
     rows = session.execute(
-        select(Submission.lookup, Submission.status, Assignment.state)
+        select(Submission.lookup, Submission.status, Assignment.state, Assignment.completion_code)
         .outerjoin(Assignment, Assignment.id == Submission.assignment_id)
-        .where(Submission.recruitment_id == recruitment_id)
+        .where(Submission.recruitment_id == recruitment.id)
     )
-    return {lookup: _Known(status, sitting) for lookup, status, sitting in rows}
+    return {lookup: _Known(status, _standing(state, code, recruitment)) for lookup, status, state, code in rows}
 
 
 def _bring_up_to_date(
@@ -102,14 +114,15 @@ def _bring_up_to_date(
     session.flush()
     if remote.status == APPROVED and was != APPROVED:
         money.pay_reward(session, recruitment=recruitment, submission_id=submission.id)
-    assignment = None
+    sitting = None
     if submission.assignment_id is not None:
         assignment = session.get(Assignment, submission.assignment_id, with_for_update={"key_share": True})
         assert assignment is not None
         _follow(session, recruitment, assignment, remote.status)
-    if remote.status == AWAITING_REVIEW and (assignment is None or assignment.state != "completed"):
-        _ask_for_review(session, recruitment, submission)
-    return _Known(remote.status, assignment.state if assignment else None)
+        sitting = _standing(assignment.state, assignment.completion_code, recruitment)
+    if remote.status == AWAITING_REVIEW and sitting != "completed":
+        _ask_for_review(session, recruitment, submission, sitting)
+    return _Known(remote.status, sitting)
 
 
 def _assignment_of(session: Session, keys: Keys, recruitment: Recruitment, remote: RemoteSubmission) -> int | None:
@@ -161,38 +174,44 @@ def _return(session: Session, assignment: Assignment) -> None:
     exclude(session, assignment=assignment, reason="returned at the recruiter", actor="recruiter")
 
 
-def _ask_for_review(session: Session, recruitment: Recruitment, submission: Submission) -> None:
+def _ask_for_review(session: Session, recruitment: Recruitment, submission: Submission, sitting: str | None) -> None:
     which = "no sitting here" if submission.assignment_id is None else f"assignment {submission.assignment_id}"
+    missed = "its instruction trials were missed, and the protocol wants a human to look"
+    why = missed if sitting == "for review" else "no sitting was completed here for it"
     tell(
         session,
         study_id=recruitment.study_id,
         kind="review",
         subject=f"submission {submission.id}",
-        message=f"Submission {submission.id} ({which}) awaits review at {recruitment.recruiter}, but no sitting was "
-        "completed here for it. Approve or reject it there, or ask for its return: nobody is rejected automatically.",
+        message=f"Submission {submission.id} ({which}) awaits review at {recruitment.recruiter}, but {why}. "
+        "Approve or reject it, or ask for its return: nobody is rejected automatically.",
     )
 
 
-def _look_for_strangers(session: Session, recruitment: Recruitment, asked_at: datetime) -> int:
-    """Sittings under this recruitment that the recruiter does not list: made-up parameters, or a lost submission."""
+def _look_for_strangers(session: Session, recruitment: Recruitment, asked_at: datetime, *, is_complete: bool) -> int:
+    """Sittings under this recruitment that the recruiter does not list though it should by now: made-up parameters,
+    or a submission given back or lost."""
+    expected_from = Assignment.created_at if is_complete else Assignment.deadline
     strangers = session.scalars(
         select(Assignment)
         .outerjoin(Submission, Submission.assignment_id == Assignment.id)
         .where(
             Assignment.recruitment_id == recruitment.id,
-            Assignment.created_at < asked_at - UNKNOWN_AFTER,
+            expected_from < asked_at - UNKNOWN_AFTER,
             Submission.id.is_(None),
         )
         .order_by(Assignment.id)
     ).all()
     for assignment in strangers:
         exclude(session, assignment=assignment, reason=f"unknown to {recruitment.recruiter}", actor="recruiter")
+        if assignment.state != "completed":
+            continue
         tell(
             session,
             study_id=recruitment.study_id,
             kind="stranger",
             subject=f"assignment {assignment.id}",
             message=f"{recruitment.recruiter.capitalize()} has no submission for assignment {assignment.id}: its link "
-            "was made up. Its votes are not used, and it is not paid.",
+            "was made up, or it was never handed in. Its votes are not used, and it is not paid.",
         )
     return len(strangers)

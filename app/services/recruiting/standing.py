@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from app.errors import BadInput
@@ -36,6 +36,48 @@ class Standing:
     submissions: dict[str, int]
     pay: PayPerHour | None
     notices: list[NoticeLine]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A submission as the recruiter has it beside our sitting (None: there is none), the reward booked for it with
+    fees, in minor units, and what is not in order about it."""
+
+    submission: int | None
+    there: str | None
+    assignment: int | None
+    here: str | None
+    booked: int
+    odd: str
+
+
+_PAIRS = text("""
+    WITH pairs AS (
+        SELECT sub.id AS submission, sub.status AS there, a.id AS assignment, a.state AS here,
+               coalesce((SELECT l.spent FROM ledger l WHERE l.submission_id = sub.id), 0) AS booked
+        FROM (SELECT s.* FROM submissions s JOIN recruitments r ON r.id = s.recruitment_id
+              WHERE r.study_id = :study) sub
+        FULL JOIN (SELECT * FROM assignments WHERE study_id = :study AND recruitment_id IS NOT NULL) a
+             ON a.id = sub.assignment_id
+    ), judged AS (
+        SELECT *, CASE
+            WHEN submission IS NULL AND here <> 'active' THEN 'the recruiter does not know it'
+            WHEN assignment IS NULL AND there IN ('AWAITING REVIEW', 'APPROVED') THEN 'was never here'
+            WHEN here = 'completed' AND there IN ('RETURNED', 'TIMED-OUT', 'REJECTED') THEN 'completed, not paid'
+            WHEN here <> 'completed' AND there = 'APPROVED' THEN 'paid, not completed'
+            WHEN here <> 'completed' AND there = 'AWAITING REVIEW' THEN 'yours to review'
+            WHEN here = 'completed' AND there IN ('RESERVED', 'ACTIVE') THEN 'completed, not handed in'
+            WHEN there = 'APPROVED' AND booked = 0 THEN 'paid, not booked'
+        END AS odd FROM pairs
+    )
+    SELECT submission, there, assignment, here, booked, odd FROM judged WHERE odd IS NOT NULL
+    ORDER BY submission NULLS LAST, assignment
+""")
+
+
+def side_by_side(session: Session, *, study: Study) -> list[Pair]:
+    """What the recruiter and we see differently, as of the last look."""
+    return [Pair(**row) for row in session.execute(_PAIRS, {"study": study.id}).mappings()]
 
 
 def standing(session: Session, *, study: Study) -> Standing:

@@ -28,6 +28,8 @@ from app.web.deps import ResourcesDep, SessionDep
 from app.web.pages import render, templates
 from app.web.participant import consent_page_of
 
+PREVIEW = "A preview: this is what participants read. Here they say whether they want to take part."
+
 router = APIRouter()
 Step = Literal["open", "pause", "close", "archive", "restore"]
 STEP_WORDS: dict[Step, str] = {
@@ -156,7 +158,7 @@ def _making(session: SessionDep, study: Study) -> Making | None:
 def preview(request: Request, access: AsViewer, session: SessionDep) -> Response:
     """What participants read, on the very page they read it."""
     protocol = current_protocol(session, access.study.id)
-    return render(request, consent_page_of(access.study.slug, protocol, fields={}, is_preview=True))
+    return render(request, consent_page_of(access.study.slug, protocol, fields={}, preview=PREVIEW))
 
 
 @router.post("/studies/{slug}/import", max_body_size=uploads.LARGEST)

@@ -9,6 +9,8 @@
  * @typedef {{answers: string[], input: string, rt_ms: number, timing: object}} Answer
  * @typedef {Answer & {trial: number}} Judgment
  * @typedef {{trial: number, correct: boolean, expected: string | string[]}} Feedback the side, or an answer per question
+ * @typedef {{kind: 'redirect' | 'form' | 'thanks', url: string | null, fields: Record<string, string>}} Ending
+ * @typedef {{completion_code: string, redirect: string | null, ending: Ending}} Completed
  * @typedef {{accepted: number[], position: number, total: number, feedback: Feedback[]}} Receipt
  */
 import { Unreachable } from './connection.js';
@@ -41,7 +43,7 @@ export function assignmentApi(token) {
     /** @returns {Promise<{passed: boolean, tries_left: number, wrong: number[]}>} */
     check: (/** @type {string[]} */ answers) => json(at('check'), { answers }),
     withdraw: () => answer(at('withdraw'), post({})),
-    /** @returns {Promise<{completion_code: string, redirect: string | null}>} */
+    /** @returns {Promise<Completed>} */
     complete: () => json(at('complete'), {}),
   };
 }

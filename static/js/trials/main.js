@@ -11,7 +11,7 @@ import { loadKind } from './kinds.js';
 import { keepNotice } from './notice.js';
 import { Outbox } from './outbox.js';
 import { sit } from './sitting.js';
-import { showMessage, showSaving, showThanks } from './views.js';
+import { goBack, showMessage, showSaving, showThanks } from './views.js';
 
 const { token, kind: kindName, breakEvery } = document.getElementById('stage').dataset;
 const api = assignmentApi(token);
@@ -73,5 +73,5 @@ judge().then((completed) => {
   showThanks(completed);
   offerCopy();
   // Everything is saved and the server has said so: only now back to the recruiter.
-  if (completed.redirect) location.assign(completed.redirect);
+  goBack(completed);
 }, end);

@@ -24,7 +24,7 @@ const INTERRUPTIONS = {
  * @param {import('./breaks.js').Breaks} parts.breaks
  * @param {AbortSignal} parts.signal ends the sitting early; the promise then never resolves
  * @param {() => void} parts.onAnswered called when there is nothing left to answer
- * @returns {Promise<{completion_code: string, redirect: string | null}>}
+ * @returns {Promise<import('./api.js').Completed>}
  */
 export async function sit({ kind, api, outbox, breaks, signal, onAnswered }) {
   let answered = outbox.trials;

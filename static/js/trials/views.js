@@ -11,14 +11,37 @@ export function showSaving() {
   stage.classList.add('is-saving');
 }
 
-/** @param {{completion_code: string, redirect: string | null}} completed */
-export function showThanks({ completion_code, redirect }) {
+/** @param {import('./api.js').Completed} completed */
+export function showThanks({ completion_code, ending }) {
   document.getElementById('completion-code').textContent = completion_code;
-  if (redirect) {
-    document.querySelector('#onward a').href = redirect;
+  if (ending.kind === 'redirect') {
+    document.querySelector('#onward a').href = ending.url;
     document.getElementById('onward').hidden = false;
   }
+  if (ending.kind === 'form') fillHandIn(ending);
   replaceStage(thanks);
+}
+
+/** The form that tells the recruiter. */
+function fillHandIn({ url, fields }) {
+  const form = /** @type {HTMLFormElement} */ (document.getElementById('hand-in'));
+  form.action = url;
+  for (const [name, value] of Object.entries(fields)) {
+    const field = document.createElement('input');
+    Object.assign(field, { type: 'hidden', name, value });
+    form.prepend(field);
+  }
+  form.hidden = false;
+}
+
+/**
+ * Back to the recruiter, where there is one.
+ *
+ * @param {import('./api.js').Completed} completed
+ */
+export function goBack({ ending }) {
+  if (ending.kind === 'redirect') location.assign(ending.url);
+  if (ending.kind === 'form') /** @type {HTMLFormElement} */ (document.getElementById('hand-in')).submit();
 }
 
 /** @param {{title: string, text: string, isWorthReloading: boolean}} what */
