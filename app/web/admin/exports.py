@@ -26,10 +26,10 @@ router = APIRouter(prefix="/studies/{slug}/data")
 Id = Annotated[int, AfterValidator(lambda number: min(number, 2**63 - 1))]
 Version = Annotated[int, AfterValidator(lambda number: min(number, 2**31 - 1))]
 FORMATS: dict[Format, str] = {
-    "folder": "a folder in the layout of NIGHTS",
-    "webdataset": "WebDataset shards",
-    "parquet": "Parquet shards with the images",
-    "bapps": "the layout of BAPPS",
+    "folder": "folder (NIGHTS)",
+    "webdataset": "WebDataset",
+    "parquet": "Parquet",
+    "bapps": "BAPPS",
 }
 SPLITS: tuple[Split, ...] = get_args(Split)
 
@@ -55,7 +55,7 @@ class Exports:
 
     def what(self, request: ExportRequest) -> str:
         """The format and the choice, in words."""
-        words = ["Folder" if request.form == "folder" else request.form]
+        words = [next(words for form, words in FORMATS.items() if form == request.form)]
         if request.split is not None:
             words.append(f"split {request.split}")
         if request.only_kept:
