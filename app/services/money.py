@@ -56,6 +56,26 @@ def commit_places(session: Session, *, recruitment: Recruitment, places: int) ->
     _post(session, recruitment.study_id, "places", committed=price, recruitment_id=recruitment.id)
 
 
+def reprice(session: Session, *, recruitment: Recruitment, place_cost: int) -> None:
+    """The recruiter's terms became dearer: the places that may still be charged, and those counted as opened past us,
+    are worth what they can cost now.
+
+    Raises:
+        OverBudget: the cap does not cover the difference; nothing was changed.
+    """
+    _, outside = _booked(session, recruitment)
+    committed, more = committed_for(session, recruitment), place_cost - recruitment.place_cost
+    _post(
+        session,
+        recruitment.study_id,
+        "places",
+        committed=committed // recruitment.place_cost * more,
+        outside=outside // recruitment.place_cost * more,
+        recruitment_id=recruitment.id,
+    )
+    recruitment.place_cost = place_cost
+
+
 def pay_reward(session: Session, *, recruitment: Recruitment, submission_id: int) -> None:
     """The recruiter has approved a submission: what was committed is spent. Places opened past us were counted then."""
     price = min(recruitment.place_cost, committed_for(session, recruitment))

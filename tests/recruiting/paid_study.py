@@ -62,6 +62,7 @@ class PaidStudy:
     slug: str
     choose: Choose
     fates: Fates = field(default_factory=Fates)
+    terms: list[Fees] = field(default_factory=lambda: TERMS)
     seed: int = 1
     people: int = 0
     reports: list[LookReport] = field(default_factory=list)
@@ -69,7 +70,7 @@ class PaidStudy:
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
         with self.sessions.begin() as session:
-            plan.begin(session, study=studies.by_slug(session, self.slug), terms=TERMS, today=self.today)
+            plan.begin(session, study=studies.by_slug(session, self.slug), terms=self.terms, today=self.today)
         with self.sessions() as session:
             self.study_id = studies.by_slug(session, self.slug).id
 
@@ -78,7 +79,7 @@ class PaidStudy:
         return datetime.now(UTC).date()
 
     def look(self) -> LookReport:
-        report = look(self.sessions, self.keys, self.recruiter, slug=self.slug, public_url=PUBLIC_URL, terms=TERMS)
+        report = look(self.sessions, self.keys, self.recruiter, slug=self.slug, public_url=PUBLIC_URL, terms=self.terms)
         self.reports.append(report)
         with self.sessions.begin() as session:
             rounds.advance(session, study_id=self.study_id)

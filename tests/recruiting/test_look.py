@@ -2,6 +2,7 @@
 
 from contextlib import closing
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from pydantic import SecretStr
@@ -14,6 +15,7 @@ from app.errors import BadInput, Conflict, NotFound
 from app.keys import Keys
 from app.models.assignments import Assignment, Exclusion
 from app.models.money import BonusBatch
+from app.models.recruiting import Recruitment
 from app.recruiters.arrival import Arrival
 from app.recruiters.prolific.api import Api
 from app.recruiters.prolific.recruiter import Prolific
@@ -397,6 +399,47 @@ def test_a_bonus_is_granted_once_and_never_paid_twice(paid: PaidStudy) -> None:
     assert paid.bonuses_paid() == 6
     paid.run()
     paid.check_books()
+
+
+@pytest.mark.parametrize(("budget", "taken"), [(900, 3), (440, 1)])
+def test_fees_that_rise_while_places_are_open(
+    sessions: Sessions,
+    storage: LocalStorage,
+    keys: Keys,
+    prolific: Prolific,
+    fake: FakeProlific,
+    budget: int,
+    taken: int,
+) -> None:
+    """What is open costs more by now. If the cap does not cover that, what nobody took is taken back."""
+    slug = make_study(sessions, storage, items=24, rounds=2, min_votes=2, pay__budget=budget, **SMALL)
+    lower = [fees.model_copy(update={"rate": Decimal("0.1"), "vat": Decimal(0)}) for fees in TERMS]
+    paid = PaidStudy(sessions, keys, prolific, fake, slug, agree, terms=lower)
+    paid.look()
+    assert committed(paid) == 3 * 132
+    paid.come(most=taken)
+    paid.terms = TERMS
+    for _ in range(3):
+        paid.look()
+    first = next(iter(fake.marketplace.studies.values()))
+    is_short = budget == 440
+    assert (first.is_stopped, "fees-rose" in told(paid)) == (is_short, is_short)
+    for _ in range(4):
+        resume(paid)
+        paid.come()
+        paid.look()
+    paid.check_books()
+    with sessions() as session:
+        balance = money.balance(session, paid.study_id)
+        prices = session.scalars(select(Recruitment.place_cost).where(Recruitment.study_id == paid.study_id)).all()
+    assert (len(prices), max(prices)) == (2 if is_short else 1, 183)
+    charged = sum(fake.marketplace.charged(study) for study in fake.marketplace.studies)
+    assert charged <= balance.committed + balance.spent + balance.outside <= budget
+
+
+def committed(paid: PaidStudy) -> int:
+    with paid.sessions() as session:
+        return money.balance(session, paid.study_id).committed
 
 
 def test_what_cannot_be_recruited_for(sessions: Sessions, storage: LocalStorage) -> None:

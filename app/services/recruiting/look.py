@@ -16,7 +16,7 @@ from sqlalchemy import Engine, func, select, text
 from sqlalchemy.orm import Session
 
 from app.db import Sessions
-from app.domain.money import Fees, load_fees
+from app.domain.money import Fees, fees_on, load_fees
 from app.domain.protocol import Protocol
 from app.errors import BadInput, Conflict, Unavailable
 from app.keys import Keys
@@ -115,8 +115,12 @@ def look(
 ) -> LookReport:
     """Look at a study's recruiter once, under `one_at_a_time`."""
     report = LookReport(slug)
+    fees = fees_on(datetime.now(UTC).date(), recruiter.name, terms)
+    with sessions.begin() as session:
+        study = by_slug(session, slug)
+        study_id = study.id
+        plan.reprice(session, study=study, fees=fees)
     with sessions() as session:
-        study_id = session.scalars(select(Study.id).where(Study.slug == slug)).one()
         at_recruiter = [
             recruitment for recruitment in plan.recruitments(session, study_id) if recruitment.state != "planned"
         ]
@@ -128,13 +132,13 @@ def look(
             before[recruitment.id] = _take_in(sessions, keys, recruiter, recruitment, report, url)
     with sessions.begin() as session:
         study = session.get_one(Study, study_id)
-        plan.decide(session, study=study, terms=terms, today=datetime.now(UTC).date())
+        plan.decide(session, study=study, fees=fees)
         bonuses.warn_below_floor(session, study)
     with sessions() as session:
         planned = [recruitment.id for recruitment in plan.recruitments(session, study_id)]
     for recruitment_id in planned:
         with _noting_problems(sessions, study_id, report):
-            _carry_out(sessions, recruiter, recruitment_id, url, before.get(recruitment_id))
+            _carry_out(sessions, recruiter, recruitment_id, url, fees, before.get(recruitment_id))
     with _noting_problems(sessions, study_id, report):
         bonuses.send(sessions, keys, recruiter, study_id=study_id)
     return report
@@ -222,7 +226,7 @@ def _taken(session: Session, recruitment: Recruitment) -> int:
 
 
 def _carry_out(
-    sessions: Sessions, recruiter: Recruiter, recruitment_id: int, url: str, before: RemoteStudy | None
+    sessions: Sessions, recruiter: Recruiter, recruitment_id: int, url: str, fees: Fees, before: RemoteStudy | None
 ) -> None:
     """Make the recruiter's study what ours should be. Every step may be made again. `before` is how it was when its
     submissions were listed, if they were: only a list from after its end has everybody."""
@@ -230,7 +234,7 @@ def _carry_out(
         recruitment = session.get_one(Recruitment, recruitment_id)
         study = session.get_one(Study, recruitment.study_id)
         protocol = current_protocol(session, study.id)
-        wish = _wish(session, study, protocol, recruitment)
+        wish = _wish(session, study, protocol, recruitment, fees)
         draft = _draft(session, study, protocol, recruitment, url)
         session.expunge_all()
     if recruitment.external_id is None:
@@ -257,8 +261,9 @@ def _require_currency(recruiter: Recruiter, currency: str) -> None:
         raise Refused(f"The workspace pays in {theirs or 'no known currency'}, the study in {currency}.")
 
 
-def _wish(session: Session, study: Study, protocol: Protocol, recruitment: Recruitment) -> Wish:
-    if study.state == "closed" or study.finished_at is not None or not plan.is_current(recruitment, study, protocol):
+def _wish(session: Session, study: Study, protocol: Protocol, recruitment: Recruitment, fees: Fees) -> Wish:
+    is_over = study.state == "closed" or study.finished_at is not None
+    if is_over or not plan.is_current(recruitment, study, protocol, fees):
         return "stopped"
     has_work = plan.wants_people(study) and plan.has_work(session, study)
     return "open" if has_work and not is_stopped(session, study.id) else "paused"

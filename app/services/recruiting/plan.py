@@ -47,23 +47,41 @@ def begin(session: Session, *, study: Study, terms: Sequence[Fees], today: date)
     money.set_budget(session, study_id=study.id, pay=protocol.pay)
 
 
-def decide(session: Session, *, study: Study, terms: Sequence[Fees], today: date) -> None:
-    """Plan places for the votes the round still needs, within budget and brakes."""
+def reprice(session: Session, *, study: Study, fees: Fees) -> None:
+    """Where the recruiter's terms became dearer, commit what places that are open may cost more by now.
+
+    Where the cap does not cover that, recruiting stops, and so does the recruiter's study (`is_current`): places that
+    nobody took cost nothing then, and what they free covers the others at the next look.
+    """
+    money.balance(session, study.id, lock=True)
+    for recruitment in recruitments(session, study.id):
+        price = cost(recruitment.reward, fees).total
+        if price <= recruitment.place_cost:
+            continue
+        try:
+            money.reprice(session, recruitment=recruitment, place_cost=price)
+        except money.OverBudget as error:
+            message = (
+                f"{recruitment.recruiter.capitalize()}'s fees rose, and the budget does not cover what the places that "
+                f"are open may cost by now. {error.message} Places that nobody has taken are taken back. Have a look, "
+                "then go on with: lookalike recruit resume"
+            )
+            tell(session, study_id=study.id, kind="fees-rose", message=message, stops=True)
+
+
+def decide(session: Session, *, study: Study, fees: Fees) -> None:
+    """Plan places for the votes the round still needs, within budget and brakes, at the recruiter's present `fees`."""
     protocol = current_protocol(session, study.id)
     balance = money.balance(session, study.id, lock=True)
     brakes.check(session, study_id=study.id, brakes=protocol.brakes)
     if not wants_people(study) or is_stopped(session, study.id):
         return
-    current = current_recruitment(session, study=study, protocol=protocol)
+    current = current_recruitment(session, study=study, protocol=protocol, fees=fees)
     missing = min(_sittings_needed(session, study, protocol), protocol.recruiting.places_at_once)
     missing -= sum(_on_their_way(session, recruitment) for recruitment in recruitments(session, study.id))
     if missing <= 0:
         return
-    price = (
-        current.place_cost
-        if current
-        else cost(protocol.pay.reward, fees_on(today, protocol.recruiting.recruiter, terms)).total
-    )
+    price = cost(protocol.pay.reward, fees).total
     places = min(missing, balance.affords(price))
     if places == 0:
         message = f"The budget does not cover another place; {missing} more are needed."
@@ -101,16 +119,18 @@ def recruitments(session: Session, study_id: int) -> list[Recruitment]:
     return list(session.scalars(wanted.order_by(Recruitment.number)))
 
 
-def current_recruitment(session: Session, *, study: Study, protocol: Protocol) -> Recruitment | None:
+def current_recruitment(session: Session, *, study: Study, protocol: Protocol, fees: Fees) -> Recruitment | None:
     """The one that new places go to: the study's, or that of the current round; a stopped one gets no more."""
     usable = [
-        recruitment for recruitment in recruitments(session, study.id) if is_current(recruitment, study, protocol)
+        recruitment for recruitment in recruitments(session, study.id) if is_current(recruitment, study, protocol, fees)
     ]
     return usable[-1] if usable else None
 
 
-def is_current(recruitment: Recruitment, study: Study, protocol: Protocol) -> bool:
-    if recruitment.state == "stopped" or recruitment.reward != protocol.pay.reward:
+def is_current(recruitment: Recruitment, study: Study, protocol: Protocol, fees: Fees) -> bool:
+    """Whether its places are what a new one would be: of today's reward, at today's price."""
+    price = cost(protocol.pay.reward, fees).total
+    if recruitment.state == "stopped" or (recruitment.reward, recruitment.place_cost) != (protocol.pay.reward, price):
         return False
     return not protocol.recruiting.per_round or recruitment.round == study.round
 
