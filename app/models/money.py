@@ -9,6 +9,8 @@ from app.models.base import Base, Id, Now
 
 ENTRY_KINDS = ("places", "reward", "unused", "bonus", "bonus_paid", "bonus_cancelled", "outside", "settled")
 BATCH_STATES = ("intended", "paying", "paid", "refused", "unclear", "not_paid")
+OWED = ("intended", "paying", "unclear")
+"""Batches that may still be paid."""
 
 
 class Budget(Base):

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from app.errors import NotFound
 from app.keys import Keys
 from app.models.assignments import Assignment
+from app.models.money import OWED
 from app.models.people import Identity, Participant
 from app.models.studies import Study
 from app.recruiters.arrival import Arrival
@@ -151,14 +152,15 @@ def personal_data(session: Session, keys: Keys, *, pseudonym: str) -> PersonalDa
     )
 
 
-_FORGET = text("""
+_FORGET = text(f"""
     WITH over AS (
         SELECT s.id FROM studies s
         JOIN LATERAL (SELECT document FROM protocol_versions v WHERE v.study_id = s.id ORDER BY version DESC LIMIT 1) p
              ON true
         WHERE coalesce(s.closed_at, s.finished_at) < clock_timestamp() - make_interval(
-                  days => CAST(coalesce(p.document #>> '{people,retention_days}', '90') AS int))
-          AND NOT EXISTS (SELECT FROM recruitments r WHERE r.study_id = s.id AND r.settled_at IS NULL)
+                  days => CAST(coalesce(p.document #>> '{{people,retention_days}}', '90') AS int))
+          AND NOT EXISTS (SELECT FROM recruitments r WHERE r.study_id = s.id AND (r.settled_at IS NULL OR EXISTS (
+              SELECT FROM bonus_batches b WHERE b.recruitment_id = r.id AND b.state IN {OWED})))
     )
     UPDATE identities i SET ciphertext = NULL
     WHERE i.ciphertext IS NOT NULL AND NOT EXISTS (
@@ -172,5 +174,5 @@ _FORGET = text("""
 
 def forget_overdue(session: Session) -> int:
     """Delete recruiters' ids whose studies ended longer ago than they are kept; returns how many. What is paid is paid:
-    a study that has something to settle keeps them."""
+    a study that has something to settle, or bonuses to pay, keeps them."""
     return len(session.execute(_FORGET).all())

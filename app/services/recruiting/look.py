@@ -20,7 +20,7 @@ from app.domain.money import Fees, fees_on, load_fees
 from app.domain.protocol import Protocol
 from app.errors import BadInput, Conflict, Unavailable
 from app.keys import Keys
-from app.models.money import Budget
+from app.models.money import OWED, BonusBatch, Budget
 from app.models.recruiting import Recruitment, Submission
 from app.models.studies import Study
 from app.recruiters.configured import calling
@@ -71,10 +71,12 @@ def one_at_a_time(sessions: Sessions) -> Iterator[None]:
 
 
 def recruiting_slugs(session: Session) -> list[str]:
-    """The studies that recruit, or still have something to settle at a recruiter."""
+    """The studies that recruit, or still have something to settle or to pay at a recruiter."""
     unsettled = select(Recruitment.id).where(Recruitment.study_id == Study.id, Recruitment.settled_at.is_(None))
     live = Study.state.in_(["open", "paused"]) & Study.finished_at.is_(None)
-    wanted = select(Study.slug).join(Budget, Budget.study_id == Study.id).where(live | unsettled.exists())
+    owed = select(Recruitment.study_id).join(BonusBatch, BonusBatch.recruitment_id == Recruitment.id)
+    to_pay = Study.id.in_(owed.where(BonusBatch.state.in_(OWED)))
+    wanted = select(Study.slug).join(Budget, Budget.study_id == Study.id).where(live | unsettled.exists() | to_pay)
     return list(session.scalars(wanted.order_by(Study.id)))
 
 

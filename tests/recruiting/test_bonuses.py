@@ -1,0 +1,66 @@
+"""Bonuses after the study has ended: paid all the same, and to everybody who still can be."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select, update
+
+from app.db import Sessions
+from app.keys import Keys
+from app.models.money import BonusBatch
+from app.models.recruiting import Recruitment
+from app.models.studies import Study
+from app.recruiters.prolific.recruiter import Prolific
+from app.services import erasure, people, studies
+from app.services.recruiting import bonuses
+from app.services.recruiting.look import recruiting_slugs
+from app.simulation.prolific.server import FakeProlific
+from app.storage import LocalStorage
+from tests.factories import make_study
+from tests.recruiting.paid_study import SMALL, PaidStudy, agree
+
+
+@pytest.fixture
+def over(sessions: Sessions, storage: LocalStorage, keys: Keys, prolific: Prolific, fake: FakeProlific) -> PaidStudy:
+    """Two people have judged everything, and the books are closed."""
+    slug = make_study(sessions, storage, items=16, rounds=1, min_votes=1, **SMALL)
+    paid = PaidStudy(sessions, keys, prolific, fake, slug, agree)
+    paid.run()
+    return paid
+
+
+def top_up(paid: PaidStudy, amount: int | None, reason: str = "thanks") -> bonuses.Granted:
+    with paid.sessions.begin() as session:
+        study = studies.by_slug(session, paid.slug)
+        return bonuses.top_up_all(
+            session, study=study, amount=amount, reason=reason, terms=paid.terms, today=paid.today
+        )
+
+
+def states(paid: PaidStudy) -> list[str]:
+    with paid.sessions() as session:
+        wanted = select(BonusBatch.state).join(Recruitment).where(Recruitment.study_id == paid.study_id)
+        return list(session.scalars(wanted.order_by(BonusBatch.id)))
+
+
+def is_looked_at(paid: PaidStudy) -> bool:
+    with paid.sessions() as session:
+        return paid.slug in recruiting_slugs(session)
+
+
+def test_what_is_owed_when_the_books_are_closed_is_paid(over: PaidStudy) -> None:
+    assert not is_looked_at(over)
+    top_up(over, 10)
+    assert is_looked_at(over)
+    with over.sessions.begin() as session:
+        long_ago = func.clock_timestamp() - timedelta(days=1000)
+        session.execute(update(Study).where(Study.id == over.study_id).values(finished_at=long_ago))
+        erasure.forget_overdue(session)
+        assert all(
+            people.submission_id(session, over.keys, assignment_id=assignment)
+            for assignment in bonuses.paid_assignments(session, session.get_one(Study, over.study_id))
+        ), "ids are kept while something is owed"
+    over.look()
+    assert (states(over), over.bonuses_paid()) == (["paid"], 2)
+    assert not is_looked_at(over)
+    over.check_books()
