@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from app.domain.durations import duration
 from app.domain.money import in_words
 from app.domain.protocol import Protocol
+from app.models.money import Budget
 from app.models.studies import Study
 from app.services.recruiting import notices
 from app.services.status import StudyStatus
@@ -67,6 +68,8 @@ def alerts(session: Session, *, study: Study, status: StudyStatus, protocol: Pro
             found.append(Alert("warn", f"Nobody has taken part for {duration(float(facts.silent_s) / 60)}."))
     found += _quality(facts.excluded, facts.ended) + _money(status, protocol, facts.minutes)
     if protocol.recruiting.recruiter != "direct":
+        if session.get(Budget, study.id) is None and status.status != "closed":
+            found.append(Alert("info", "Recruiting has not begun. An owner of this site begins it."))
         told = notices.unresolved(session, study.id)
         found += [Alert("bad" if notice.stops else "warn", notice.message) for notice in told]
     return sorted(found, key=lambda alert: ("bad", "warn", "info").index(alert.level))

@@ -55,6 +55,12 @@ def require_site_owner(account: Account) -> None:
         raise Forbidden("Only the owners of this site may look after it.")
 
 
+def require_may_spend(account: Account) -> None:
+    """Recruiting spends the money of whoever runs this site. Raises Forbidden for everybody but the site's owners."""
+    if not account.is_site_owner:
+        raise Forbidden("Recruiting costs the owners of this site money, so only they may begin it. Please ask one.")
+
+
 def _role(session: Session, account: Account, study: Study) -> Role | None:
     if account.is_site_owner:
         return "owner"

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.domain.protocol import FROZEN_FIELDS, Protocol
-from app.errors import BadInput, Conflict, Stale
+from app.errors import BadInput, Conflict, Forbidden, Stale
 from app.models.assignments import Assignment
 from app.models.items import Item
 from app.models.money import Budget
@@ -19,14 +19,16 @@ from app.services.filter import Stage
 from app.services.protocols import current_version, protocol_version
 
 
-def revise(session: Session, *, slug: str, protocol: Protocol, based_on: int) -> int:
+def revise(session: Session, *, slug: str, protocol: Protocol, based_on: int, may_spend: bool = False) -> int:
     """Give the study a new version of its protocol, made from the version `based_on`; what is the same makes none.
 
-    Returns the current version. Sittings that have begun go on under theirs.
+    Returns the current version. Sittings that have begun go on under theirs. Whoever `may_spend` the site's money may
+    raise the budget of a study that recruits.
 
     Raises:
         Stale: somebody else made a newer version meanwhile.
         BadInput: a field changes that is fixed by now; `details["fields"]` says which. Conflict: it is archived.
+        Forbidden: the budget would rise, which is not theirs to decide.
     """
     # FOR UPDATE: whoever signs up waits (see `sign_ups`), so nobody begins under a version while it is replaced.
     locked = select(Study).where(Study.slug == slug).with_for_update()
@@ -42,7 +44,7 @@ def revise(session: Session, *, slug: str, protocol: Protocol, based_on: int) ->
     _require_free(fixed_fields(session, study), changed)
     if study.state != "draft":
         require_supply(session, study=study, protocol=protocol)
-    _move_budget(session, study, before, protocol)
+    _move_budget(session, study, before, protocol, may_spend=may_spend)
     session.add(ProtocolVersion(study_id=study.id, version=version + 1, document=protocol.model_dump(mode="json")))
     session.flush()
     if study.round and before.rule != protocol.rule:
@@ -79,10 +81,14 @@ def _require_free(fixed: tuple[str, ...], changed: list[str]) -> None:
         )
 
 
-def _move_budget(session: Session, study: Study, before: Protocol, protocol: Protocol) -> None:
+def _move_budget(session: Session, study: Study, before: Protocol, protocol: Protocol, *, may_spend: bool) -> None:
     """Once recruiting has begun, the cap is the protocol's, and the recruiter stays."""
-    if session.get(Budget, study.id) is None:
+    budget = session.get(Budget, study.id)
+    if budget is None:
         return
+    if protocol.pay.budget > budget.cap and not may_spend:
+        complaint = "Once recruiting has begun, only an owner of this site may raise it."
+        raise Forbidden(f"pay.budget: {complaint}", fields={"pay.budget": complaint})
     if before.recruiting.recruiter != protocol.recruiting.recruiter:
         complaint = "cannot change once recruiting has begun"
         raise BadInput(f"recruiting.recruiter {complaint}.", fields={"recruiting.recruiter": complaint})

@@ -6,7 +6,7 @@ from pydantic import SecretStr
 
 from app.db import Sessions
 from app.domain.protocol import Recruiting
-from app.errors import BadInput
+from app.errors import BadInput, Forbidden
 from app.keys import Keys
 from app.main import create_app
 from app.recruiters.prolific.recruiter import Prolific
@@ -16,7 +16,7 @@ from app.services.recruiting.notices import tell
 from app.settings import Settings
 from app.simulation.prolific.server import TOKEN, FakeProlific
 from app.storage import LocalStorage
-from tests.dashboard import make_account, page_of, sign_in
+from tests.dashboard import make_account, page_of, sign_in, visitor_as
 from tests.factories import make_study
 from tests.recruiting.paid_study import SMALL, PaidStudy, agree
 
@@ -97,9 +97,33 @@ def test_beginning_to_recruit_and_going_on(client: TestClient, sessions: Session
         richer = now.model_copy(update={"pay": now.pay.model_copy(update={"budget": 60_000})})
         with pytest.raises(BadInput, match=r"recruiting\.recruiter cannot change once recruiting has begun"):
             revisions.revise(session, slug=slug, protocol=direct, based_on=1)
-        revisions.revise(session, slug=slug, protocol=richer, based_on=1)
+        with pytest.raises(Forbidden, match="only an owner of this site"):
+            revisions.revise(session, slug=slug, protocol=richer, based_on=1)
+        revisions.revise(session, slug=slug, protocol=richer, based_on=1, may_spend=True)
         assert money.balance(session, found.id).cap == 60_000
     page = page_of(ada.get(study))
     assert ("bad", "Nine tenths are spent.") in [(alert.level, alert.message) for alert in page.live.alerts]
     assert ada.post(f"{study}/recruiting/resume").status_code == 303
     assert page_of(ada.get(study)).recruiting == {}
+
+
+def test_only_site_owners_spend_the_sites_money(client: TestClient, sessions: Sessions, storage: LocalStorage) -> None:
+    """Whoever makes a study owns it, but not the money that recruiting for it would take."""
+    slug = make_study(sessions, storage, items=16, **SMALL)
+    eve = visitor_as(client, sessions, slug, "owner")
+    study = f"/admin/studies/{slug}"
+    page = page_of(eve.get(study))
+    assert page.recruiting == {}
+    assert "An owner of this site begins it" in page.live.alerts[-1].message
+    for answer in (eve.get(f"{study}/recruiting/begin"), eve.post(f"{study}/recruiting/begin")):
+        assert (answer.status_code, "only they may begin it" in answer.text) == (403, True)
+    ada = sign_in(client, sessions, make_account(sessions, is_site_owner=True))
+    assert ada.post(f"{study}/recruiting/begin").status_code == 303
+    fields = page_of(eve.get(f"{study}/protocol")).values | {"version": "1"}
+    raised = eve.post(f"{study}/protocol", fields | {"pay.budget": "60000"})
+    assert (raised.status_code, [*page_of(raised).problems]) == (403, ["pay.budget"])
+    assert eve.post(f"{study}/protocol", fields | {"pay.budget": "40000"}).status_code == 303
+    richer = fields | {"version": "2", "pay.budget": "60000"}
+    assert ada.post(f"{study}/protocol", richer).status_code == 303
+    with sessions() as session:
+        assert money.balance(session, studies.by_slug(session, slug).id).cap == 60_000

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request, Response
 
 from app.domain.protocol import Protocol
-from app.errors import BadInput, Stale
+from app.errors import BadInput, Forbidden, Stale
 from app.services import revisions
 from app.services.protocols import current_version, protocol_version
 from app.services.status import study_status
@@ -113,12 +113,18 @@ def change_protocol(request: Request, form: FormDep, access: AsResearcher, sessi
     try:
         # What is out of date is said first: a form that is merged is judged anew.
         protocol = judged.outlook.protocol or now.protocol
-        version = revisions.revise(session, slug=access.study.slug, protocol=protocol, based_on=based_on)
+        version = revisions.revise(
+            session,
+            slug=access.study.slug,
+            protocol=protocol,
+            based_on=based_on,
+            may_spend=access.signed_in.account.is_site_owner,
+        )
     except Stale:
         return _merged(request, session, access, form, based_on)
-    except BadInput as error:
+    except (BadInput, Forbidden) as error:
         judged.problems.update(by_form_field(error.details["fields"]))
-        return show(request, _page(request, access, now, judged), status=422)
+        return show(request, _page(request, access, now, judged), status=error.status)
     notice = "Nothing has changed." if version == now.version else f"Version {version} holds from the next sitting on."
     return go(f"/admin/studies/{access.study.slug}/protocol", access.signed_in, notice)
 

@@ -12,7 +12,7 @@ from app.errors import BadInput, Conflict
 from app.models.money import Budget
 from app.models.recruiting import Notice
 from app.models.studies import Study
-from app.services import audit
+from app.services import audit, members
 from app.services.protocols import current_protocol
 from app.services.recruiting import notices, plan
 from app.web.admin.access import AsResearcher, StudyAccess
@@ -25,15 +25,16 @@ Act = Literal["begin", "resume"]
 WORDS: dict[Act, str] = {"begin": "Begin recruiting", "resume": "Go on recruiting"}
 
 
-def possible(session: SessionDep, study: Study, protocol: Protocol) -> dict[Act, str]:
-    """What can be done about the study's recruiting, with the words for it."""
+def possible(session: SessionDep, access: StudyAccess, protocol: Protocol) -> dict[Act, str]:
+    """What this person can do about the study's recruiting, with the words for it."""
+    study = access.study
     if protocol.recruiting.recruiter == "direct" or study.state == "closed" or study.archived_at is not None:
         return {}
     budget = select(Budget.study_id).where(Budget.study_id == study.id)
     stopping = select(Notice.id).where(Notice.study_id == study.id, Notice.resolved_at.is_(None), Notice.stops)
     has_begun, is_stopped = session.execute(select(budget.exists(), stopping.exists())).one()
     if not has_begun:
-        return {"begin": WORDS["begin"]}
+        return {"begin": WORDS["begin"]} if access.signed_in.account.is_site_owner else {}
     return {"resume": WORDS["resume"]} if is_stopped else {}
 
 
@@ -66,7 +67,9 @@ def carry_out(
 
 
 def _require_possible(session: SessionDep, access: StudyAccess, act: Act) -> None:
-    if act not in possible(session, access.study, current_protocol(session, access.study.id)):
+    if act == "begin":
+        members.require_may_spend(access.signed_in.account)
+    if act not in possible(session, access, current_protocol(session, access.study.id)):
         raise Conflict("There is nothing to begin." if act == "begin" else "Nothing keeps this study from recruiting.")
 
 

@@ -135,7 +135,7 @@ def live_page(
         making=_making(session, access.study),
         steps=steps_of(access.study),
         step_words=STEP_WORDS,
-        recruiting=recruiting.possible(session, access.study, live.protocol),
+        recruiting=recruiting.possible(session, access, live.protocol),
         link=str(request.url.replace(path=f"/studies/{access.study.slug}", query="")),
         import_problem=import_problem,
         drawn=survivor_sketch(live.status, live.expected) if live.has_filter else _shares(session, access.study),
