@@ -81,16 +81,13 @@ class RemoteStudy:
 
 @dataclass(frozen=True)
 class RemoteSubmission:
-    """`status` as the recruiter says it, also if we have never heard of it. `bonuses` in minor units, where told."""
+    """`status` as the recruiter says it, also if we have never heard of it."""
 
     id: str
     participant: str
     status: str
     started_at: datetime | None
     ended_at: datetime | None
-    study: str | None = None
-    code: str | None = None
-    bonuses: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -131,7 +128,6 @@ class Recruiter(Protocol):
     def stop(self, study_id: str) -> None: ...
     def set_places(self, study_id: str, places: int) -> None: ...
     def submissions(self, study_id: str) -> list[RemoteSubmission]: ...
-    def submission(self, submission_id: str) -> RemoteSubmission: ...
     def approve(self, submission_ids: Sequence[str]) -> None: ...
     def reject(self, submission_id: str, *, category: str, message: str) -> None: ...
     def request_return(self, submission_id: str, *, reason: str) -> None: ...

@@ -6,7 +6,7 @@ from typing import Any
 from app.recruiters.prolific.recruiter import _as_study, _submission
 from app.recruiters.recruiter import BonusQuote, RemoteStudy, RemoteSubmission, StudyDraft
 from app.simulation.prolific.marketplace import Marketplace
-from app.simulation.prolific.routes import _detail
+from app.simulation.prolific.routes import _short
 
 _STATES: dict[str, Any] = {"UNPUBLISHED": "draft", "ACTIVE": "open", "PAUSED": "paused"}
 
@@ -65,13 +65,10 @@ class InMemory:
 
     def submissions(self, study_id: str) -> list[RemoteSubmission]:
         def listed() -> list[RemoteSubmission]:
-            return [_submission(_detail(one)) for one in self._market.submissions.values() if one.study == study_id]
+            return [_submission(_short(one)) for one in self._market.submissions.values() if one.study == study_id]
 
         found: list[RemoteSubmission] = self._call("submissions", listed)
         return found
-
-    def submission(self, submission_id: str) -> RemoteSubmission:
-        return _submission(_detail(self._market.submissions[submission_id]))
 
     def approve(self, submission_ids: Sequence[str]) -> None:
         self._call("approve", lambda: self._market.approve_later(list(submission_ids)))

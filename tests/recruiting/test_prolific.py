@@ -80,7 +80,7 @@ def test_storms_are_waited_out_and_lost_answers_asked_again(prolific: Prolific, 
         fake.mischief.next += [(kind, "GET", "/submissions/")] * 4 + [(kind, "POST", "/bulk-approve/")] * 4
         assert len(prolific.submissions(study)) == 1
         prolific.approve([submission.id])
-    assert prolific.submission(submission.id).status == "APPROVED"
+    assert [found.status for found in prolific.submissions(study)] == ["APPROVED"]
     assert prolific.charged(study) == 120 + 51 + 10
     fake.mischief.next += [("throttle", "GET", "/submissions/")] * IMPATIENT.tries
     with pytest.raises(NothingHappened, match="patience"):
@@ -103,7 +103,7 @@ def test_a_payment_is_asked_for_once(prolific: Prolific, fake: FakeProlific, kin
     fake.mischief.next += [("throttle", "POST", "/pay/"), (kind, "POST", "/pay/")]  # type: ignore[list-item]
     with pytest.raises(OutcomeUnclear):
         prolific.pay_bonuses(quote.id)
-    assert prolific.submission(submission.id).bonuses == ((425,) if kind == "lose" else ())
+    assert submission.bonuses == ([425] if kind == "lose" else [])
 
 
 def test_unknown_words_are_kept(prolific: Prolific, fake: FakeProlific) -> None:

@@ -148,14 +148,10 @@ class Mturk:
     def submissions(self, study_id: str) -> list[RemoteSubmission]:
         """Those handed in; MTurk does not list who is at work."""
         return [
-            _submission(study_id, told)
+            _submission(told)
             for hit in self._hits(study_id)
             for told in self._api.pages("list_assignments_for_hit", "Assignments", HITId=hit["HITId"])
         ]
-
-    def submission(self, submission_id: str) -> RemoteSubmission:
-        told = self._assignment(submission_id)
-        return _submission(told["HIT"]["HITTypeId"], told["Assignment"])
 
     def approve(self, submission_ids: Sequence[str]) -> None:
         for submission in submission_ids:
@@ -257,7 +253,7 @@ def _qualification(hit: Told) -> str:
     return str(hit["QualificationRequirements"][0]["QualificationTypeId"])
 
 
-def _submission(study_id: str, told: Told) -> RemoteSubmission:
+def _submission(told: Told) -> RemoteSubmission:
     status = str(told["AssignmentStatus"])
     return RemoteSubmission(
         id=submission_of(told["AssignmentId"], told["WorkerId"]),
@@ -265,7 +261,6 @@ def _submission(study_id: str, told: Told) -> RemoteSubmission:
         status=_STATUSES.get(status, status),
         started_at=told.get("AcceptTime"),
         ended_at=told.get("SubmitTime"),
-        study=study_id,
     )
 
 

@@ -110,9 +110,6 @@ class Prolific:
         listed = self._api.pages("/api/v1/submissions/", study=study_id, ordering="started_at")
         return list({submission["id"]: _submission(submission) for submission in listed}.values())
 
-    def submission(self, submission_id: str) -> RemoteSubmission:
-        return _submission(self._api.get(f"/api/v1/submissions/{submission_id}/"))
-
     def approve(self, submission_ids: Sequence[str]) -> None:
         """Asked for; Prolific approves in its own time, and a repeat changes nothing."""
         for start in range(0, len(submission_ids), APPROVALS_AT_ONCE):
@@ -189,16 +186,12 @@ def _filters(draft: StudyDraft) -> list[dict[str, Any]]:
 
 
 def _submission(told: dict[str, Any]) -> RemoteSubmission:
-    """The listing says `participant_id` and `study_code`, the submission itself `participant` and `entered_code`."""
     return RemoteSubmission(
         id=str(told["id"]),
-        participant=str(told.get("participant_id") or told.get("participant") or ""),
+        participant=str(told.get("participant_id") or ""),
         status=str(told.get("status") or "UNKNOWN"),
         started_at=_time(told.get("started_at")),
         ended_at=_time(told.get("completed_at")),
-        study=told.get("study_id"),
-        code=told.get("study_code") or told.get("entered_code"),
-        bonuses=tuple(int(bonus) for bonus in told.get("bonus_payments") or ()),
     )
 
 

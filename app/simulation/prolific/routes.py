@@ -69,7 +69,6 @@ def _detail(submission: FakeSubmission) -> dict[str, Any]:
         "started_at": submission.started_at,
         "completed_at": submission.completed_at,
         "entered_code": submission.code,
-        "bonus_payments": submission.bonuses,
         "return_requested": submission.return_requested,
     }
 
@@ -118,8 +117,7 @@ def _bulk_approve(call: Call) -> Answer:
 
 def _decide(call: Call) -> Answer:
     call.market.decide(call.submission, call.body)
-    detail = _detail(call.submission)
-    return 200, {name: detail[name] for name in detail if name not in ("bonus_payments", "return_requested")}
+    return 200, {name: told for name, told in _detail(call.submission).items() if name != "return_requested"}
 
 
 def _request_return(call: Call) -> Answer:
@@ -189,7 +187,6 @@ _ROUTES: list[tuple[str, str, Callable[[Call], Answer]]] = [
     ("GET", "/api/v1/submissions/", _submissions),
     ("POST", "/api/v1/submissions/bulk-approve/", _bulk_approve),
     ("POST", "/api/v1/submissions/bonus-payments/", _set_up_bonuses),
-    ("GET", f"/api/v1/submissions/{_ID}/", lambda call: (200, _detail(call.submission))),
     ("POST", f"/api/v1/submissions/{_ID}/transition/", _decide),
     ("POST", f"/api/v1/submissions/{_ID}/request-return/", _request_return),
     ("POST", f"/api/v1/bulk-bonus-payments/{_ID}/pay/", _pay_bonuses),
