@@ -12,12 +12,12 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
 
 from app.db import Sessions
-from app.errors import Conflict, LookalikeError, Unavailable
+from app.errors import LookalikeError, Unavailable
 from app.keys import load_keys
 from app.queue import ASSESS, CHECK_ROUND, GENERATE, GPU, RECRUIT, TAKE_OVER, TICK
 from app.services import assignments, erasure, quality, rounds, studies, tallies
 from app.services.generation import batches
-from app.services.recruiting.look import look_at_all
+from app.services.recruiting.look import SomebodyLooks, look_at_all
 from app.settings import Settings
 from worker.generator import CannotGenerate, Stopped
 from worker.studio import Studio
@@ -53,7 +53,7 @@ def make_worker_app(url: str, sessions: Sessions, settings: Settings) -> App:
             erasure.forget_overdue(session)
         try:
             look_at_all(sessions, load_keys(settings), settings)
-        except Conflict as error:
+        except SomebodyLooks as error:
             log.warning("recruiting waits", problem=error.message)
 
     @app.periodic(cron="* * * * * */20")

@@ -227,7 +227,7 @@ def reconcile(name: Name, as_json: AsJson = False, home: Home = HOME) -> None:
         f"{report.news} submissions were news, {report.approved} are being approved, {report.strangers} sittings are "
         "unknown to the recruiter."
     )
-    for problem in report.problems:
+    for problem in report.problems + report.refused:
         out.print(f"[yellow]{escape(problem)}[/]")
     if not pairs:
         out.print("Both sides agree.")

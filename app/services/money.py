@@ -77,7 +77,11 @@ def reprice(session: Session, *, recruitment: Recruitment, place_cost: int) -> N
 
 
 def pay_reward(session: Session, *, recruitment: Recruitment, submission_id: int) -> None:
-    """The recruiter has approved a submission: what was committed is spent. Places opened past us were counted then."""
+    """The recruiter has approved a submission: what was committed is spent. Places opened past us were counted then.
+    Of what is booked already nothing changes: a recruiter may tell the same again."""
+    booked = select(LedgerEntry.id).where(LedgerEntry.submission_id == submission_id)
+    if session.scalar(booked) is not None:
+        return
     price = min(recruitment.place_cost, committed_for(session, recruitment))
     _post(
         session,

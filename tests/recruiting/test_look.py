@@ -21,6 +21,7 @@ from app.recruiters.prolific.api import Api
 from app.recruiters.prolific.recruiter import Prolific
 from app.services import assignments, money, sign_ups, studies
 from app.services.recruiting import bonuses, decisions, notices, plan
+from app.services.recruiting.look import look_at_all
 from app.services.recruiting.standing import side_by_side, standing
 from app.settings import Settings
 from app.simulation.prolific.marketplace import FakeStudy
@@ -282,6 +283,40 @@ def test_both_sides_beside_each_other(paid: PaidStudy, deployed: Settings) -> No
         decisions.request_return(paid.sessions, paid.keys, deployed, assignment_id=10**9, reason="")
 
 
+def test_what_is_told_twice_is_paid_once(paid: PaidStudy) -> None:
+    """A listing may be older than what it told before."""
+    paid.come(most=1)
+    for _ in range(2):
+        paid.look()
+    (submission,) = paid.fake.marketplace.submissions.values()
+    assert submission.status == "APPROVED"
+    submission.status = "AWAITING REVIEW"
+    for _ in range(2):
+        paid.look()
+    assert submission.status == "APPROVED"
+    with paid.sessions() as session:
+        assert money.balance(session, paid.study_id).spent == 183
+
+
+def test_one_study_whose_look_fails_does_not_stop_the_others(
+    paid: PaidStudy, sessions: Sessions, storage: LocalStorage, keys: Keys, prolific: Prolific, deployed: Settings
+) -> None:
+    market, slug = paid.fake.marketplace, make_study(sessions, storage, items=16, **SMALL)
+    later = PaidStudy(sessions, keys, prolific, paid.fake, slug, agree)
+    later.look()
+    odd, fine = (market.take_place(study) for study in market.studies)
+    assert odd
+    assert fine
+    nameless, odd.participant = odd.participant, ""
+    market.submit(fine.id, None)
+    look_at_all(sessions, keys, deployed)
+    assert "participant_id: String should have at least 1 character" in told(paid)["look-failed"]
+    assert [*told(later)] == ["review"]
+    odd.participant = nameless
+    look_at_all(sessions, keys, deployed)
+    assert told(paid) == {}
+
+
 def test_the_last_tenth_asks_first(
     sessions: Sessions, storage: LocalStorage, keys: Keys, prolific: Prolific, fake: FakeProlific
 ) -> None:
@@ -347,7 +382,7 @@ def test_a_token_without_rights(
     slug = make_study(sessions, storage, items=24, **SMALL)
     with closing(Api(fake_url, SecretStr("nobody's"), patience=IMPATIENT)) as api:
         paid = PaidStudy(sessions, keys, Prolific(api, workspace=fake.marketplace.workspace), fake, slug, agree)
-        assert "401" in paid.look().problems[0]
+        assert "401" in paid.look().refused[0]
     assert "Invalid token" in told(paid)["refused"]
     with sessions() as session:
         assert notices.is_stopped(session, paid.study_id)

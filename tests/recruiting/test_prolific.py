@@ -1,5 +1,7 @@
 """The Prolific adapter against a strict fake: pages, storms, lost answers, words we do not know."""
 
+import json
+from collections.abc import Callable
 from contextlib import closing
 
 import pytest
@@ -10,6 +12,7 @@ from app.recruiters.prolific.api import Api
 from app.recruiters.prolific.recruiter import Prolific
 from app.recruiters.recruiter import NothingHappened, OutcomeUnclear, Refused, StudyDraft
 from app.simulation.prolific.server import FakeProlific
+from app.simulation.serving import Reply, serve
 from tests.recruiting.conftest import IMPATIENT
 
 CODES = {"completed": "C0DE1", "no_consent": "C0DE2", "screened_out": "C0DE3", "failed_checks": "C0DE4"}
@@ -133,6 +136,47 @@ def test_refusals_say_what_prolific_says(prolific: Prolific, fake_url: str, fake
         prolific.reject("s", category="LOW_EFFORT", message="bad")
     with pytest.raises(BadInput, match="no category"):
         prolific.reject("s", category="MOOD", message="x" * 100)
+
+
+class Says:
+    """A server that has one answer to everything."""
+
+    def __init__(self, status: int, body: object) -> None:
+        page = b"<!DOCTYPE html><title>Welcome</title>"
+        self._reply = Reply(status, page if body is PAGE else json.dumps(body).encode())
+
+    def handle(self, *_: object) -> Reply:
+        return self._reply
+
+
+PAGE = object()
+NOWHERE = {"results": [{"participant_id": "p", "status": "ACTIVE"}]}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "call", "error"),
+    [
+        (200, NOWHERE, lambda it: it.submissions("s"), NothingHappened),
+        (200, {"results": ["a", "b"]}, lambda it: it.submissions("s"), NothingHappened),
+        (200, {"status": "ACTIVE"}, lambda it: it.study("s"), NothingHappened),
+        (200, {"results": None}, lambda it: it.find_study("r", project=""), NothingHappened),
+        (200, {}, lambda it: it.currency(), NothingHappened),
+        (201, PAGE, lambda it: it.create_study(draft()), OutcomeUnclear),
+        (201, {}, lambda it: it.create_study(draft()), OutcomeUnclear),
+        (202, PAGE, lambda it: it.approve(["s"]), NothingHappened),
+        (202, PAGE, lambda it: it.pay_bonuses("q"), OutcomeUnclear),
+        (201, {"id": "q", "amount": 1}, lambda it: it.quote_bonuses("s", {"a": 1}), NothingHappened),
+    ],
+)
+def test_odd_answers_are_errors_of_the_recruiter(
+    status: int, body: object, call: Callable[[Prolific], object], error: type[Exception]
+) -> None:
+    with (
+        serve(Says(status, body)) as url,
+        closing(Api(url, SecretStr("t"), patience=IMPATIENT)) as api,
+        pytest.raises(error),
+    ):
+        call(Prolific(api, workspace="w"))
 
 
 def test_a_server_that_is_not_there() -> None:

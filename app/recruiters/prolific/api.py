@@ -111,7 +111,8 @@ class Api:
             raise _lost(f"Prolific answered {response.status_code} to {called}.", repeatable)
         if response.is_error and response.status_code not in allow:
             raise Refused(f"Prolific refused {called} ({response.status_code}): {_complaint(response)}")
-        if response.status_code == 200 and not _is_json(response):
+        is_empty = response.status_code == 204 and method != "GET"
+        if response.status_code not in allow and not is_empty and not _is_json(response):
             raise _lost(f"Prolific answered a page instead of data to {called}.", repeatable)
         return response
 

@@ -2,15 +2,16 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from decimal import Decimal
+from math import ceil
 from typing import Any
 
 from app.errors import BadInput
+from app.recruiters.prolific import answers
 from app.recruiters.prolific.api import Api
 from app.recruiters.recruiter import (
     BonusQuote,
-    NothingHappened,
+    OutcomeUnclear,
     RemoteStudy,
     RemoteSubmission,
     StudyDraft,
@@ -58,32 +59,29 @@ class Prolific:
 
     def currency(self) -> str:
         balance = self._api.get(f"/api/v1/workspaces/{self._workspace}/balance/")
-        return str(balance.get("currency_code", ""))
+        return answers.read(answers.Balance, balance).currency_code
 
     def create_study(self, draft: StudyDraft) -> str:
         created = self._api.send("POST", "/api/v1/studies/", _as_study(draft), repeatable=False)
-        return str(created["id"])
+        return answers.read(answers.Made, created, otherwise=OutcomeUnclear).id
 
     def find_study(self, reference: str, *, project: str) -> str | None:
         if project:
-            studies = self._api.pages(f"/api/v1/projects/{project}/studies/")
+            listed = self._api.pages(f"/api/v1/projects/{project}/studies/")
+            studies = (answers.read(answers.ListedStudy, study) for study in listed)
         else:
-            studies = iter(self._api.get("/api/v1/studies/")["results"])
-        study = next((study for study in studies if study.get("internal_name") == reference), None)
-        return None if study is None else str(study["id"])
+            studies = iter(answers.read(answers.Studies, self._api.get("/api/v1/studies/")).results)
+        return next((study.id for study in studies if study.internal_name == reference), None)
 
     def study(self, study_id: str) -> RemoteStudy:
-        study = self._api.get(f"/api/v1/studies/{study_id}/")
-        try:
-            return RemoteStudy(
-                id=str(study["id"]),
-                state=_STATES.get(study["status"], "unknown"),
-                places=int(study["total_available_places"]),
-                reward=int(study["reward"]),
-                url=str(study["external_study_url"]),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise NothingHappened(f"Prolific described the study {study_id} in an unknown way: {error!r}") from error
+        study = answers.read(answers.Study, self._api.get(f"/api/v1/studies/{study_id}/"))
+        return RemoteStudy(
+            id=study.id,
+            state=_STATES.get(study.status, "unknown"),
+            places=study.total_available_places,
+            reward=study.reward,
+            url=study.external_study_url,
+        )
 
     def publish(self, study_id: str) -> None:
         self._transition(study_id, "PUBLISH")
@@ -108,7 +106,7 @@ class Prolific:
     def submissions(self, study_id: str) -> list[RemoteSubmission]:
         """In order of their beginning, so that one who comes while we turn pages comes on the last."""
         listed = self._api.pages("/api/v1/submissions/", study=study_id, ordering="started_at")
-        return list({submission["id"]: _submission(submission) for submission in listed}.values())
+        return list({submission.id: submission for submission in map(_submission, listed)}.values())
 
     def approve(self, submission_ids: Sequence[str]) -> None:
         """Asked for; Prolific approves in its own time, and a repeat changes nothing."""
@@ -133,8 +131,8 @@ class Prolific:
         whoever pays compares the two."""
         rows = "".join(f"{submission},{Decimal(amount) / 100:.2f}\n" for submission, amount in amounts.items())
         body = {"study_id": study_id, "csv_bonuses": rows}
-        quote = self._api.send("POST", "/api/v1/submissions/bonus-payments/", body)
-        return BonusQuote(str(quote["id"]), amount=int(quote.get("amount", 0)), total=int(quote["total_amount"]))
+        quote = answers.read(answers.BulkBonus, self._api.send("POST", "/api/v1/submissions/bonus-payments/", body))
+        return BonusQuote(quote.id, amount=quote.amount, total=ceil(quote.total_amount))
 
     def pay_bonuses(self, quote_id: str) -> None:
         """Never repeated: every call pays."""
@@ -185,18 +183,12 @@ def _filters(draft: StudyDraft) -> list[dict[str, Any]]:
     return excluded
 
 
-def _submission(told: dict[str, Any]) -> RemoteSubmission:
+def _submission(told: Any) -> RemoteSubmission:
+    submission = answers.read(answers.Submission, told)
     return RemoteSubmission(
-        id=str(told["id"]),
-        participant=str(told.get("participant_id") or ""),
-        status=str(told.get("status") or "UNKNOWN"),
-        started_at=_time(told.get("started_at")),
-        ended_at=_time(told.get("completed_at")),
+        id=submission.id,
+        participant=submission.participant_id,
+        status=submission.status,
+        started_at=submission.started_at,
+        ended_at=submission.completed_at,
     )
-
-
-def _time(text: str | None) -> datetime | None:
-    if not text:
-        return None
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

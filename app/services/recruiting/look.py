@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from app.db import Sessions
 from app.domain.money import Fees, fees_on, load_fees
 from app.domain.protocol import Protocol
-from app.errors import BadInput, Conflict, Unavailable
+from app.errors import BadInput, Conflict, LookalikeError
 from app.keys import Keys
 from app.models.money import OWED, BonusBatch, Budget
 from app.models.recruiting import Recruitment, Submission
@@ -36,7 +36,7 @@ from app.recruiters.recruiter import (
 from app.services import money
 from app.services.protocols import current_protocol
 from app.services.recruiting import bonuses, mirror, plan
-from app.services.recruiting.notices import is_stopped, tell
+from app.services.recruiting.notices import is_stopped, resolve, tell
 from app.services.studies import by_slug
 from app.settings import Settings
 
@@ -48,22 +48,29 @@ Wish = Literal["open", "paused", "stopped"]
 
 @dataclass
 class LookReport:
-    """What a look did. `problems` are the recruiter's errors, in words; the next look tries again."""
+    """What a look did. `problems` are the recruiter's errors, in words, for which the next look tries again; `refused`
+    is what it would not do, which needs a human."""
 
     study: str
     news: int = 0
     approved: int = 0
     strangers: int = 0
     problems: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+
+class SomebodyLooks(Conflict):
+    def __init__(self) -> None:
+        super().__init__("Another process is looking at the recruiter just now. Try again in a moment.")
 
 
 @contextmanager
 def one_at_a_time(sessions: Sessions) -> Iterator[None]:
-    """Raises Conflict while somebody else looks. The lock ends with its connection, however the holder dies."""
+    """Raises SomebodyLooks while somebody else looks. The lock ends with its connection, however the holder dies."""
     engine: Engine = sessions.kw["bind"]
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         if not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": ONE_LOOK_AT_A_TIME}):
-            raise Conflict("Another process is looking at the recruiter just now. Try again in a moment.")
+            raise SomebodyLooks
         try:
             yield
         finally:
@@ -81,18 +88,36 @@ def recruiting_slugs(session: Session) -> list[str]:
 
 
 def look_at_all(sessions: Sessions, keys: Keys, settings: Settings) -> None:
-    """Look at every study that recruits. One whose recruiter is not configured here does not stop the others.
+    """Look at every study that recruits. Whatever goes wrong with one, a notice of that study says it until a look goes
+    well, and the others are looked at all the same.
 
     Raises:
-        Conflict: somebody else looks just now.
+        SomebodyLooks: somebody else looks just now.
     """
     with sessions() as session:
         slugs = recruiting_slugs(session)
     for slug in slugs:
         try:
-            look_at(sessions, keys, settings, slug=slug)
-        except Unavailable as error:
+            problems = look_at(sessions, keys, settings, slug=slug).problems
+        except SomebodyLooks:
+            raise
+        except LookalikeError as error:
+            problems = [error.message]
             log.warning("recruiter", study=slug, problem=error.message)
+        except Exception as error:  # an error of ours, or an answer nobody thought of
+            problems = [f"{type(error).__name__}, of which the worker's log has more."]
+            log.exception("recruiter", study=slug)
+        _tell_problems(sessions, slug, problems)
+
+
+def _tell_problems(sessions: Sessions, slug: str, problems: Sequence[str]) -> None:
+    with sessions.begin() as session:
+        study_id = by_slug(session, slug).id
+        if problems:
+            message = f"The last look at the recruiter failed; each minute tries again. {' '.join(problems)}"
+            tell(session, study_id=study_id, kind="look-failed", message=message)
+        else:
+            resolve(session, study_id=study_id, kind="look-failed")
 
 
 def look_at(sessions: Sessions, keys: Keys, settings: Settings, *, slug: str) -> LookReport:
@@ -100,7 +125,7 @@ def look_at(sessions: Sessions, keys: Keys, settings: Settings, *, slug: str) ->
 
     Raises:
         NotFound: no such study. BadInput: it recruits nowhere. Unavailable: the recruiter is not configured here.
-        Conflict: somebody else looks just now.
+        SomebodyLooks: somebody else looks just now.
     """
     with sessions() as session:
         study = by_slug(session, slug)
@@ -153,10 +178,12 @@ def _noting_problems(sessions: Sessions, study_id: int, report: LookReport) -> I
         yield
     except (RecruiterError, Refused) as error:
         log.warning("recruiter", study=report.study, problem=error.message)
-        report.problems.append(error.message)
-        if isinstance(error, Refused):
-            with sessions.begin() as session:
-                tell(session, study_id=study_id, kind="refused", message=error.message, stops=True)
+        if isinstance(error, RecruiterError):
+            report.problems.append(error.message)
+            return
+        report.refused.append(error.message)
+        with sessions.begin() as session:
+            tell(session, study_id=study_id, kind="refused", message=error.message, stops=True)
 
 
 # --- from the recruiter to us -----------------------------------------------------------------------------------------
