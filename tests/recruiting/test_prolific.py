@@ -150,6 +150,7 @@ class Says:
 
 
 PAGE = object()
+ONE = {"amount": 1}
 NOWHERE = {"results": [{"participant_id": "p", "status": "ACTIVE"}]}
 
 
@@ -165,6 +166,8 @@ NOWHERE = {"results": [{"participant_id": "p", "status": "ACTIVE"}]}
         (201, {}, lambda it: it.create_study(draft()), OutcomeUnclear),
         (202, PAGE, lambda it: it.approve(["s"]), NothingHappened),
         (202, PAGE, lambda it: it.pay_bonuses("q"), OutcomeUnclear),
+        (200, {"detail": "soon"}, lambda it: it.charged("s"), NothingHappened),
+        (200, {"rewards": {"rewards": ONE, "fees": ONE}}, lambda it: it.charged("s"), NothingHappened),
         (201, {"id": "q", "amount": 1}, lambda it: it.quote_bonuses("s", {"a": 1}), NothingHappened),
     ],
 )

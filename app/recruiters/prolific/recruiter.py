@@ -139,8 +139,7 @@ class Prolific:
         self._api.send("POST", f"/api/v1/bulk-bonus-payments/{quote_id}/pay/", {}, repeatable=False)
 
     def charged(self, study_id: str) -> int:
-        rewards = self._api.get(f"/api/v1/studies/{study_id}/cost/").get("rewards", {})
-        return sum(int(rewards.get(part, {}).get("amount", 0)) for part in ("rewards", "fees", "tax"))
+        return ceil(answers.read(answers.Cost, self._api.get(f"/api/v1/studies/{study_id}/cost/")).rewards.total)
 
 
 def _as_study(draft: StudyDraft) -> dict[str, Any]:
