@@ -33,8 +33,13 @@ def test_deciding_about_pay(
     slug = make_study(sessions, storage, items=32, **SMALL)
     paid = PaidStudy(sessions, keys, prolific, fake, slug, agree)
     paid.look()
-    paid.come(most=2)
     market = fake.marketplace
+    (study,) = market.studies
+    for _ in range(2):  # who began, and came back without having finished
+        submission = market.take_place(study)
+        assert submission is not None
+        assert paid.arrive(submission)
+        market.submit(submission.id, None)
 
     def statuses() -> list[str]:
         return sorted(each.status for each in market.submissions.values())
@@ -45,6 +50,9 @@ def test_deciding_about_pay(
         ada = sign_in(client, sessions, make_account(sessions, is_site_owner=True))
         url = f"/admin/studies/{slug}/assignments"
         second, first = (f"{url}/{line.id}" for line in page_of(ada.get(url)).lines)
+        assert [*page_of(ada.get(first)).decisions] == ["block"]  # Prolific has not told of it yet
+        assert ada.post(f"{first}/decide/approve").status_code == 404
+        paid.look()
         page = page_of(ada.get(first))
         assert [*page.decisions] == ["approve", "return", "reject", "block"]
         assert "is not paid" in page_of(ada.get(f"{first}/decide/reject")).consequences[0]

@@ -164,6 +164,34 @@ def test_made_up_parameters_are_found_out(paid: PaidStudy) -> None:
         assert excluded == ["unknown to prolific", "came under another participant's name"]
 
 
+def test_a_link_with_somebody_elses_submission_moves_no_money(
+    paid: PaidStudy, sessions: Sessions, storage: LocalStorage, keys: Keys, prolific: Prolific, deployed: Settings
+) -> None:
+    """They did nothing in the other study, and typed its submission into a link to this one."""
+    market, slug = paid.fake.marketplace, make_study(sessions, storage, items=16, **SMALL)
+    other = PaidStudy(sessions, keys, prolific, paid.fake, slug, agree)
+    other.look()
+    here, there = market.studies
+    lazy = market.take_place(there)
+    assert lazy is not None
+    market.submit(lazy.id, None)
+    arrival = Arrival("prolific", lazy.participant, lazy.id, study=here)
+    with sessions.begin() as session:
+        token = sign_ups.sign_up(session, keys, study=studies.by_slug(session, paid.slug), arrival=arrival).token
+    answer(sessions, token, agree)
+    with sessions.begin() as session:
+        sitting = assignments.complete(session, token=token).id
+    for decide in (
+        lambda **one: decisions.approve(sessions, keys, deployed, **one),
+        lambda **one: decisions.request_return(sessions, keys, deployed, reason="Please.", **one),
+        lambda **one: decisions.reject(sessions, keys, deployed, category="OTHER", message="x" * 100, **one),
+    ):
+        with pytest.raises(NotFound, match="No recruiter knows a submission"):
+            decide(assignment_id=sitting)
+    paid.look()
+    assert lazy.status == "AWAITING REVIEW"
+
+
 def test_edits_on_the_website_pause_recruiting(paid: PaidStudy) -> None:
     study = at_recruiter(paid)
     paid.fake.marketplace.transition(study, "PAUSE")

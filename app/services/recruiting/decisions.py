@@ -1,9 +1,12 @@
 """Approving, rejecting, asking for a return by hand. Paying and using are two decisions: this touches no vote."""
 
+from sqlalchemy import select
+
 from app.db import Sessions
 from app.errors import NotFound
 from app.keys import Keys
 from app.models.assignments import Assignment
+from app.models.recruiting import Submission
 from app.recruiters.configured import calling
 from app.services import people
 from app.services.recruiting.look import one_at_a_time
@@ -34,9 +37,15 @@ def request_return(sessions: Sessions, keys: Keys, settings: Settings, *, assign
 
 
 def _submission(sessions: Sessions, keys: Keys, assignment_id: int) -> tuple[str, str]:
+    """Its recruiter and its id there, if the recruiter listed it for this very study: an id that came with a link says
+    nothing, it may be that of a submission to somebody else's study."""
     with sessions() as session:
-        assignment = session.get(Assignment, assignment_id)
+        recruiter = session.scalar(
+            select(Assignment.recruiter)
+            .join(Submission, Submission.assignment_id == Assignment.id)
+            .where(Assignment.id == assignment_id)
+        )
         submission = people.submission_id(session, keys, assignment_id=assignment_id)
-        if assignment is None or assignment.recruitment_id is None or submission is None:
-            raise NotFound(f"No recruiter knows an assignment {assignment_id}.")
-        return assignment.recruiter, submission
+        if recruiter is None or submission is None:
+            raise NotFound(f"No recruiter knows a submission of assignment {assignment_id}.")
+        return recruiter, submission

@@ -46,11 +46,11 @@ _OF_RECRUITER: tuple[Decision, ...] = ("approve", "return", "reject", "bonus")
 LARGEST_BONUS = 10**6
 
 
-def decisions_about(assignment: Assignment, *, submission: str | None, is_blocked: bool) -> dict[Decision, str]:
-    """What can be decided about this assignment and its submission, as the recruiter last told of it, and the words
-    for it."""
+def decisions_about(*, submission: str | None, is_blocked: bool) -> dict[Decision, str]:
+    """What can be decided about an assignment and its submission, as the recruiter last told of it, and the words for
+    it. Nothing about the pay of one that the recruiter has not listed."""
     about_pay: tuple[Decision, ...] = ()
-    if assignment.recruitment_id is not None and submission not in DECIDED:
+    if submission is not None and submission not in DECIDED:
         about_pay = ("approve", "return", "reject")
     elif submission == APPROVED:
         about_pay = ("bonus",)
@@ -96,8 +96,8 @@ def decide(
 
 def _assignment(session: SessionDep, access: StudyAccess, assignment_id: int, decision: Decision) -> Assignment:
     assignment = sittings.by_id(session, access.study, min(assignment_id, 2**63 - 1))
-    if decision in _OF_RECRUITER and assignment.recruitment_id is None:
-        raise NotFound(f"No recruiter sent the assignment {assignment.id}, so none pays for it.")
+    if decision in _OF_RECRUITER and sittings.submission_status(session, assignment) is None:
+        raise NotFound(f"No recruiter knows a submission of assignment {assignment.id}, so none pays for it.")
     return assignment
 
 
