@@ -107,6 +107,8 @@ def top_up(
                 today=datetime.now(UTC).date(),
             )
     out.print(f"Granted {granted.people} bonuses of {granted.amount} minor units each.")
+    if granted.erased:
+        out.print(f"{granted.erased} people were erased, so that nobody can pay them any more.")
 
 
 @recruit.command("settle-bonus")

@@ -2,6 +2,7 @@
 
 import secrets
 from base64 import b32encode
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
@@ -52,6 +53,14 @@ def submission_id(session: Session, keys: Keys, *, assignment_id: int) -> str | 
         select(Identity.ciphertext).where(Identity.kind == "submission", Identity.assignment_id == assignment_id)
     )
     return None if ciphertext is None else keys.decrypt(ciphertext)
+
+
+def with_submission_id(session: Session, assignment_ids: Sequence[int]) -> set[int]:
+    """Those of the assignments whose submission's id is still kept."""
+    kept = select(Identity.assignment_id).where(
+        Identity.kind == "submission", Identity.assignment_id.in_(assignment_ids), Identity.ciphertext.is_not(None)
+    )
+    return {assignment for assignment in session.scalars(kept) if assignment is not None}
 
 
 def participant_of(session: Session, keys: Keys, *, arrival: Arrival) -> int:

@@ -18,6 +18,8 @@ from app.simulation.prolific.server import FakeProlific
 from app.storage import LocalStorage
 from tests.factories import make_study
 from tests.recruiting.paid_study import SMALL, PaidStudy, agree
+from tests.recruiting.test_look import told
+from tests.services.test_erasure import pseudonym_of
 
 
 @pytest.fixture
@@ -63,4 +65,15 @@ def test_what_is_owed_when_the_books_are_closed_is_paid(over: PaidStudy) -> None
     over.look()
     assert (states(over), over.bonuses_paid()) == (["paid"], 2)
     assert not is_looked_at(over)
+    over.check_books()
+
+
+def test_who_was_erased_keeps_nobody_from_their_bonus(over: PaidStudy) -> None:
+    top_up(over, 10)
+    with over.sessions.begin() as session:
+        erasure.erase(session, pseudonym=pseudonym_of(over.sessions, over.slug))
+    assert top_up(over, 20, "again") == bonuses.Granted(people=1, amount=20, erased=1)
+    over.look()
+    assert (states(over), over.bonuses_paid()) == (["paid", "paid"], 2)
+    assert "1 of 2 people's data were erased" in told(over)["bonus-refused"]
     over.check_books()

@@ -20,6 +20,7 @@ from app.recruiters.arrival import Arrival
 from app.recruiters.prolific.api import Api
 from app.recruiters.prolific.recruiter import Prolific
 from app.services import assignments, money, sign_ups, studies
+from app.services.exclusions import in_force, reinstate_by_hand
 from app.services.recruiting import bonuses, decisions, notices, plan
 from app.services.recruiting.look import look_at_all
 from app.services.recruiting.standing import side_by_side, standing
@@ -162,6 +163,17 @@ def test_made_up_parameters_are_found_out(paid: PaidStudy) -> None:
             .order_by(Exclusion.assignment_id)
         ).all()
         assert excluded == ["unknown to prolific", "came under another participant's name"]
+    with paid.sessions.begin() as session:
+        stranger = session.scalars(
+            select(Exclusion.assignment_id)
+            .where(Exclusion.reason == "unknown to prolific")
+            .join(Assignment)
+            .where(Assignment.study_id == paid.study_id)
+        ).one()
+        reinstate_by_hand(session, assignment_id=stranger, reason="I know them.", actor="ada@example.org")
+    assert paid.look().strangers == 0
+    with paid.sessions() as session:
+        assert in_force(session, stranger) is None, "a human has decided"
 
 
 def test_a_link_with_somebody_elses_submission_moves_no_money(

@@ -84,7 +84,7 @@ def grant(
     """Grant each assignment a bonus and reserve the money; the next look at the recruiter pays it.
 
     Raises:
-        BadInput: no amount, no reason, or an assignment that never took part at the recruiter.
+        BadInput: no amount, no reason, or an assignment that never took part at the recruiter or was erased.
         Conflict: somebody has a bonus for this reason already. OverBudget: the cap does not cover them.
     """
     if amount <= 0 or not reason.strip():
@@ -93,6 +93,8 @@ def grant(
     strangers = sorted(set(assignments) - took_part)
     if strangers or not assignments:
         raise BadInput(f"No bonus for assignments that nobody was paid for in {study.slug!r}: {strangers}.")
+    if erased := sorted(set(assignments) - people.with_submission_id(session, assignments)):
+        raise BadInput(f"These people's data were erased, so that they cannot be paid any more: {erased}.")
     # Before the first bonus, whose row takes a share of this lock: two who hold one would wait for each other.
     money.balance(session, study.id, lock=True)
     recruiter = current_protocol(session, study.id).recruiting.recruiter
@@ -114,15 +116,18 @@ def grant(
 
 @dataclass(frozen=True)
 class Granted:
+    """How many people got a bonus of `amount`. `erased` were paid, but who they are is not known any more."""
+
     people: int
     amount: int
+    erased: int
 
 
 def top_up_all(
     session: Session, *, study: Study, amount: int | None, reason: str, terms: Sequence[Fees], today: date
 ) -> Granted:
-    """Grant a bonus to everybody who was paid and has none for this reason; without an amount, what lifts the median
-    sitting to the floor.
+    """Grant a bonus to everybody who was paid, has none for this reason, and is still known; without an amount, what
+    lifts the median sitting to the floor.
 
     Raises:
         BadInput: nobody needs one, or nobody can get one. OverBudget: the cap does not cover them.
@@ -133,11 +138,13 @@ def top_up_all(
         if amount == 0:
             raise BadInput("The reward reaches the hourly floor already. Name an --amount to pay a bonus all the same.")
     have = set(session.scalars(select(Bonus.assignment_id).where(Bonus.reason == reason, ~Bonus.cancelled)))
-    people = [assignment for assignment in paid_assignments(session, study) if assignment not in have]
-    if not people:
-        raise BadInput("There is nobody who was paid and has no bonus for this reason.")
-    grant(session, study=study, amount=amount, reason=reason, assignments=people, terms=terms, today=today)
-    return Granted(len(people), amount)
+    without = [assignment for assignment in paid_assignments(session, study) if assignment not in have]
+    known = people.with_submission_id(session, without)
+    reachable = [assignment for assignment in without if assignment in known]
+    if not reachable:
+        raise BadInput("There is nobody who was paid, is still known, and has no bonus for this reason.")
+    grant(session, study=study, amount=amount, reason=reason, assignments=reachable, terms=terms, today=today)
+    return Granted(len(reachable), amount, erased=len(without) - len(reachable))
 
 
 def _reserve(
@@ -175,6 +182,8 @@ def _batches(session: Session, study_id: int, state: str) -> list[BonusBatch]:
 
 
 def _pay(sessions: Sessions, keys: Keys, recruiter: Recruiter, batch_id: int) -> None:
+    with sessions.begin() as session:
+        _leave_out_erased(session, batch_id)
     with sessions() as session:
         batch = session.get_one(BonusBatch, batch_id)
         recruitment = session.get_one(Recruitment, batch.recruitment_id)
@@ -186,9 +195,9 @@ def _pay(sessions: Sessions, keys: Keys, recruiter: Recruiter, batch_id: int) ->
             if (submission := people.submission_id(session, keys, assignment_id=bonus.assignment_id)) is not None
         }
     assert recruitment.external_id is not None
+    if not bonuses:
+        return
     try:
-        if len(amounts) < len(bonuses):
-            raise Refused("Somebody's data were erased, so that they cannot be paid any more.")
         quote = recruiter.quote_bonuses(recruitment.external_id, amounts)
         if quote.amount != expected or quote.total > reserved:
             raise Refused(
@@ -216,14 +225,30 @@ def _pay(sessions: Sessions, keys: Keys, recruiter: Recruiter, batch_id: int) ->
     except Refused as error:
         with sessions.begin() as session:
             _cancel(session, batch_id, state="refused", note=error.message)
-            _tell_refused(session, recruitment.study_id, batch_id, error)
+            _tell_refused(session, recruitment.study_id, batch_id, error.message)
     else:
         with sessions.begin() as session:
             _book(session, batch_id)
 
 
+def _leave_out_erased(session: Session, batch_id: int) -> None:
+    """Whoever was erased since the bonus was granted cannot be paid any more; the others of the batch can."""
+    bonuses = _bonuses(session, batch_id)
+    known = people.with_submission_id(session, [bonus.assignment_id for bonus in bonuses])
+    erased = [bonus for bonus in bonuses if bonus.assignment_id not in known]
+    for bonus in erased:
+        money.cancel_bonus(session, bonus)
+    if erased:
+        why = f"{len(erased)} of {len(bonuses)} people's data were erased, so that they cannot be paid any more."
+        _tell_refused(session, erased[0].study_id, batch_id, why)
+    if len(erased) == len(bonuses):
+        _move(session, batch_id, state="refused", note="everybody was erased", settled_at=func.clock_timestamp())
+
+
 def _bonuses(session: Session, batch_id: int) -> list[Bonus]:
-    return list(session.scalars(select(Bonus).where(Bonus.batch_id == batch_id).order_by(Bonus.id)))
+    """What the batch is to pay, or has paid."""
+    wanted = select(Bonus).where(Bonus.batch_id == batch_id, ~Bonus.cancelled)
+    return list(session.scalars(wanted.order_by(Bonus.id)))
 
 
 def _move(session: Session, batch_id: int, **values: object) -> None:
@@ -246,8 +271,8 @@ def _cancel(session: Session, batch_id: int, *, state: str, note: str) -> None:
     _move(session, batch_id, state=state, note=note, settled_at=func.clock_timestamp())
 
 
-def _tell_refused(session: Session, study_id: int, batch_id: int, error: Refused) -> None:
-    message = f"The bonuses of batch {batch_id} were refused and not paid: {error.message}"
+def _tell_refused(session: Session, study_id: int, batch_id: int, why: str) -> None:
+    message = f"Bonuses of batch {batch_id} were not paid: {why}"
     tell(session, study_id=study_id, kind="bonus-refused", subject=f"batch {batch_id}", message=message)
 
 

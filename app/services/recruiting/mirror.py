@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from app.db import Sessions
 from app.keys import Keys
-from app.models.assignments import Assignment
+from app.models.assignments import Assignment, Exclusion
 from app.models.recruiting import Recruitment, Submission
 from app.recruiters.arrival import Arrival
 from app.recruiters.recruiter import (
@@ -190,15 +190,18 @@ def _ask_for_review(session: Session, recruitment: Recruitment, submission: Subm
 
 def _look_for_strangers(session: Session, recruitment: Recruitment, asked_at: datetime, *, is_complete: bool) -> int:
     """Sittings under this recruitment that the recruiter does not list though it should by now: made-up parameters,
-    or a submission given back or lost."""
+    or a submission given back or lost. One that somebody decided about since stays as they left it."""
     expected_from = Assignment.created_at if is_complete else Assignment.deadline
+    decided = select(Exclusion.id).where(Exclusion.assignment_id == Assignment.id)
     strangers = session.scalars(
         select(Assignment)
         .outerjoin(Submission, Submission.assignment_id == Assignment.id)
         .where(
             Assignment.recruitment_id == recruitment.id,
+            Assignment.state != "active",
             expected_from < asked_at - UNKNOWN_AFTER,
             Submission.id.is_(None),
+            ~decided.exists(),
         )
         .order_by(Assignment.id)
     ).all()
