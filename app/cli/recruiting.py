@@ -59,7 +59,9 @@ def status(name: Name, as_json: AsJson = False, home: Home = HOME) -> None:
     table.add_row(
         "places", f"{now.places} opened, " + ", ".join(f"{n} {s}" for s, n in sorted(now.submissions.items()))
     )
-    table.add_row("money", f"{in_words(now.spent, currency)} spent, {in_words(now.committed, currency)} committed")
+    outside = f", {in_words(now.outside, currency)} set off outside" if now.outside else ""
+    spent, committed = in_words(now.spent, currency), in_words(now.committed, currency)
+    table.add_row("money", f"{spent} spent, {committed} committed{outside}")
     table.add_row("", f"{in_words(now.free, currency)} of {in_words(now.cap, currency)} free")
     if now.pay is not None:
         hourly, floor = in_words(now.pay.hourly, currency), in_words(now.pay.hourly_floor, currency)

@@ -110,8 +110,12 @@ class Balance:
     outside: int
 
     @property
+    def taken(self) -> int:
+        return self.committed + self.spent + self.outside
+
+    @property
     def free(self) -> int:
-        return max(0, self.cap - self.committed - self.spent - self.outside)
+        return max(0, self.cap - self.taken)
 
     def moved(self, *, committed: int = 0, spent: int = 0, outside: int = 0) -> "Balance":
         """The balance after a movement; this is the cap rule: nothing is committed but what is free.

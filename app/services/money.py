@@ -16,6 +16,11 @@ from app.errors import Conflict
 from app.models.money import Bonus, Budget, LedgerEntry
 from app.models.recruiting import Recruitment
 
+PAID_BONUSES = """coalesce((
+    SELECT sum(b.amount) FROM bonuses b JOIN ledger l ON l.bonus_id = b.id AND l.kind = 'bonus_paid'
+    WHERE b.assignment_id = {assignment} AND NOT b.cancelled), 0)"""
+"""SQL: what an assignment's bonuses come to, in minor units, without fees."""
+
 
 class OverBudget(Conflict):
     title = "The budget does not allow it"
@@ -44,6 +49,12 @@ def balance(session: Session, study_id: int, *, lock: bool = False) -> Balance:
     """Locked, it stays as it is until the transaction ends."""
     wanted = select(Budget.cap, Budget.committed, Budget.spent, Budget.outside).where(Budget.study_id == study_id)
     return Balance(*session.execute(wanted.with_for_update() if lock else wanted).one())
+
+
+def balance_if_any(session: Session, study_id: int) -> Balance | None:
+    """None for a study that never recruited."""
+    budget = session.get(Budget, study_id)
+    return None if budget is None else Balance(budget.cap, budget.committed, budget.spent, budget.outside)
 
 
 def commit_places(session: Session, *, recruitment: Recruitment, places: int) -> None:

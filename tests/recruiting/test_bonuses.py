@@ -7,6 +7,7 @@ from sqlalchemy import func, select, update
 
 from app.db import Sessions
 from app.keys import Keys
+from app.models.assignments import Assignment
 from app.models.money import BonusBatch
 from app.models.recruiting import Recruitment
 from app.models.studies import Study
@@ -77,3 +78,23 @@ def test_who_was_erased_keeps_nobody_from_their_bonus(over: PaidStudy) -> None:
     assert (states(over), over.bonuses_paid()) == (["paid", "paid"], 2)
     assert "1 of 2 people's data were erased" in told(over)["bonus-refused"]
     over.check_books()
+
+
+def test_a_top_up_cures_pay_below_the_floor(
+    sessions: Sessions, storage: LocalStorage, keys: Keys, prolific: Prolific, fake: FakeProlific
+) -> None:
+    slug = make_study(sessions, storage, items=40, rounds=1, min_votes=1, pay__hourly_floor=900, **SMALL)
+    paid = PaidStudy(sessions, keys, prolific, fake, slug, agree)
+    paid.run()
+    with sessions.begin() as session:
+        hour_long = {"created_at": Assignment.completed_at - timedelta(hours=1)}
+        session.execute(update(Assignment).where(Assignment.study_id == paid.study_id).values(hour_long))
+    paid.look()
+    assert "pays £1.20 an hour; the floor is £9.00" in told(paid)["below-floor"]
+    assert top_up(paid, None).amount == 780
+    paid.look()
+    assert told(paid) == {}
+    with sessions() as session:
+        real = bonuses.pay_per_hour(session, session.get_one(Study, paid.study_id))
+    assert real is not None
+    assert (real.hourly, real.proposed_bonus) == (900, 0)

@@ -12,7 +12,7 @@ from app.main import create_app
 from app.recruiters.prolific.recruiter import Prolific
 from app.services import audit, money, revisions, studies
 from app.services.protocols import current_protocol
-from app.services.recruiting.notices import tell
+from app.services.recruiting.notices import resolve_seen, tell
 from app.settings import Settings
 from app.simulation.prolific.server import TOKEN, FakeProlific
 from app.storage import LocalStorage
@@ -135,3 +135,21 @@ def test_only_site_owners_spend_the_sites_money(client: TestClient, sessions: Se
     assert ada.post(f"{study}/protocol", richer).status_code == 303
     with sessions() as session:
         assert money.balance(session, studies.by_slug(session, slug).id).cap == 60_000
+
+
+def test_the_overview_has_the_ledgers_money(
+    client: TestClient, sessions: Sessions, storage: LocalStorage, keys: Keys, prolific: Prolific, fake: FakeProlific
+) -> None:
+    slug = make_study(sessions, storage, items=24, pay__budget=3 * 183, **SMALL)
+    paid = PaidStudy(sessions, keys, prolific, fake, slug, agree)
+    paid.look()
+    paid.come(most=1)
+    for _ in range(3):  # told, approved, and then nine tenths are reached, which asks first
+        paid.look()
+        with sessions.begin() as session:
+            resolve_seen(session, study_id=paid.study_id)
+    ada = sign_in(client, sessions, make_account(sessions, is_site_owner=True))
+    overview = ada.get(f"/admin/studies/{slug}")
+    assert "£5.49<small>of £5.49: £1.83 spent, £3.66 committed</small>" in overview.text
+    live = page_of(overview).live
+    assert ("bad", "The budget is nearly spent.") in [(alert.level, alert.message) for alert in live.alerts]

@@ -31,8 +31,8 @@ AT_ONCE = {"prolific": 200, "mturk": 1}
 
 @dataclass(frozen=True)
 class PayPerHour:
-    """What an hour of the study really pays, by the median of its completed sittings, and the bonus that would lift it
-    to the floor. Amounts in minor units; `sittings` is how many the median is of."""
+    """What an hour of the study really pays, by the medians of its completed sittings' length and of their pay with
+    bonuses, and the bonus that would lift it to the floor. Amounts in minor units; `sittings` is how many there are."""
 
     sittings: int
     median_seconds: float
@@ -41,24 +41,28 @@ class PayPerHour:
     proposed_bonus: int
 
 
-_MEDIAN = text("""
-    SELECT count(*), percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM completed_at - created_at))
-    FROM assignments WHERE study_id = :study AND state = 'completed'
+_MEDIANS = text(f"""
+    SELECT count(*), percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM completed_at - a.created_at)),
+           percentile_disc(0.5) WITHIN GROUP (
+               ORDER BY coalesce(r.reward, :reward) + {money.PAID_BONUSES.format(assignment="a.id")})
+    FROM assignments a LEFT JOIN recruitments r ON r.id = a.recruitment_id
+    WHERE a.study_id = :study AND a.state = 'completed'
 """)
 
 
 def pay_per_hour(session: Session, study: Study) -> PayPerHour | None:
     """None until somebody has completed."""
-    sittings, median = session.execute(_MEDIAN, {"study": study.id}).one()
+    pay = current_protocol(session, study.id).pay
+    sittings, length, paid = session.execute(_MEDIANS, {"study": study.id, "reward": pay.reward}).one()
     if not sittings:
         return None
-    pay, seconds = current_protocol(session, study.id).pay, float(median)
+    seconds, paid = float(length), int(paid)
     return PayPerHour(
         sittings=sittings,
         median_seconds=seconds,
-        hourly=hourly_pay(pay.reward, seconds),
+        hourly=hourly_pay(paid, seconds),
         hourly_floor=pay.hourly_floor,
-        proposed_bonus=top_up(pay.reward, seconds, pay.hourly_floor),
+        proposed_bonus=top_up(paid, seconds, pay.hourly_floor),
     )
 
 
@@ -306,9 +310,12 @@ def settle(session: Session, *, batch_id: int, paid: bool) -> None:
 
 
 def warn_below_floor(session: Session, study: Study) -> None:
-    """Say so when people really earn less than the floor."""
+    """Say so when people really earn less than the floor, until a bonus has made up for it."""
     real = pay_per_hour(session, study)
-    if real is None or real.sittings < 5 or not real.proposed_bonus:
+    if real is None or real.sittings < 5:
+        return
+    if not real.proposed_bonus:
+        resolve(session, study_id=study.id, kind="below-floor")
         return
     currency = current_protocol(session, study.id).pay.currency
     tell(

@@ -160,7 +160,6 @@ def look(
     with sessions.begin() as session:
         study = session.get_one(Study, study_id)
         plan.decide(session, study=study, fees=fees)
-        bonuses.warn_below_floor(session, study)
     with sessions() as session:
         planned = [recruitment.id for recruitment in plan.recruitments(session, study_id)]
     for recruitment_id in planned:
@@ -168,6 +167,8 @@ def look(
             _carry_out(sessions, recruiter, recruitment_id, url, fees, before.get(recruitment_id))
     with _noting_problems(sessions, study_id, report):
         bonuses.send(sessions, keys, recruiter, study_id=study_id)
+    with sessions.begin() as session:
+        bonuses.warn_below_floor(session, session.get_one(Study, study_id))
     return report
 
 

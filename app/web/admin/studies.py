@@ -8,11 +8,11 @@ from fastapi import APIRouter, Request, Response
 
 from app.domain.durations import duration
 from app.domain.forecast import Forecast
-from app.domain.money import in_words
+from app.domain.money import Balance, in_words
 from app.domain.protocol import Protocol
 from app.errors import BadInput, Conflict
 from app.models.studies import Study
-from app.services import activity, audit, overview, studies, uploads
+from app.services import activity, audit, money, overview, studies, uploads
 from app.services.alerts import Alert, alerts
 from app.services.forecasts import forecast_from
 from app.services.generation.progress import progress
@@ -47,12 +47,13 @@ class StudiesPage(AdminPage):
 
 @dataclass(frozen=True)
 class Live:
-    """All that the study's page shows and fetches anew by itself."""
+    """All that the study's page shows and fetches anew by itself. `balance` is that of a study that recruits."""
 
     status: StudyStatus
     protocol: Protocol
     expected: Forecast
     alerts: Sequence[Alert]
+    balance: Balance | None
 
     @property
     def has_filter(self) -> bool:
@@ -60,8 +61,8 @@ class Live:
         return self.protocol.drop != "none"
 
     @property
-    def spent(self) -> int:
-        """Rewards of completed sittings, in minor units."""
+    def rewards(self) -> int:
+        """Of completed sittings, in minor units: all there is to say where no ledger is kept."""
         return self.status.assignments_completed * self.protocol.pay.reward
 
     @property
@@ -114,8 +115,9 @@ def studies_page(
 def live_of(session: SessionDep, study: Study) -> Live:
     protocol = current_protocol(session, study.id)
     status = study_status(session, study, protocol=protocol)
-    found = alerts(session, study=study, status=status, protocol=protocol)
-    return Live(status, protocol, forecast_from(status, protocol), found)
+    balance = money.balance_if_any(session, study.id)
+    found = alerts(session, study=study, status=status, protocol=protocol, balance=balance)
+    return Live(status, protocol, forecast_from(status, protocol), found, balance)
 
 
 @router.get("/studies/{slug}")
