@@ -6,9 +6,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from app.cli.console import HOME, Home, out, plain_errors, settings_for
-from app.db import open_sessions
-from app.services import accounts, audit
+from app.cli.console import HOME, Home, opened, out, plain_errors, settings_for
+from app.services import accounts
 
 admin = typer.Typer(help="Accounts for the dashboard.", no_args_is_help=True)
 Email = Annotated[str, typer.Argument(help="The e-mail address to sign in with.")]
@@ -21,8 +20,7 @@ def create(email: Email, home: Home = HOME) -> None:
     Example: lookalike admin create ada@example.org
     """
     password = new_password()
-    with plain_errors(), open_sessions(settings_for(home)) as sessions, sessions.begin() as session:
-        audit.act_as(session, "command line")
+    with plain_errors(), opened(settings_for(home)) as sessions, sessions.begin() as session:
         accounts.create(session, email=email, password=password, is_site_owner=True)
     _tell(email, password)
 
@@ -34,8 +32,7 @@ def password(email: Email, home: Home = HOME) -> None:
     Example: lookalike admin password ada@example.org
     """
     fresh = new_password()
-    with plain_errors(), open_sessions(settings_for(home)) as sessions, sessions.begin() as session:
-        audit.act_as(session, "command line")
+    with plain_errors(), opened(settings_for(home)) as sessions, sessions.begin() as session:
         account = accounts.by_email(session, email)
         accounts.drop_totp(session, account=account)
         accounts.set_password(session, account=account, password=fresh)

@@ -15,8 +15,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from sqlalchemy.exc import OperationalError
 
+from app.db import Sessions, open_sessions
 from app.errors import BadInput, LookalikeError
 from app.postgres import PostgresUnavailable
+from app.services import audit
 from app.settings import Settings
 
 out = Console(soft_wrap=True)
@@ -47,6 +49,18 @@ def settings_for(home: Path) -> Settings:
         names = {".".join(map(str, problem["loc"])): problem["msg"] for problem in error.errors()}
         wrong = "; ".join(f"{name} {_ALLOWED.get(name, message)}" for name, message in names.items())
         raise BadInput(f"The environment is not usable: {wrong}.") from None
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Sessions]:
+    """The database for a command: what it changes in a study is logged as done on the command line.
+
+    Raises:
+        Unavailable: see `open_sessions`.
+    """
+    with open_sessions(settings) as sessions:
+        sessions.configure(info=audit.acting("command line"))
+        yield sessions
 
 
 @contextmanager

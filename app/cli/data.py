@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from app.cli.console import HOME, AsJson, Home, out, plain_errors, print_json, progress_bar, settings_for
-from app.db import open_sessions
+from app.cli.console import HOME, AsJson, Home, opened, out, plain_errors, print_json, progress_bar, settings_for
 from app.errors import BadInput
+from app.services import audit
 from app.services.exports.run import Format, export_study
 from app.services.imports import import_items
 from app.services.item_files import ItemFile, read_csv, read_nights, read_pairs
+from app.services.studies import by_slug
 from app.settings import Settings
 from app.storage import open_storage
 
@@ -76,10 +77,13 @@ def import_csv(
 
 def _import(file: ItemFile, study: str, normalise: bool, as_json: bool, home: Path) -> None:
     settings = settings_for(home)
-    with open_sessions(settings) as sessions, progress_bar() as report:
+    with opened(settings) as sessions, progress_bar() as report:
         result = import_items(
             sessions, open_storage(settings), slug=study, file=file, normalise=normalise, report=report
         )
+        with sessions.begin() as session:
+            imported = by_slug(session, study)
+            audit.record(session, "imported items", study=imported, subject=file.path.name, items=result.items)
     if as_json:
         print_json(result)
         return
@@ -108,7 +112,7 @@ def export(
     """
     with plain_errors():
         settings = settings_for(home)
-        with open_sessions(settings) as sessions, progress_bar() as report:
+        with opened(settings) as sessions, progress_bar() as report:
             result = export_study(
                 sessions, open_storage(settings), slug=name, out=_place(settings, place), form=form, report=report
             )

@@ -15,8 +15,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.console import HOME, AsJson, Home, err, out, plain_errors, print_json, settings_for
-from app.db import Sessions, open_sessions
+from app.cli.console import HOME, AsJson, Home, err, opened, out, plain_errors, print_json, settings_for
+from app.db import Sessions
 from app.domain import categories as names
 from app.domain.durations import duration
 from app.domain.generation import DTYPES, GENERATORS, Options
@@ -87,7 +87,7 @@ def generate(
                     attention_slicing=attention_slicing,
                 ),
             )
-        with open_sessions(settings_for(home)) as sessions:
+        with opened(settings_for(home)) as sessions:
             with sessions.begin() as session:
                 if order is not None:
                     _say_planned(name, plans.make_plan(session, slug=name, order=order))

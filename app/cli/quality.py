@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from app.cli.console import HOME, AsJson, Home, err, out, plain_errors, print_json, settings_for
-from app.db import open_sessions
+from app.cli.console import HOME, AsJson, Home, err, opened, out, plain_errors, print_json, settings_for
 from app.services import studies
 from app.services.exclusions import exclude_by_hand, reinstate_by_hand
 from app.services.protocols import current_protocol
@@ -22,7 +21,7 @@ def exclude(assignment: Assignment, reason: Reason, home: Home = HOME) -> None:
 
     Example: lookalike exclude 17 --reason "pressed left throughout"
     """
-    with plain_errors(), open_sessions(settings_for(home)) as sessions, sessions.begin() as session:
+    with plain_errors(), opened(settings_for(home)) as sessions, sessions.begin() as session:
         exclude_by_hand(session, assignment_id=assignment, reason=reason, actor=_whoever())
     out.print(
         f"Excluded assignment [bold]{assignment}[/]. To take it back: lookalike reinstate {assignment} --reason …"
@@ -34,7 +33,7 @@ def reinstate(assignment: Assignment, reason: Reason, home: Home = HOME) -> None
 
     Example: lookalike reinstate 17 --reason "wrote that their screen was broken"
     """
-    with plain_errors(), open_sessions(settings_for(home)) as sessions, sessions.begin() as session:
+    with plain_errors(), opened(settings_for(home)) as sessions, sessions.begin() as session:
         reinstate_by_hand(session, assignment_id=assignment, reason=reason, actor=_whoever())
     out.print(f"Reinstated assignment [bold]{assignment}[/]: its votes count again.")
 
@@ -70,7 +69,7 @@ def report(
     from app.services.reports.worker_models import write_worker_models
 
     with plain_errors():
-        with open_sessions(settings_for(home)) as sessions, err.status("Computing"), sessions() as session:
+        with opened(settings_for(home)) as sessions, err.status("Computing"), sessions() as session:
             study = studies.by_slug(session, name)
             found = study_report(session, study)
             page = report_html(found, current_protocol(session, study.id))

@@ -8,15 +8,17 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from app.cli.console import HOME, AsJson, Home, out, plain_errors, print_json, settings_for
+from app.cli.console import HOME, AsJson, Home, opened, out, plain_errors, print_json, settings_for
 from app.cli.studies import Name
-from app.db import open_sessions
+from app.db import Sessions, open_sessions
 from app.domain.money import in_words, load_fees
 from app.errors import Unavailable
 from app.keys import load_keys
+from app.models import assignments as models
+from app.models.studies import Study
 from app.recruiters.prolific.api import Api
 from app.recruiters.prolific.webhooks import subscribe
-from app.services import erasure, studies
+from app.services import audit, erasure, studies
 from app.services.recruiting import admission, bonuses, decisions, notices, plan
 from app.services.recruiting.look import look_at
 from app.services.recruiting.standing import side_by_side, standing
@@ -35,7 +37,7 @@ def start(name: Name, home: Home = HOME) -> None:
     """
     with plain_errors():
         settings = settings_for(home)
-        with open_sessions(settings) as sessions, sessions.begin() as session:
+        with opened(settings) as sessions, sessions.begin() as session:
             study = studies.by_slug(session, name)
             plan.begin(session, study=study, terms=load_fees(settings.fees), today=datetime.now(UTC).date())
     out.print(
@@ -49,7 +51,7 @@ def status(name: Name, as_json: AsJson = False, home: Home = HOME) -> None:
 
     Example: lookalike recruit status shoes
     """
-    with plain_errors(), open_sessions(settings_for(home)) as sessions, sessions() as session:
+    with plain_errors(), opened(settings_for(home)) as sessions, sessions() as session:
         now = standing(session, study=studies.by_slug(session, name))
     if as_json:
         print_json(now)
@@ -77,9 +79,9 @@ def resume(name: Name, home: Home = HOME) -> None:
 
     Example: lookalike recruit resume shoes
     """
-    with plain_errors(), open_sessions(settings_for(home)) as sessions, sessions.begin() as session:
+    with plain_errors(), opened(settings_for(home)) as sessions, sessions.begin() as session:
         study = studies.by_slug(session, name)
-        resolved = notices.resolve_seen(session, study_id=study.id)
+        resolved = notices.resolve_seen(session, study=study)
     out.print(f"{resolved} notices are dealt with.")
 
 
@@ -98,7 +100,7 @@ def top_up(
     """
     with plain_errors():
         settings = settings_for(home)
-        with open_sessions(settings) as sessions, sessions.begin() as session:
+        with opened(settings) as sessions, sessions.begin() as session:
             study = studies.by_slug(session, name)
             granted = bonuses.top_up_all(
                 session,
@@ -123,7 +125,7 @@ def settle_bonus(
 
     Example: lookalike recruit settle-bonus 3 --paid
     """
-    with plain_errors(), open_sessions(settings_for(home)) as sessions, sessions.begin() as session:
+    with plain_errors(), opened(settings_for(home)) as sessions, sessions.begin() as session:
         bonuses.settle(session, batch_id=batch, paid=paid)
     out.print(f"Batch {batch} is settled.")
 
@@ -136,8 +138,9 @@ def approve(assignment: Assignment, home: Home = HOME) -> None:
     """
     with plain_errors():
         settings = settings_for(home)
-        with open_sessions(settings) as sessions:
+        with opened(settings) as sessions:
             decisions.approve(sessions, load_keys(settings), settings, assignment_id=assignment)
+            _log(sessions, "approved the submission of", assignment)
     out.print("Asked the recruiter to approve it.")
 
 
@@ -154,10 +157,11 @@ def reject(
     """
     with plain_errors():
         settings = settings_for(home)
-        with open_sessions(settings) as sessions:
+        with opened(settings) as sessions:
             decisions.reject(
                 sessions, load_keys(settings), settings, assignment_id=assignment, category=category, message=message
             )
+            _log(sessions, "rejected the submission of", assignment, category=category)
     out.print("Rejected.")
 
 
@@ -173,9 +177,16 @@ def request_return(
     """
     with plain_errors():
         settings = settings_for(home)
-        with open_sessions(settings) as sessions:
+        with opened(settings) as sessions:
             decisions.request_return(sessions, load_keys(settings), settings, assignment_id=assignment, reason=reason)
+            _log(sessions, "asked for the return of", assignment, reason=reason)
     out.print("Asked the participant to return it.")
+
+
+def _log(sessions: Sessions, action: str, assignment: int, **said: str) -> None:
+    with sessions.begin() as session:
+        study = session.get_one(Study, session.get_one(models.Assignment, assignment).study_id)
+        audit.record(session, action, study=study, subject=f"assignment {assignment}", **said)
 
 
 @recruit.command("invite")
@@ -188,7 +199,7 @@ def invite(
     """
     with plain_errors():
         settings = settings_for(home)
-        with open_sessions(settings) as sessions, sessions.begin() as session:
+        with opened(settings) as sessions, sessions.begin() as session:
             codes = admission.invite(session, study=studies.by_slug(session, name), count=count)
     for code in codes:
         typer.echo(f"{settings.public_url.rstrip('/')}/studies/{name}?invitation={code}")
@@ -220,7 +231,7 @@ def reconcile(name: Name, as_json: AsJson = False, home: Home = HOME) -> None:
     """
     with plain_errors():
         settings = settings_for(home)
-        with open_sessions(settings) as sessions:
+        with open_sessions(settings) as sessions:  # a look is the worker's, whoever sets it off
             report = look_at(sessions, load_keys(settings), settings, slug=name)
             with sessions() as session:
                 pairs = side_by_side(session, study=studies.by_slug(session, name))
@@ -255,7 +266,7 @@ def find(
     """
     with plain_errors():
         settings = settings_for(home)
-        with open_sessions(settings) as sessions, sessions() as session:
+        with opened(settings) as sessions, sessions() as session:
             typer.echo(erasure.find(session, load_keys(settings), recruiter=recruiter, participant=participant))
 
 
@@ -265,7 +276,7 @@ def erase(pseudonym: Pseudonym, as_json: AsJson = False, home: Home = HOME) -> N
 
     Example: lookalike people erase pabcdefghijklmnop
     """
-    with plain_errors(), open_sessions(settings_for(home)) as sessions, sessions.begin() as session:
+    with plain_errors(), opened(settings_for(home)) as sessions, sessions.begin() as session:
         erased = erasure.erase(session, pseudonym=pseudonym)
     if as_json:
         print_json(erased)
@@ -283,5 +294,5 @@ def export(pseudonym: Pseudonym, home: Home = HOME) -> None:
     """
     with plain_errors():
         settings = settings_for(home)
-        with open_sessions(settings) as sessions, sessions() as session:
+        with opened(settings) as sessions, sessions() as session:
             print_json(erasure.personal_data(session, load_keys(settings), pseudonym=pseudonym))

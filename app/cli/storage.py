@@ -5,8 +5,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from app.cli.console import HOME, AsJson, Home, out, plain_errors, print_json, progress_bar, settings_for
-from app.db import open_sessions
+from app.cli.console import HOME, AsJson, Home, opened, out, plain_errors, print_json, progress_bar, settings_for
 from app.errors import BadInput
 from app.services.storage_check import Finding, StorageCheck, check_storage
 from app.storage import open_storage
@@ -52,7 +51,7 @@ def check(
     """
     with plain_errors():
         settings = settings_for(home)
-        with open_sessions(settings) as sessions, progress_bar() as report:
+        with opened(settings) as sessions, progress_bar() as report:
             found = check_storage(sessions, open_storage(settings), repair=repair, report=report)
     if as_json:
         print_json(found)

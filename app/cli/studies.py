@@ -7,9 +7,8 @@ import typer
 from rich.live import Live
 from rich.table import Table
 
-from app.cli.console import HOME, AsJson, Home, out, plain_errors, print_json, progress_bar, settings_for
+from app.cli.console import HOME, AsJson, Home, opened, out, plain_errors, print_json, progress_bar, settings_for
 from app.cli.status_table import status_view
-from app.db import open_sessions
 from app.domain import protocol as protocols
 from app.errors import BadInput
 from app.services import studies
@@ -40,7 +39,7 @@ def create(
     """
     with plain_errors():
         loaded = protocols.load(protocol, overrides=_overrides(override or []))
-        with open_sessions(settings_for(home)) as sessions, sessions.begin() as session:
+        with opened(settings_for(home)) as sessions, sessions.begin() as session:
             studies.create(session, slug=name, protocol=loaded, seed=seed)
     out.print(f"Made the draft study [bold]{name}[/]. Next: lookalike import --help")
 
@@ -73,7 +72,7 @@ def derive(
     with plain_errors():
         loaded = protocols.load(protocol, overrides=_overrides(override or []))
         settings = settings_for(home)
-        with open_sessions(settings) as sessions, progress_bar() as report:
+        with opened(settings) as sessions, progress_bar() as report:
             derived = derive_study(
                 sessions,
                 open_storage(settings),
@@ -95,7 +94,7 @@ def open_(name: Name, home: Home = HOME) -> None:
 
     Example: lookalike study open shoes
     """
-    with plain_errors(), open_sessions(settings_for(home)) as sessions, sessions.begin() as session:
+    with plain_errors(), opened(settings_for(home)) as sessions, sessions.begin() as session:
         studies.open_study(session, slug=name)
     out.print(f"[bold]{name}[/] is open. Participants' link: http://HOST/studies/{name}")
 
@@ -106,7 +105,7 @@ def pause(name: Name, home: Home = HOME) -> None:
 
     Example: lookalike study pause shoes
     """
-    with plain_errors(), open_sessions(settings_for(home)) as sessions, sessions.begin() as session:
+    with plain_errors(), opened(settings_for(home)) as sessions, sessions.begin() as session:
         studies.pause(session, slug=name)
     out.print(f"[bold]{name}[/] is paused. Open it again with: lookalike study open {name}")
 
@@ -117,7 +116,7 @@ def close(name: Name, home: Home = HOME) -> None:
 
     Example: lookalike study close shoes
     """
-    with plain_errors(), open_sessions(settings_for(home)) as sessions, sessions.begin() as session:
+    with plain_errors(), opened(settings_for(home)) as sessions, sessions.begin() as session:
         studies.close(session, slug=name)
     out.print(f"[bold]{name}[/] is closed. Its dataset: lookalike export {name} OUT")
 
@@ -128,7 +127,7 @@ def list_(as_json: AsJson = False, home: Home = HOME) -> None:
 
     Example: lookalike study list --json
     """
-    with plain_errors(), open_sessions(settings_for(home)) as sessions, sessions() as session:
+    with plain_errors(), opened(settings_for(home)) as sessions, sessions() as session:
         lines = studies.list_studies(session)
     if as_json:
         print_json(lines)
@@ -164,12 +163,12 @@ def status(
 
 
 def _status(settings: Settings, name: str) -> StudyStatus:
-    with open_sessions(settings) as sessions, sessions() as session:
+    with opened(settings) as sessions, sessions() as session:
         return study_status(session, studies.by_slug(session, name))
 
 
 def _watch(settings: Settings, name: str) -> None:
-    with open_sessions(settings) as sessions, Live(console=out, refresh_per_second=4) as live:
+    with opened(settings) as sessions, Live(console=out, refresh_per_second=4) as live:
         while True:
             with sessions() as session:
                 current = study_status(session, studies.by_slug(session, name))
@@ -215,7 +214,7 @@ def simulate(
             lapse=lapse,
             mix=_mix(mix or []),
         )
-        with open_sessions(settings_for(home)) as sessions, progress_bar() as show:
+        with opened(settings_for(home)) as sessions, progress_bar() as show:
             with sessions() as session:
                 studies.by_slug(session, name)
             report = run_crowd(

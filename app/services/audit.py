@@ -17,7 +17,12 @@ _ACTOR = "actor"
 
 def act_as(session: Session, actor: str) -> None:
     """From here on the session's changes are this person's: an e-mail address, or `command line`."""
-    session.info[_ACTOR] = actor
+    session.info.update(acting(actor))
+
+
+def acting(actor: str) -> dict[str, str]:
+    """The `info` of a session whose changes are this person's."""
+    return {_ACTOR: actor}
 
 
 def record(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from app.db import open_sessions
 from app.keys import load_keys
+from app.services import audit, studies
 from app.settings import Settings
 from app.storage import LocalStorage
 from tests.cli.conftest import Run
@@ -26,6 +27,11 @@ def test_recruiting_from_the_command_line(run: Run, home: Path) -> None:
     assert (standing["cap"], standing["free"], standing["submissions"]) == (50_000, 50_000, {})
     assert "£500.00 of £500.00 free" in run("recruit", "status", paid).stdout
     assert run("recruit", "resume", paid).stdout == "0 notices are dealt with.\n"
+    with open_sessions(settings) as sessions, sessions() as session:
+        log = audit.entries(session, study_id=studies.by_slug(session, paid).id)
+    assert [(entry.actor, entry.action) for entry in log] == [
+        ("command line", "went on recruiting"), ("command line", "began recruiting"),
+    ]  # fmt: skip
     links = run("recruit", "invite", free, "--count", 3).stdout.splitlines()
     assert len({link.partition("?invitation=")[2] for link in links}) == 3
     for refused, why in [

@@ -68,9 +68,9 @@ class Prolific:
     def find_study(self, reference: str, *, project: str) -> str | None:
         if project:
             listed = self._api.pages(f"/api/v1/projects/{project}/studies/")
-            studies = (answers.read(answers.ListedStudy, study) for study in listed)
+            studies = [answers.read(answers.ListedStudy, study) for study in listed]
         else:
-            studies = iter(answers.read(answers.Studies, self._api.get("/api/v1/studies/")).results)
+            studies = answers.read(answers.Studies, self._api.get("/api/v1/studies/")).results
         return next((study.id for study in studies if study.internal_name == reference), None)
 
     def study(self, study_id: str) -> RemoteStudy:

@@ -12,7 +12,7 @@ from app.domain.generation import Options
 from app.errors import BadInput
 from app.models.generation import GenerationBatch, GenerationPlan
 from app.models.studies import Study
-from app.services import studies
+from app.services import audit, studies
 from app.services.items import next_number, require_draft
 
 MAX_NUMBER = 2**31 - 1
@@ -64,6 +64,14 @@ def make_plan(session: Session, *, slug: str, order: Order) -> GenerationPlan:
     session.add(plan)
     session.flush()
     queue.defer_batches(session, batch_ids=_add_batches(session, plan))
+    audit.record(
+        session,
+        "planned the generation of items",
+        study=study,
+        subject=order.model,
+        generator=order.generator,
+        items=total,
+    )
     return plan
 
 
@@ -82,7 +90,9 @@ def cancel(session: Session, *, slug: str) -> int:
         _of(study, "waiting").values(state="cancelled").returning(GenerationBatch.id, GenerationBatch.size)
     ).all()
     queue.remove_batches(session, batch_ids=[batch_id for batch_id, _ in cancelled])
-    return sum(size for _, size in cancelled)
+    items = sum(size for _, size in cancelled)
+    audit.record(session, "took back the generation of items", study=study, items=items)
+    return items
 
 
 def resume(session: Session, *, slug: str) -> int:
@@ -99,7 +109,9 @@ def resume(session: Session, *, slug: str) -> int:
         .returning(GenerationBatch.id, GenerationBatch.size)
     ).all()
     queue.defer_batches(session, batch_ids=sorted(batch_id for batch_id, _ in resumed))
-    return sum(size for _, size in resumed)
+    items = sum(size for _, size in resumed)
+    audit.record(session, "resumed the generation of items", study=study, items=items)
+    return items
 
 
 def _of(study: Study, *states: str) -> Update:

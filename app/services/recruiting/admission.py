@@ -11,6 +11,7 @@ from app.models.recruiting import Invitation, Recruitment, UsedLink
 from app.models.studies import Study
 from app.recruiters import direct
 from app.recruiters.arrival import Arrival
+from app.services import audit
 
 
 def use_link(session: Session, arrival: Arrival) -> None:
@@ -55,6 +56,7 @@ def invite(session: Session, *, study: Study, count: int) -> list[str]:
     """New single-use codes. They are shown once: only their hashes are kept."""
     codes = [direct.new_invitation() for _ in range(count)]
     session.add_all(Invitation(code_sha256=_code_sha256(code), study_id=study.id) for code in codes)
+    audit.record(session, "made single-use links", study=study, links=count)
     session.flush()
     return codes
 

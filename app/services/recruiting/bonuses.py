@@ -21,7 +21,7 @@ from app.models.money import Bonus, BonusBatch
 from app.models.recruiting import Recruitment, Submission
 from app.models.studies import Study
 from app.recruiters.recruiter import APPROVED, NothingHappened, OutcomeUnclear, Recruiter, Refused
-from app.services import money, people
+from app.services import audit, money, people
 from app.services.protocols import current_protocol
 from app.services.recruiting.notices import resolve, tell
 
@@ -148,6 +148,7 @@ def top_up_all(
     if not reachable:
         raise BadInput("There is nobody who was paid, is still known, and has no bonus for this reason.")
     grant(session, study=study, amount=amount, reason=reason, assignments=reachable, terms=terms, today=today)
+    audit.record(session, "topped up everybody", study=study, amount=amount, people=len(reachable), reason=reason)
     return Granted(len(reachable), amount, erased=len(without) - len(reachable))
 
 
@@ -307,6 +308,8 @@ def settle(session: Session, *, batch_id: int, paid: bool) -> None:
     else:
         _cancel(session, batch_id, state="not_paid", note=batch.note or "")
     resolve(session, study_id=recruitment.study_id, kind="bonus-unclear", subject=f"batch {batch_id}")
+    study = session.get_one(Study, recruitment.study_id)
+    audit.record(session, "settled the bonuses of", study=study, subject=f"batch {batch_id}", paid=paid)
 
 
 def warn_below_floor(session: Session, study: Study) -> None:

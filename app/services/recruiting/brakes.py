@@ -33,13 +33,17 @@ _RETURNS = text(f"""
     ORDER BY s.id DESC LIMIT :count
 """)
 
+# Of the newest sittings only: a study may have millions of votes, and the budget is locked meanwhile.
 _ATTEMPTS = text(f"""
+    WITH latest AS MATERIALIZED (
+        SELECT id FROM assignments WHERE study_id = :study AND recruitment_id IS NOT NULL ORDER BY id DESC LIMIT :count
+    )
     SELECT failed FROM (
-        SELECT j.received_at AS at, false AS failed FROM judgments j JOIN trials t ON t.id = j.trial_id
-        JOIN assignments a ON a.id = t.assignment_id WHERE a.study_id = :study AND a.recruitment_id IS NOT NULL
+        SELECT j.received_at AS at, false AS failed FROM latest a JOIN trials t ON t.assignment_id = a.id
+        JOIN judgments j ON j.trial_id = t.id
         UNION ALL
-        SELECT b.received_at, b.reason = 'decode' FROM aborts b JOIN trials t ON t.id = b.trial_id
-        JOIN assignments a ON a.id = t.assignment_id WHERE a.study_id = :study AND a.recruitment_id IS NOT NULL
+        SELECT b.received_at, b.reason = 'decode' FROM latest a JOIN trials t ON t.assignment_id = a.id
+        JOIN aborts b ON b.trial_id = t.id
     ) attempts WHERE at > {_SINCE} ORDER BY at DESC LIMIT :count
 """)
 

@@ -5,6 +5,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.models.recruiting import Notice
+from app.models.studies import Study
+from app.services import audit
 
 
 def tell(session: Session, *, study_id: int, kind: str, message: str, subject: str = "", stops: bool = False) -> None:
@@ -36,10 +38,12 @@ NEEDS_AN_ANSWER = ("bonus-unclear",)
 """Looking is not enough for these: they end when somebody says which it was."""
 
 
-def resolve_seen(session: Session, *, study_id: int) -> int:
+def resolve_seen(session: Session, *, study: Study) -> int:
     """Mark what a human has looked at as dealt with; returns how many notices there were."""
-    kinds = {notice.kind for notice in unresolved(session, study_id)} - set(NEEDS_AN_ANSWER)
-    return sum(resolve(session, study_id=study_id, kind=kind) for kind in kinds)
+    kinds = {notice.kind for notice in unresolved(session, study.id)} - set(NEEDS_AN_ANSWER)
+    resolved = sum(resolve(session, study_id=study.id, kind=kind) for kind in kinds)
+    audit.record(session, "went on recruiting", study=study, notices=resolved)
+    return resolved
 
 
 def resolve(session: Session, *, study_id: int, kind: str | None = None, subject: str | None = None) -> int:

@@ -19,7 +19,7 @@ from app.models.items import Slot
 from app.models.recruiting import Recruitment, Submission
 from app.models.studies import Study
 from app.recruiters.recruiter import AWAITING_REVIEW, CODE_KINDS, DECIDED, FREE_THE_PLACE
-from app.services import money
+from app.services import audit, money
 from app.services.protocols import current_protocol
 from app.services.recruiting import brakes
 from app.services.recruiting.notices import is_stopped, tell, was_told
@@ -45,6 +45,7 @@ def begin(session: Session, *, study: Study, terms: Sequence[Fees], today: date)
             f"{in_words(price, currency)} with fees."
         )
     money.set_budget(session, study_id=study.id, pay=protocol.pay)
+    audit.record(session, "began recruiting", study=study)
 
 
 def reprice(session: Session, *, study: Study, fees: Fees) -> None:

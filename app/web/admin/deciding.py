@@ -22,6 +22,7 @@ from app.services.recruiting import bonuses, decisions
 from app.web.admin.access import AsResearcher, FormDep, StudyAccess
 from app.web.admin.asking import Asked, AskPage
 from app.web.admin.pages import frame_of, go, head_of, show
+from app.web.admin.whole_numbers import whole_number
 from app.web.deps import Resources, ResourcesDep, SessionDep
 
 router = APIRouter(prefix="/studies/{slug}/assignments/{assignment_id}")
@@ -122,10 +123,14 @@ def _problems(decision: Decision, values: Mapping[str, str]) -> dict[str, str]:
         for field in _fields(decision)
         if not 0 < len(values.get(field.name, "")) <= (2000 if field.kind == "text" else 500)
     }
-    amount = values.get("amount", "")
-    if decision == "bonus" and not (amount.isdecimal() and 0 < int(amount[:9]) <= LARGEST_BONUS):
+    if decision == "bonus" and not _amount(values):
         problems["amount"] = f"A whole number from 1 to {LARGEST_BONUS:,}."
     return problems
+
+
+def _amount(values: Mapping[str, str]) -> int:
+    """0 for what is none."""
+    return whole_number(values.get("amount", ""), most=LARGEST_BONUS) or 0
 
 
 def _fields(decision: Decision) -> list[Asked]:
@@ -211,7 +216,7 @@ def _bonus_page(
 ) -> AskPage:
     """The second step of a bonus: what it costs in all, and what the budget has left."""
     currency, terms = protocol.pay.currency, load_fees(resources.settings.fees)
-    price = cost(int(values["amount"]), _fees(protocol, terms))
+    price = cost(_amount(values), _fees(protocol, terms))
     free = money.balance(session, access.study.id).free
     return AskPage(
         f"{WORDS['bonus']} · {access.study.slug}",
@@ -260,7 +265,7 @@ def _carry_out(
             bonuses.grant(
                 session,
                 study=study,
-                amount=int(values["amount"]),
+                amount=_amount(values),
                 reason=values["reason"],
                 assignments=[assignment.id],
                 terms=load_fees(resources.settings.fees),

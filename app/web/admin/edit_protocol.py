@@ -14,6 +14,7 @@ from app.web.admin.access import AsResearcher, AsViewer, FormDep, StudyAccess
 from app.web.admin.judged_form import Judged, Outlook, by_form_field, judge
 from app.web.admin.pages import FormPage, StudyHead, frame_of, go, head_of, show
 from app.web.admin.protocol_form import FormGroup, form_groups, is_one_of, values_of
+from app.web.admin.whole_numbers import whole_number
 from app.web.deps import SessionDep
 from app.web.pages import templates
 
@@ -131,8 +132,8 @@ def change_protocol(request: Request, form: FormDep, access: AsResearcher, sessi
 
 def _version(text: str, now: _Stand) -> int:
     """The version that the form was made from. Raises BadInput for what never was one."""
-    if text.isdecimal() and 1 <= int(text[:9]) <= now.version:
-        return int(text[:9])
+    if (version := whole_number(text, most=now.version)) is not None:
+        return version
     raise BadInput("This form does not say which version it was made from. Reload the page.")
 
 

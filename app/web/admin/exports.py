@@ -19,6 +19,7 @@ from app.services.exports.run import Format
 from app.services.protocols import current_protocol
 from app.web.admin.access import AsResearcher, AsViewer, FormDep, StudyAccess
 from app.web.admin.pages import StudyHead, StudyPage, frame_of, go, head_of, show
+from app.web.admin.whole_numbers import whole_number
 from app.web.deps import ResourcesDep, SessionDep
 from app.web.pages import templates
 
@@ -102,16 +103,16 @@ def _exports(session: SessionDep, access: StudyAccess, kind: Kind) -> Exports:
 
 def _chosen(form: Mapping[str, str], protocol: Protocol) -> tuple[Format, Choice]:
     """Raises BadInput for what the form on the page cannot send."""
-    votes = form.get("min_votes", "")
     most = protocol.rounds * protocol.votes_per_round
-    if votes and not (votes.isascii() and votes.isdigit() and 1 <= int(votes[:9]) <= most):
+    votes = whole_number(form.get("min_votes", ""), most=most)
+    if form.get("min_votes") and votes is None:
         raise BadInput(f"The least number of votes is from 1 to {most}, as many as an item gets.")
     try:
         form_ = TypeAdapter[Format](Format).validate_python(form.get("form", "folder"))
         split = TypeAdapter[Split | None](Split | None).validate_python(form.get("split") or None)
     except ValidationError:
         raise BadInput("There is no such format or split. Choose from the lists.") from None
-    return form_, Choice(int(votes[:9]) if votes else None, split, "only_kept" in form)
+    return form_, Choice(votes, split, "only_kept" in form)
 
 
 @router.get("")

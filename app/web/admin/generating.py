@@ -11,13 +11,13 @@ from app.domain import categories as names
 from app.domain.durations import duration
 from app.domain.generation import Options
 from app.errors import BadInput, Conflict, Unavailable
-from app.services import audit
 from app.services.generation import plans
 from app.services.generation.orders import drawable, order_drawings, order_images
 from app.services.generation.plans import Order
 from app.services.generation.progress import Progress, progress
 from app.web.admin.access import AsResearcher, AsViewer, FormDep, StudyAccess
 from app.web.admin.pages import FormPage, StudyHead, frame_of, go, head_of, show
+from app.web.admin.whole_numbers import whole_number
 from app.web.deps import SessionDep
 from app.web.pages import templates
 
@@ -84,14 +84,6 @@ def plan(request: Request, form: FormDep, access: AsResearcher, session: Session
             return show(request, _page(request, access, form, problems), status=422)
         with session.begin_nested():
             made = plans.make_plan(session, slug=access.study.slug, order=order)
-            audit.record(
-                session,
-                "planned the generation of items",
-                study=access.study,
-                subject=order.model,
-                generator=order.generator,
-                items=made.total,
-            )
     except (BadInput, Conflict, Unavailable) as error:
         return show(request, _page(request, access, form, problems | {"": error.message}), status=error.status)
     return go(f"/admin/studies/{access.study.slug}", access.signed_in, f"{made.total:,} items are planned.")
@@ -99,8 +91,8 @@ def plan(request: Request, form: FormDep, access: AsResearcher, session: Session
 
 def _order(form: dict[str, str], problems: dict[str, str]) -> Order | None:
     """None where a field is wrong. Raises what the generator says against it."""
-    number = form.get("per_category", "").strip()
-    if not (number.isdecimal() and 0 < int(number[:9]) <= MOST_PER_CATEGORY):
+    number = whole_number(form.get("per_category", ""), most=MOST_PER_CATEGORY)
+    if number is None:
         problems["per_category"] = f"A number from 1 to {MOST_PER_CATEGORY:,}."
     model, generator = form.get("model", "").strip(), form.get("generator", "")
     if generator not in GENERATORS:
@@ -111,13 +103,13 @@ def _order(form: dict[str, str], problems: dict[str, str]) -> Order | None:
     wanted = _categories(form, problems)
     if generator == "diffusers" and not wanted:
         problems.setdefault("categories", "Name at least one category, or choose a list.")
-    if problems:
+    if problems or number is None:
         return None
     if generator == "procedural":
-        return order_drawings(wanted, per_category=int(number))
+        return order_drawings(wanted, per_category=number)
     return order_images(
         wanted,
-        per_category=int(number),
+        per_category=number,
         model=model,
         prompt=form.get("prompt", ""),
         articles="articles" in form,
@@ -149,12 +141,10 @@ def progress_fragment(request: Request, access: AsViewer, session: SessionDep) -
 @router.post("/cancel")
 def cancel(access: AsResearcher, session: SessionDep) -> Response:
     items = plans.cancel(session, slug=access.study.slug)
-    audit.record(session, "took back the generation of items", study=access.study, items=items)
     return go(f"/admin/studies/{access.study.slug}", access.signed_in, f"{items:,} items are taken back.")
 
 
 @router.post("/resume")
 def resume(access: AsResearcher, session: SessionDep) -> Response:
     items = plans.resume(session, slug=access.study.slug)
-    audit.record(session, "resumed the generation of items", study=access.study, items=items)
     return go(f"/admin/studies/{access.study.slug}", access.signed_in, f"{items:,} items are to be made after all.")

@@ -15,6 +15,7 @@ from app.web.admin.access import FormDep, SignedInDep
 from app.web.admin.judged_form import Judged, Outlook, judge
 from app.web.admin.pages import FormPage, Frame, frame_of, go, show
 from app.web.admin.protocol_form import FormGroup, form_groups, values_of
+from app.web.admin.whole_numbers import whole_number
 from app.web.deps import SessionDep
 from app.web.pages import templates
 
@@ -68,8 +69,8 @@ def _judge(session: SessionDep, form: Mapping[str, str], base: Base) -> Judged:
 
 
 def _items(text: str, problems: dict[str, str]) -> int:
-    if text.strip().isdecimal() and 0 < int(text[:9]) <= MOST_ITEMS:
-        return int(text[:9])
+    if (items := whole_number(text, most=MOST_ITEMS)) is not None:
+        return items
     problems["items"] = f"A number from 1 to {MOST_ITEMS:,}."
     return 0
 

@@ -12,7 +12,7 @@ from app.errors import BadInput, Conflict
 from app.models.money import Budget
 from app.models.recruiting import Notice
 from app.models.studies import Study
-from app.services import audit, members
+from app.services import members
 from app.services.protocols import current_protocol
 from app.services.recruiting import notices, plan
 from app.web.admin.access import AsResearcher, StudyAccess
@@ -51,8 +51,7 @@ def carry_out(
     _require_possible(session, access, act)
     study = access.study
     if act == "resume":
-        resolved = notices.resolve_seen(session, study_id=study.id)
-        audit.record(session, "went on recruiting", study=study, notices=resolved)
+        notices.resolve_seen(session, study=study)
         return go(f"/admin/studies/{study.slug}", access.signed_in, "A worker goes on recruiting.")
     try:
         with session.begin_nested():
@@ -60,7 +59,6 @@ def carry_out(
     except (BadInput, Conflict) as error:
         page = _page(request, session, access, act, resources, problem=error.message)
         return show(request, page, status=error.status)
-    audit.record(session, "began recruiting", study=study)
     return go(
         f"/admin/studies/{study.slug}", access.signed_in, "It recruits while the study is open and a worker runs."
     )
