@@ -217,7 +217,12 @@ def test_every_page_is_accessible(
     tabs = ("", "/items", "/items/3", "/assignments", "/data", "/protocol", "/people", "/log", "/preview",
             "/steps/close")  # fmt: skip
     pages = [*(study + tab for tab in tabs), newest, f"{newest}/exclude", f"{newest}/decide/block"]
-    pages += [f"/admin/studies/{draft}", f"/admin/studies/{draft}/generate", "/admin?which=archived"]
+    pages += [
+        f"/admin/studies/{draft}",
+        f"/admin/studies/{draft}/generate",
+        f"/admin/studies/{draft}/imports",
+        "/admin?which=archived",
+    ]
     for url in (
         "/admin",
         "/admin/new",

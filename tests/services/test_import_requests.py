@@ -25,14 +25,9 @@ Import = Callable[[int], None]
 
 
 @pytest.fixture
-def root(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+def root(tmp_path: Path) -> Path:
     """The files of the place."""
     return tmp_path / "imports"
-
-
-@pytest.fixture
-def folder_place(root: Path) -> FolderPlace:
-    return FolderPlace(root)
 
 
 @pytest.fixture(params=["folder", "bucket"])
@@ -103,19 +98,15 @@ def test_a_folder_is_imported_once(
     fulfil(again)
     fulfil(first)  # as a worker does that takes over what has just ended
     done, repeated = read(sessions, first), read(sessions, again)
-    assert (done.state, done.items, done.already_there, done.stage) == (
-        "done",
-        3,
-        0,
-        "copying files" if isinstance(place, BucketPlace) else "checking images",
-    )
+    assert (done.state, done.items, done.already_there) == ("done", 3, 0)
     assert (repeated.state, repeated.items, repeated.already_there) == ("done", 0, 3)
     assert [item.number for item in pool(sessions, slug)] == [0, 1, 2]
 
 
 HOSTILE = (
-    "", "nowhere", ".", "..", "../secret", "shoes/../../secret", "shoes//", "/etc", "//etc", "~", ".hidden", "shoes/.hidden",
-    "out", "loop", "shoes/data.csv", "s3://elsewhere/shoes", "<script>alert(1)</script>", "a\0b", "a\nb", "x" * 10_000, "é" * 300,
+    "", "nowhere", ".", "..", "../secret", "shoes/../../secret", "shoes//", "/etc", "//etc", "~", ".hidden",
+    "shoes/.hidden", "out", "loop", "shoes/data.csv", "s3://elsewhere/shoes", "<script>alert(1)</script>", "a\0b",
+    "a\nb", "x" * 10_000, "é" * 300,
 )  # fmt: skip
 
 
@@ -169,7 +160,7 @@ def test_objects_of_other_names_are_not_copied(name: str) -> None:
 
 
 def test_what_is_wrong_is_said_and_can_be_put_right(
-    sessions: Sessions, place: ImportPlace, root: Path, slug: str, fulfil: Import, monkeypatch: pytest.MonkeyPatch
+    sessions: Sessions, place: ImportPlace, root: Path, slug: str, fulfil: Import
 ) -> None:
     folder = TripletFolder(root / "shoes")
     rows = folder.csv_rows(2)
