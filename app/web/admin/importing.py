@@ -12,6 +12,7 @@ from app.models.studies import UNDER_WAY, ImportRequest, Study
 from app.queue import DEFAULT
 from app.services import import_requests, workers
 from app.services.import_places import MOST_SHOWN, ImportPlace, Listing
+from app.services.item_files import the_table
 from app.services.items import require_draft
 from app.web.admin.access import AsResearcher, AsViewer, FormDep, StudyAccess
 from app.web.admin.pages import StudyPage, frame_of, go, head_of, show
@@ -47,13 +48,14 @@ class Crumb:
 @dataclass(frozen=True)
 class ImportsPage(StudyPage):
     """What there is to import. `place` is where people put it, `folder` the path of the one that is looked at, `""` at
-    the top, and `crumbs` lead to it."""
+    the top, and `crumbs` lead to it; `table` is its table, if it can be imported."""
 
     template = "admin/imports.html"
     place: str
     folder: str
     crumbs: Sequence[Crumb]
     listing: Listing
+    table: str | None
     problem: str | None
     most_shown: int = MOST_SHOWN
 
@@ -78,12 +80,14 @@ def _page(
     request: Request, access: StudyAccess, place: ImportPlace, folder: str, error: LookalikeError | None = None
 ) -> Response:
     """The folder's page; where there is none, the top with what is wrong."""
-    listing = Listing([], [])
+    listing, table = Listing([], []), None
     try:
         listing = place.look(folder)
+        if folder and listing.tables:
+            table = the_table(listing.tables, place=f"The folder {folder!r}")
     except (BadInput, Unavailable) as trouble:
         error = error or trouble
-        if folder and isinstance(trouble, BadInput):
+        if folder and isinstance(trouble, BadInput) and not listing.tables:
             return _page(request, access, place, "", error)
     head = head_of(access, title=access.study.slug, current="Overview")
     parts = folder.split("/") if folder else []
@@ -95,6 +99,7 @@ def _page(
         folder=folder,
         crumbs=[Crumb(part, _url(head.url, "/".join(parts[: place + 1]))) for place, part in enumerate(parts)],
         listing=listing,
+        table=table,
         problem=error.message if error else None,
     )
     return show(request, page, status=error.status if error else 200)
