@@ -120,9 +120,8 @@ def test_nothing_else_can_be_asked_for(sessions: Sessions, place: ImportPlace, r
     (root / "loop").symlink_to("loop")
     before = contents(sessions, slug)
     for source in HOSTILE:
-        with pytest.raises((BadInput, Unavailable)) as refused:
+        with pytest.raises(BadInput) as refused:
             ask(sessions, place, slug, source)
-        assert isinstance(refused.value, BadInput), source
         assert str(root.resolve().parent) not in refused.value.message
         assert len(refused.value.message) < 1000
     assert contents(sessions, slug) == before
