@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from app.errors import BadInput, Unavailable
 from app.services.imports import Report
-from app.services.item_files import IMPORTED, the_table
+from app.services.item_files import IMPORTED, MOST_FILES, the_table
 from app.settings import Settings
 from app.storage import open_place
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 MOST_SHOWN = 1000
 """Folders that a listing names."""
-MOST_FILES = 500_000
 _READERS = 16
 _FILES_PER_CHUNK = 64
 _LONGEST = 500

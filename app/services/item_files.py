@@ -20,6 +20,8 @@ PAIRS_OPTIONAL = ("pair_id", "prompt", "method", "split", "different_votes", "vo
 SPLITS = ("train", "val", "test")
 IMPORTED = (".csv", ".png", ".jpg", ".jpeg", ".webp")
 """What the names of tables and images end with, in lower case: nothing else is unpacked or copied."""
+MOST_FILES = 500_000
+"""Tables and images that are unpacked or copied at most."""
 _NIGHTS = "data.csv"
 _LONGEST_HEADER = 10_000
 _LONGEST_TEXT = 1000

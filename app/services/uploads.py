@@ -9,13 +9,12 @@ from typing import BinaryIO
 from app.db import Sessions
 from app.errors import BadInput
 from app.services.imports import ImportResult, import_items
-from app.services.item_files import IMPORTED, read_table, the_table
+from app.services.item_files import IMPORTED, MOST_FILES, read_table, the_table
 from app.storage import Storage
 
 LARGEST = 1024 * 2**20
 """Bytes of an upload."""
 LARGEST_UNPACKED = 4 * LARGEST
-MOST_FILES = 500_000
 _UNREADABLE = (
     zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError,
 )  # fmt: skip
