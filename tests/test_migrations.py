@@ -29,7 +29,8 @@ def test_checks_agree(sessions: Sessions) -> None:
     }
     there = text("""
         SELECT conname FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid
-        WHERE c.contype = 'c' AND c.connamespace = CAST('public' AS regnamespace) AND t.relname NOT LIKE 'procrastinate%'
+        WHERE c.contype = 'c' AND c.connamespace = CAST('public' AS regnamespace)
+          AND t.relname NOT LIKE 'procrastinate%'
     """)
     with sessions() as session:
         assert set(session.scalars(there)) == checks
