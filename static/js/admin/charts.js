@@ -7,7 +7,7 @@ let loaded;
 function load(name) {
   return new Promise((resolve, reject) => {
     const script = document.createElement("script");
-    script.src = `/static/vendor/${name}.min.js`;
+    script.src = new URL(`../../vendor/${name}.min.js`, import.meta.url);
     script.async = false;
     script.onload = resolve;
     script.onerror = reject;
