@@ -25,6 +25,9 @@ def hub(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     shutil.copytree(model, fetched / "snapshots" / REVISION)
     (fetched / "refs").mkdir()
     (fetched / "refs" / "main").write_text(REVISION)
+    absent = fetched / ".no_exist" / REVISION / "tokenizer"  # what the hub said it does not have
+    absent.mkdir(parents=True)
+    (absent / "config.json").touch()
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     return "lab/tiny"
