@@ -18,8 +18,8 @@ _RELEASE = re.compile("[0-9a-f]{16}")
 
 @cache
 def release() -> str:
-    """A hash of every file, as they are when it is first asked for. One for all of them, since scripts import each other
-    by relative addresses."""
+    """A hash of every file, as they are when it is first asked for: one for all of them, since scripts import each
+    other by relative addresses."""
     digest = sha256()
     for path in sorted(path for path in Path(STATIC).rglob("*") if path.is_file()):
         digest.update(f"{path.relative_to(STATIC).as_posix()}\0{path.stat().st_size}\0".encode())

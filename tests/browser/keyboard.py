@@ -51,7 +51,7 @@ _END = (
     "() => {"
     + CONTROLS
     + """
-  const { controls: all, met, invisible } = window.walk;
+  const { controls: all } = window.walk, met = [...window.walk.met], invisible = [...window.walk.invisible];
   const isCovered = (element) => {
     element.focus();
     const [{ left, top, width, height }] = element.getClientRects();
@@ -69,12 +69,13 @@ _END = (
 )
 
 
-def assert_usable_by_keyboard(page: Page) -> None:
-    """Tab stops at every control of the page, in the order in which they are read, and everybody sees where."""
+def kept_from_the_keyboard(page: Page) -> dict[str, list[str]]:
+    """What is wrong where Tab should stop at every control of the page, in the order in which they are read, and
+    everybody should see where it is."""
     for _ in range(page.evaluate(_BEGIN)):
         page.keyboard.press("Tab")
     found: dict[str, Any] = page.evaluate(_END)
-    assert found == {"unreachable": [], "invisible": [], "covered": [], "disorder": []}, page.url
+    return {problem: controls for problem, controls in found.items() if controls}
 
 
 class Keyboard:

@@ -18,7 +18,7 @@ from app.simulation.crowd import CrowdPlan, run_crowd
 from app.storage import LocalStorage
 from tests.browser.conftest import Sittings
 from tests.browser.dashboard import NARROW, WIDE, make_showcase, open_page, press, sign_in, type_password
-from tests.browser.keyboard import assert_usable_by_keyboard
+from tests.browser.keyboard import kept_from_the_keyboard
 from tests.browser.test_pages import assert_accessible
 from tests.dashboard import make_account
 from tests.factories import make_slug, make_study
@@ -183,7 +183,7 @@ def test_every_page_is_accessible(
         assert_accessible(page, axe)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{page.url} is too wide"
         if device is WIDE:  # on the other the same controls stand in the same order
-            assert_usable_by_keyboard(page)
+            assert kept_from_the_keyboard(page) == {}, page.url
 
     page.goto("/admin/sign-in")
     check()
