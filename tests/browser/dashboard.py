@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, get_args
+from typing import Any
 
 import pyotp
 from fastapi.routing import iter_route_contexts
@@ -28,7 +28,6 @@ from app.services.generation.orders import order_drawings
 from app.services.recruiting import notices, plan
 from app.settings import Settings
 from app.storage import LocalStorage
-from app.web.admin.deciding import Decision
 from tests.browser.conftest import Sittings
 from tests.dashboard import PASSWORD, make_account
 from tests.factories import make_study
@@ -108,7 +107,7 @@ def make_showcase(sessions: Sessions, storage: LocalStorage, keys: Keys, setting
     return Showcase(
         parameters={
             "slug": [slug], "number": ["3"], "item_id": [str(item)], "place": ["reference"], "step": ["close"],
-            "turn": ["exclude"], "decision": list(get_args(Decision)), "act": ["resume"], "version": ["2"],
+            "turn": ["exclude"], "decision": ["reject", "bonus", "unblock"], "act": ["resume"], "version": ["2"],
             "assignment_id": [str(kept)], "request_id": [str(exports[0])], "name": ["data.csv"], "token": [invitation],
         },
         more=[

@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from playwright.sync_api import Locator, Page
-
-MOST_STOPS = 150
+from playwright.sync_api import Locator, Page, expect
 
 # What can be operated and is in sight: of radio buttons with one name, the one that Tab stops at.
 CONTROLS = """
@@ -78,19 +76,33 @@ def kept_from_the_keyboard(page: Page) -> dict[str, list[str]]:
     return {problem: controls for problem, controls in found.items() if controls}
 
 
+_STOPS_TO = (
+    "(target) => {"
+    + CONTROLS
+    + """
+  const from = document.activeElement;
+  const isBefore = (one, other) => one.compareDocumentPosition(other) & Node.DOCUMENT_POSITION_FOLLOWING;
+  const isAhead = isBefore(from, target);
+  const stops = controls().filter((each) => isAhead
+    ? isBefore(from, each) && !isBefore(target, each)
+    : isBefore(each, from) && !isBefore(each, target)).length;
+  return isAhead ? stops : 0 - stops;
+}"""
+)
+
+
 class Keyboard:
-    """Goes from control to control with Tab alone, and operates them as they stand."""
+    """Goes from control to control with Tab and Shift+Tab alone, and operates them as they stand."""
 
     def __init__(self, page: Page) -> None:
         self._page = page
 
-    def go_to(self, control: Locator, *, by: str = "Tab") -> None:
-        control.wait_for()
-        for _ in range(MOST_STOPS):
-            if control.evaluate("(element) => element === document.activeElement"):
-                return
-            self._page.keyboard.press(by)
-        raise AssertionError(f"{MOST_STOPS} times {by}, and still not at {control}")
+    def go_to(self, control: Locator) -> None:
+        """As many stops on, or back, as there are controls on the way."""
+        stops: int = control.evaluate(_STOPS_TO)
+        for _ in range(abs(stops)):
+            self._page.keyboard.press("Tab" if stops > 0 else "Shift+Tab")
+        expect(control).to_be_focused()
 
     def operate(self, control: Locator, key: str = "Enter") -> None:
         self.go_to(control)

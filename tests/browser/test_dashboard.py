@@ -17,7 +17,7 @@ from app.settings import Settings
 from app.simulation.crowd import CrowdPlan, run_crowd
 from app.storage import LocalStorage
 from tests.browser.conftest import Sittings
-from tests.browser.dashboard import NARROW, WIDE, make_showcase, open_page, press, sign_in, type_password
+from tests.browser.dashboard import NARROW, WIDE, Showcase, make_showcase, open_page, press, sign_in, type_password
 from tests.browser.keyboard import kept_from_the_keyboard
 from tests.browser.test_pages import assert_accessible
 from tests.dashboard import make_account
@@ -161,19 +161,16 @@ def test_a_study_from_sign_in_to_download(
     film.shoot("log")
 
 
+@pytest.fixture(scope="module")
+def showcase(sessions: Sessions, storage: LocalStorage, keys: Keys, settings: Settings) -> Showcase:
+    return make_showcase(sessions, storage, keys, settings)
+
+
 @pytest.mark.parametrize(("device", "theme"), [(WIDE, "light"), (NARROW, "dark")], ids=["wide", "narrow"])
 def test_every_page_is_accessible(
-    sittings: Sittings,
-    sessions: Sessions,
-    storage: LocalStorage,
-    keys: Keys,
-    settings: Settings,
-    axe: str,
-    device: dict[str, Any],
-    theme: str,
+    sittings: Sittings, sessions: Sessions, showcase: Showcase, axe: str, device: dict[str, Any], theme: str
 ) -> None:
     """To whoever uses a screen reader, or the keyboard alone; and whoever sees it need not scroll sideways."""
-    showcase = make_showcase(sessions, storage, keys, settings)
     page = open_page(sittings, **device, color_scheme=theme, reduced_motion="reduce")
 
     def check() -> None:
@@ -194,7 +191,7 @@ def test_every_page_is_accessible(
     check()
     page.context.clear_cookies()
     sign_in(page, make_account(sessions, is_site_owner=True))
-    pages = [url for url in showcase.addresses() if is_page(page, url)]
+    pages = dict.fromkeys(found for url in showcase.addresses() if (found := page_at(page, url)))
     assert len(pages) >= MANY
     for url in pages:
         page.goto(url)
@@ -207,9 +204,10 @@ def test_every_page_is_accessible(
     sittings.forgive("the server responded with a status of 4")
 
 
-def is_page(page: Page, url: str) -> bool:
-    """Not a file, a picture, or a part of a page."""
-    return page.request.get(url, headers={"Accept": "text/html"}).text().startswith("<!doctype html>")
+def page_at(page: Page, url: str) -> str | None:
+    """Where the page is that one gets to; None for a file, a picture, or a part of a page."""
+    response = page.request.get(url, headers={"Accept": "text/html"})
+    return response.url if response.text().startswith("<!doctype html>") else None
 
 
 def test_pages_can_be_read_and_used_without_script(

@@ -72,8 +72,7 @@ def test_a_study_without_a_mouse(
         pass
     expect(rows).to_contain_text("16")
     expect(rows).to_be_focused()
-    hands.go_to(page.get_by_role("button", name="Pause"), by="Shift+Tab")
-    page.keyboard.press("Enter")
+    hands.follow("Pause")
     hands.follow("Pause the study")
     expect(page.get_by_text("The study is paused: nobody new can start.")).to_be_visible()
 
