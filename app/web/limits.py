@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 import anyio
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -81,7 +81,8 @@ class Places:
     are no fewer threads than places, it always does.
 
     A request takes its place once its body is here, as far as an ordinary one goes, and gives it back when its answer
-    begins, after its transaction: whoever sends or reads slowly keeps nobody waiting.
+    begins, after its transaction: whoever sends or reads slowly keeps nobody waiting. One that says it is larger is
+    left unread: its route knows whether it may be, and whose.
     """
 
     def __init__(self, app: ASGIApp, *, count: int, patience: float = 30.0) -> None:
@@ -93,8 +94,10 @@ class Places:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        begun: list[Message] = []
         with anyio.move_on_after(self._patience) as reading:
-            begun = await _read(receive)
+            if not _says_it_is_large(scope):
+                begun = await _read(receive)
         if reading.cancelled_caught:
             await PlainTextResponse("The request did not arrive in time.", status_code=408)(scope, receive, send)
             return
@@ -110,6 +113,11 @@ class Places:
                 await send(message)
 
             await self._app(scope, received, answering)
+
+
+def _says_it_is_large(scope: Scope) -> bool:
+    said = Headers(scope=scope).get("content-length", "")
+    return said.isdecimal() and int(said) > MAX_BODY
 
 
 async def _read(receive: Receive) -> list[Message]:

@@ -33,7 +33,7 @@ def test_deciding_about_pay(
     slug = make_study(sessions, storage, items=32, **SMALL)
     paid = PaidStudy(sessions, keys, prolific, fake, slug, agree)
     paid.look()
-    paid.come(most=2)
+    paid.come(most=3)
     market = fake.marketplace
 
     def statuses() -> list[str]:
@@ -44,20 +44,28 @@ def test_deciding_about_pay(
     with TestClient(create_app(configured), follow_redirects=False) as client:
         ada = sign_in(client, sessions, make_account(sessions, is_site_owner=True))
         url = f"/admin/studies/{slug}/assignments"
-        second, first = (f"{url}/{line.id}" for line in page_of(ada.get(url)).lines)
+        third, second, first = (f"{url}/{line.id}" for line in page_of(ada.get(url)).lines)
         page = page_of(ada.get(first))
         assert [*page.decisions] == ["approve", "return", "reject", "block"]
         assert "is not paid" in page_of(ada.get(f"{first}/decide/reject")).consequences[0]
 
         short = ada.post(f"{first}/decide/reject", {"category": "FAILED_CHECK", "message": "no"})
         assert page_of(short).problems == {"": "Prolific wants a message of at least 100 characters."}
-        assert statuses() == ["AWAITING REVIEW"] * 2
+        assert statuses() == ["AWAITING REVIEW"] * 3
         reject = page_of(ada.get(f"{first}/decide/reject")).values
         assert ada.post(f"{first}/decide/reject", reject).status_code == 303
         assert ada.post(f"{second}/decide/approve").status_code == 303
+        proposed = page_of(ada.get(f"{third}/decide/return"))
+        assert "They need not." in proposed.consequences[0]
+        assert ada.post(f"{third}/decide/return", {"reason": " "}).status_code == 422
+        assert ada.post(f"{third}/decide/return", proposed.values).status_code == 303
+        (asked,) = (each for each in market.submissions.values() if each.return_requested)
+        market.end(asked.id, "RETURNED")
         paid.look()
-        assert statuses() == ["APPROVED", "REJECTED"]
-        assert [[*page_of(ada.get(each)).decisions] for each in (first, second)] == [["block"], ["bonus", "block"]]
+        assert statuses() == ["APPROVED", "REJECTED", "RETURNED"]
+        decisions = [[*page_of(ada.get(each)).decisions] for each in (first, second, third)]
+        assert decisions == [["block"], ["bonus", "block"], ["block"]]
+        assert [page_of(ada.get(each)).line.is_excluded for each in (first, second, third)] == [False, False, True]
 
         for wrong in ({"amount": "1.5", "reason": "care"}, {"amount": "", "reason": ""}):
             assert "amount" in page_of(ada.post(f"{second}/decide/bonus", wrong)).problems
@@ -73,7 +81,7 @@ def test_deciding_about_pay(
     with sessions() as session:
         log = audit.entries(session, study_id=paid.study_id)
     assert [entry.action for entry in log] == [
-        "granted a bonus for", "approved the submission of", "rejected the submission of",
+        "granted a bonus for", "asked for the return of", "approved the submission of", "rejected the submission of",
     ]  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 import anyio
 from starlette.types import Message, Receive, Scope, Send
 
-from app.web.limits import Places
+from app.web.limits import MAX_BODY, Places
 
 HALF: Message = {"type": "http.request", "body": b"{", "more_body": True}
 REST: Message = {"type": "http.request", "body": b"}", "more_body": False}
@@ -56,3 +56,18 @@ def test_one_place_among_slow_clients() -> None:
     anyio.run(meet)
     assert other.answer[-1]["body"] == b"{}"
     assert slow_sender.answer[0]["status"] == 408
+
+
+def test_what_is_large_is_left_to_its_route() -> None:
+    """Routes that take uploads raise the limit, once they know who sends one."""
+    client, scope = Client(), SCOPE | {"headers": [(b"content-length", str(MAX_BODY + 1).encode())]}
+
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 403, "headers": []})
+
+    async def come() -> None:
+        with anyio.fail_after(0.5):
+            await Places(refuse, count=1)(scope, client.receive, client.send)
+
+    anyio.run(come)
+    assert client.answer[0]["status"] == 403

@@ -37,7 +37,13 @@ OURS = [
     for method in operations
     if path.startswith("/api/v1/studies/{slug}")
 ]
-BODY = {"reason": "bad", "slug": "another", "source": "shoes"}
+BODY = {
+    "reason": "bad",
+    "slug": "another",
+    "source": "shoes",
+    "version": 1,
+    "protocol": {"title": "Theirs"},
+}
 
 
 def key_of(sessions: Sessions, slug: str, role: Any, *, is_site_owner: bool = False) -> dict[str, str]:

@@ -7,7 +7,7 @@ let loaded;
 function load(name) {
   return new Promise((resolve, reject) => {
     const script = document.createElement("script");
-    script.src = `/static/vendor/${name}.min.js`;
+    script.src = new URL(`../../vendor/${name}.min.js`, import.meta.url);
     script.async = false;
     script.onload = resolve;
     script.onerror = reject;
@@ -66,12 +66,34 @@ class Chart {
       renderer: "svg",
       defaultStyle: false,
       tooltip: { disableDefaultStyle: true },
-      actions: { export: true, source: false, compiled: false, editor: false },
-      downloadFileName: this.figure.dataset.name,
+      actions: false,
     });
+    if (!this.result) this.offerFiles();
     this.result?.finalize();
     this.result = drawn;
     this.canvas = fresh;
+  }
+
+  async save(kind) {
+    const link = document.createElement("a");
+    link.href = await this.result.view.toImageURL(kind, 2);
+    link.download = `${this.figure.dataset.name}.${kind}`;
+    link.click();
+  }
+
+  // Beside the canvas: there they keep the focus when the chart is drawn anew.
+  offerFiles() {
+    const row = document.createElement("div");
+    row.className = "saves";
+    for (const kind of ["svg", "png"]) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "quiet";
+      button.textContent = `Save as ${kind.toUpperCase()}`;
+      button.addEventListener("click", () => this.save(kind));
+      row.append(button);
+    }
+    this.figure.append(row);
   }
 }
 
