@@ -16,6 +16,7 @@ from app.settings import Settings
 from app.storage import open_storage
 from worker.exporting import add_exports
 from worker.presence import presence
+from worker.reporting import add_reports
 from worker.studio import Studio
 from worker.tasks import add_generation, add_take_over, make_worker_app, stop_if_unable
 
@@ -73,6 +74,7 @@ def _work(
                 _take_no_jobs(studio)
             app = make_worker_app(url, sessions, settings)
             add_exports(app, sessions, settings)
+            add_reports(app, sessions)
             add_take_over(app, queue=queue, stalled_s=stalled_s)
             if studio is not None:
                 add_generation(app, sessions, studio)

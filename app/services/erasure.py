@@ -4,13 +4,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.orm import Session
 
 from app.errors import NotFound
 from app.keys import Keys
 from app.models.assignments import Assignment
 from app.models.people import Identity, Participant
+from app.models.quality import Report
 from app.models.studies import Study
 from app.recruiters.arrival import Arrival
 from app.services import assignments
@@ -67,7 +68,8 @@ def erase(session: Session, *, pseudonym: str) -> Erased:
     """Delete who the person is and what they answered; the items they judged are recomputed.
 
     What stays says nothing about them: which items they have seen and the keyed hash of their id, so that nobody judges
-    twice, and what was paid. Twice changes nothing.
+    twice, and what was paid. Reports of their studies go, since they hold how each sitting went; one can be made anew.
+    Twice changes nothing.
 
     Raises:
         NotFound: no such participant.
@@ -88,7 +90,9 @@ def erase(session: Session, *, pseudonym: str) -> Erased:
     answers = session.execute(_ANSWERS, whose).all()
     session.execute(_ATTEMPTS, whose)
     session.execute(update(Identity).where(Identity.participant_id == participant.id).values(ciphertext=None))
-    participant.erased_at = participant.erased_at or func.clock_timestamp()
+    if participant.erased_at is None:
+        session.execute(delete(Report).where(Report.study_id.in_({sitting.study_id for sitting in sittings})))
+        participant.erased_at = func.clock_timestamp()
     session.flush()
     slugs = []
     for study_id in sorted({sitting.study_id for sitting in sittings}):
