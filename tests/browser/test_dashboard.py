@@ -20,7 +20,7 @@ from app.storage import LocalStorage
 from tests.browser.conftest import Sittings
 from tests.browser.test_pages import assert_accessible
 from tests.dashboard import PASSWORD, make_account
-from tests.factories import make_slug, make_study
+from tests.factories import make_report, make_slug, make_study
 from tests.sittings import sit
 
 WIDE: dict[str, Any] = {"viewport": {"width": 1440, "height": 900}}
@@ -207,6 +207,7 @@ def test_every_page_is_accessible(
     slug = make_study(sessions, storage, items=8, assignment__trials=6, assignment__practice=1, assignment__sentinels=2)
     draft = make_study(sessions, storage, items=1, is_open=False)
     sit(sessions, keys, slug, "ada", lambda _: 0)
+    make_report(sessions, slug)
     page = open_page(sittings, **device, color_scheme=theme)
     page.goto("/admin/sign-in")
     assert_accessible(page, axe)
@@ -214,10 +215,10 @@ def test_every_page_is_accessible(
     study = f"/admin/studies/{slug}"
     page.goto(f"{study}/assignments")
     newest = str(page.locator("tbody a").first.get_attribute("href"))
-    tabs = ("", "/items", "/items/3", "/assignments", "/data", "/protocol", "/people", "/log", "/preview",
+    tabs = ("", "/items", "/items/3", "/assignments", "/data", "/report", "/protocol", "/people", "/log", "/preview",
             "/steps/close")  # fmt: skip
     pages = [*(study + tab for tab in tabs), newest, f"{newest}/exclude", f"{newest}/decide/block"]
-    pages += [f"/admin/studies/{draft}", f"/admin/studies/{draft}/generate", "/admin?which=archived"]
+    pages += [f"/admin/studies/{draft}{more}" for more in ("", "/generate", "/report")] + ["/admin?which=archived"]
     for url in (
         "/admin",
         "/admin/new",
@@ -228,10 +229,10 @@ def test_every_page_is_accessible(
         "/admin/studies/nowhere",
     ):
         page.goto(url)
-        if url == study:
+        if url in (study, f"{study}/report"):
             assert_accessible(page, axe)
             page.locator(".chart").first.focus()
-            expect(page.locator(".chart svg.marks").first).to_be_visible()
+            expect(page.locator(".chart .vega-embed svg").first).to_be_visible()
         assert_accessible(page, axe)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{url} is wider than the screen"
     page.goto("/admin/account")
