@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, text
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -29,8 +29,9 @@ class Report(Base):
     """What a worker made of all the votes of a study at one moment. Of a study there is at most the one that is done,
     and one that is asked for, under way or failed.
 
-    `document` is all of it (`StudyReport`), `digest` what the dashboard shows of it, `page` the file that opens by
-    itself. `problem` says why it failed.
+    `document` is all of it (`StudyReport`), `digest` what the dashboard shows of it, both kept as they were written;
+    `page` is the file that opens by itself. `problem` says why it failed. A migration that comes with another shape of
+    these deletes the reports.
     """
 
     __tablename__ = "reports"
@@ -49,8 +50,8 @@ class Report(Base):
     asked_by: Mapped[str]
     state: Mapped[str] = mapped_column(server_default="waiting")
     problem: Mapped[str | None]
-    document: Mapped[dict[str, Any] | None] = mapped_column(JSONB, deferred=True, deferred_raiseload=True)
-    digest: Mapped[dict[str, Any] | None] = mapped_column(JSONB, deferred=True, deferred_raiseload=True)
+    document: Mapped[dict[str, Any] | None] = mapped_column(JSON, deferred=True, deferred_raiseload=True)
+    digest: Mapped[dict[str, Any] | None] = mapped_column(JSON, deferred=True, deferred_raiseload=True)
     page: Mapped[str | None] = mapped_column(deferred=True, deferred_raiseload=True)
     asked_at: Mapped[Now]
     finished_at: Mapped[datetime | None]

@@ -2,7 +2,6 @@
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects import postgresql
 
 revision = "0009"
 down_revision = "0008"
@@ -18,8 +17,8 @@ def upgrade() -> None:
         sa.Column("asked_by", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), server_default="waiting", nullable=False),
         sa.Column("problem", sa.Text(), nullable=True),
-        sa.Column("document", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
-        sa.Column("digest", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("document", sa.JSON(), nullable=True),
+        sa.Column("digest", sa.JSON(), nullable=True),
         sa.Column("page", sa.Text(), nullable=True),
         sa.Column("asked_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),

@@ -80,8 +80,8 @@ def agreement_figure(agreement: Agreement) -> Figure:
     rows = [{"what": what, **vars(measure)} for what, measure in defined]
     y = alt.Y("what:N", title=None, sort=None, axis=alt.Axis(labelLimit=320))
     x = alt.X("low:Q", title=None, scale=alt.Scale(domainMax=1))
-    tooltip = ["what:N", *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("estimate", "low", "high"))]
-    base = alt.Chart(alt.InlineData(rows)).encode(y=y, tooltip=tooltip)
+    numbers = [alt.Tooltip(f"{name}:Q", format=".3f") for name in ("estimate", "low", "high")]
+    base = alt.Chart(alt.InlineData(rows)).encode(y=y, tooltip=[alt.Tooltip("what:N"), *numbers])
     with_interval = base.transform_filter("isValid(datum.low)")
     intervals = with_interval.mark_rule(color=OBSERVED, strokeWidth=2).encode(x=x, x2="high:Q")
     estimates = base.mark_point(color=OBSERVED, filled=True, size=70, opacity=1).encode(x="estimate:Q")
@@ -170,8 +170,8 @@ def times_figure(sittings: Sequence[SittingLine]) -> Figure:
             tooltip=["seconds:Q", "variation:Q", alt.Tooltip("sittings:Q", format=",d")],
         )
     )
-    odd = sum(row["sittings"] for row in rows if row["which"] == "flagged")
-    says = f"{sum(row['sittings'] for row in rows)} sittings, the times of {odd} flagged"
+    odd = sum(number for (*_, which), number in counts.items() if which == "flagged")
+    says = f"{counts.total()} sittings, the times of {odd} flagged"
     return _figure(chart, "Response times: each sitting's median, and how much they vary around it.", says)
 
 

@@ -49,7 +49,7 @@ def read_report(study: StudyToRead, session: SessionDep) -> MadeReport:
     """Agreement, ceilings and the quality of every sitting, as they were when the report was made. 404 if none was."""
     made, to_come = requests.made(session, study), requests.standing(session, study).to_come
     report = _REPORTS.validate_json(requests.document(session, made))
-    return MadeReport(ReportLine.of(made), to_come and ReportLine.of(to_come), report)
+    return MadeReport(ReportLine.of(made), ReportLine.of(to_come) if to_come else None, report)
 
 
 @router.post("", status_code=202, responses=NOT_NOW)
