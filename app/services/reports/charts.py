@@ -24,7 +24,7 @@ _PAPER_COLOURS = {
     OBSERVED: "#1b4965", QUIET: "#9aa5b1", ALARM: "#b3261e", _LABEL: "#2b2f33", _TEXT: "#2b2f33", _LINE: "#e8ebee"
 }  # fmt: skip
 _PAPER = {"width": 560, "background": "#fbfaf8"}
-_PAGE = {"width": 420, "height": 220, "background": "transparent", "autosize": {"type": "fit", "contains": "padding"}}
+_PAGE = {"width": 400, "height": 220, "background": "transparent", "autosize": {"type": "fit", "contains": "padding"}}
 _CONFIG: dict[str, Any] = {
     "font": "Arial, Liberation Sans, Helvetica, sans-serif",  # the widths that labels are laid out with
     "view": {"stroke": None},
@@ -34,6 +34,8 @@ _CONFIG: dict[str, Any] = {
     },
     "legend": {"labelColor": _TEXT, "labelFontSize": 12, "orient": "top", "title": None},
 }  # fmt: skip
+_ROOM = 4
+"""The axis of missed sentinels goes so far at least, so that one bar alone is no wall."""
 _BINS_A_DECADE, _BINS_OF_VARIATION = 30, 40
 """Dots of a hundred sittings and of five thousand: those of about the same times are one, so there are at most some
 hundred."""
@@ -95,14 +97,15 @@ def survival_figure(filter: Filter) -> Figure:
         for step in filter.unanimous
         for which, items in (("still unanimous", step.items), ("if every vote were a coin's", step.by_chance))
     ]
+    legend = alt.Legend(symbolType="stroke", symbolStrokeWidth=2)
     chart = (
         alt.Chart(alt.InlineData(rows))
         .mark_line(point=True)
         .encode(
             x=alt.X("votes:O", title="votes", axis=alt.Axis(labelAngle=0)),
             y=alt.Y("items:Q", title="items"),
-            color=alt.Color("which:N", sort=None, scale=alt.Scale(range=[OBSERVED, QUIET])),
-            strokeDash=alt.StrokeDash("which:N", sort=None),
+            color=alt.Color("which:N", sort=None, scale=alt.Scale(range=[OBSERVED, QUIET]), legend=legend),
+            strokeDash=alt.StrokeDash("which:N", sort=None, legend=legend),
             tooltip=["which:N", "votes:O", alt.Tooltip("items:Q", format=",.1~f")],
         )
     )
@@ -120,7 +123,8 @@ def sentinels_figure(sittings: Sequence[SittingLine]) -> Figure:
         for line in sittings
         if (missed := missed_sentinels(line.signals)).of
     )
-    most = max(missed for missed, _ in counts)
+    shown = max(missed_sentinels(line.signals).of for line in sittings)
+    most = max(min(shown, _ROOM), *(missed for missed, _ in counts))
     rows = [
         {"missed": missed, "sittings": counts[missed, which], "which": which}
         for missed in range(most + 1)
@@ -152,6 +156,7 @@ def times_figure(sittings: Sequence[SittingLine]) -> Figure:
         {"seconds": seconds, "variation": variation, "which": which, "sittings": number}
         for (seconds, variation, which), number in sorted(counts.items())
     ]
+    legend = alt.Legend(labelExpr="datum.value == 'not' ? 'times not flagged' : 'times flagged'")
     chart = (
         alt.Chart(alt.InlineData(rows))
         .mark_point(filled=True, opacity=0.7)
@@ -162,10 +167,10 @@ def times_figure(sittings: Sequence[SittingLine]) -> Figure:
             color=alt.Color(
                 "which:N",
                 scale=alt.Scale(domain=["not", "flagged"], range=[OBSERVED, ALARM]),
-                legend=alt.Legend(labelExpr="datum.value == 'not' ? 'times not flagged' : 'times flagged'"),
+                legend=legend,
             ),
             shape=alt.Shape(
-                "which:N", scale=alt.Scale(domain=["not", "flagged"], range=["circle", "triangle"]), legend=None
+                "which:N", scale=alt.Scale(domain=["not", "flagged"], range=["circle", "triangle"]), legend=legend
             ),
             tooltip=["seconds:Q", "variation:Q", alt.Tooltip("sittings:Q", format=",d")],
         )

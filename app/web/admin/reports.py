@@ -27,7 +27,7 @@ MEANINGS = {
     "agreement of two people": "How often two people give the same answer about the same {item}: how well one vote "
     "predicts another, and so the human ceiling of a metric’s score. Unbiased. {chance}",
     "human ceiling, plug-in": "The same as the LPIPS paper computes it, to compare with published figures. Every vote "
-    "agrees with itself there, so it is too high, the more so the fewer votes an {item} has.",
+    "agrees with itself there, so it is too high, the more so the fewer votes a {item} has.",
     "oracle ceiling": "The score of somebody who knows every majority: nothing can score higher on these votes. It has "
     "no interval, because resampled votes agree more than votes do.",
     "Krippendorff's alpha": "Agreement beyond chance: 0 is chance, 1 is complete. {labels}",
