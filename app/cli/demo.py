@@ -184,6 +184,8 @@ def _watch_crowd(
             crowd.join(0.25)
         with sessions() as session:
             live.update(status_view(study_status(session, studies.by_slug(session, slug))))
+    if not err.is_terminal:
+        err.line()  # Live ends its last line on terminals alone
     (report,) = reports
     if isinstance(report, LookalikeError):
         raise report

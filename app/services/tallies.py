@@ -67,22 +67,20 @@ def counts(pool: list[Cell], *, drop: Drop, min_votes: int) -> dict[str, int]:
 def votes_in(cell: Cell, number: int, votes_per_round: int) -> int:
     """The votes of these items that are theirs in the round of this number, counted as the filter counts rounds: in
     each item's own votes."""
-    return cell.items * _within(cell.votes, number, votes_per_round)
+    return cell.items * min(max(cell.votes - (number - 1) * votes_per_round, 0), votes_per_round)
 
 
 def wanted_in(cell: Cell, number: int, votes_per_round: int, *, round_: int, drop: Drop) -> int:
-    """The votes that these items still need in the round of this number, while `round_` is the current one."""
+    """The votes that these items still need in the round of this number, while `round_` is the current one. An item
+    can be ahead of the study, once votes that had been replaced are reinstated: what it needs, it needs now."""
     if cell.dropped_round is not None:
         return 0
     target = round_ * votes_per_round
     if drop == "round_end" and cell.is_split:
         target = votes_per_round * -(-cell.votes // votes_per_round)
-    reached, needed = (_within(votes, number, votes_per_round) for votes in (cell.votes, target))
-    return cell.items * max(0, needed - reached)
-
-
-def _within(votes: int, number: int, votes_per_round: int) -> int:
-    return min(max(votes - (number - 1) * votes_per_round, 0), votes_per_round)
+    before, through = (number - 1) * votes_per_round, number * votes_per_round
+    last = target if number == round_ else min(target, through)
+    return cell.items * max(0, last - max(cell.votes, before))
 
 
 _FOLD = """

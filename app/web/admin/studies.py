@@ -51,6 +51,7 @@ class Live:
 
     status: StudyStatus
     protocol: Protocol
+    expected: Forecast
     alerts: Sequence[Alert]
 
     @property
@@ -82,7 +83,6 @@ class StudyLivePage(StudyPage):
     step_words: Mapping[Step, str]
     recruiting: Mapping[recruiting.Act, str]
     link: str
-    expected: Forecast
     making: Making | None
     import_problem: str | None
     drawn: Sketch
@@ -114,7 +114,8 @@ def studies_page(
 def live_of(session: SessionDep, study: Study) -> Live:
     protocol = current_protocol(session, study.id)
     status = study_status(session, study, protocol=protocol)
-    return Live(status, protocol, alerts(session, study=study, status=status, protocol=protocol))
+    found = alerts(session, study=study, status=status, protocol=protocol)
+    return Live(status, protocol, forecast_from(status, protocol), found)
 
 
 @router.get("/studies/{slug}")
@@ -126,20 +127,18 @@ def live_page(
     request: Request, access: StudyAccess, session: SessionDep, *, import_problem: str | None = None
 ) -> StudyLivePage:
     live = live_of(session, access.study)
-    expected = forecast_from(live.status, live.protocol)
     return StudyLivePage(
         access.study.slug,
         frame_of(request, access.signed_in),
         head=head_of(access, title=access.study.slug, current="Overview"),
         live=live,
-        expected=expected,
         making=_making(session, access.study),
         steps=steps_of(access.study),
         step_words=STEP_WORDS,
         recruiting=recruiting.possible(session, access.study, live.protocol),
         link=str(request.url.replace(path=f"/studies/{access.study.slug}", query="")),
         import_problem=import_problem,
-        drawn=survivor_sketch(live.status, expected) if live.has_filter else _shares(session, access.study),
+        drawn=survivor_sketch(live.status, live.expected) if live.has_filter else _shares(session, access.study),
         votes=votes_sketch(activity.votes_by_minute(session, access.study)),
     )
 
