@@ -180,7 +180,7 @@ _VOTES = text(f"""
 """)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Vote:
     """pair: the item and the question asked about it; place: from 1, in order of receipt."""
 
