@@ -14,7 +14,7 @@ from app.errors import BadInput, Conflict, NotFound
 from app.models.assignments import Assignment, Exclusion, Trial
 from app.models.studies import Study
 from app.services import audit
-from app.services.rounds import reconcile
+from app.services.rounds import lock_study, reconcile
 
 
 def exclude_by_hand(session: Session, *, assignment_id: int, reason: str, actor: str) -> Assignment:
@@ -157,9 +157,7 @@ def _given(reason: str) -> str:
 
 
 def _reconcile_items_of(session: Session, assignment: Assignment) -> None:
-    # The study before its items, like a round that opens; it may have to collect again.
-    locked = select(Study).where(Study.id == assignment.study_id).with_for_update(key_share=True)
-    study = session.scalars(locked.execution_options(populate_existing=True)).one()
+    study = lock_study(session, assignment.study_id)  # which may have to collect again
     reconcile(session, study=study, item_ids=_items_of(session, assignment))
 
 

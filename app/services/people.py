@@ -4,7 +4,7 @@ import secrets
 from base64 import b32encode
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from app.errors import Forbidden
@@ -52,6 +52,18 @@ def submission_id(session: Session, keys: Keys, *, assignment_id: int) -> str | 
         select(Identity.ciphertext).where(Identity.kind == "submission", Identity.assignment_id == assignment_id)
     )
     return None if ciphertext is None else keys.decrypt(ciphertext)
+
+
+ERASED = """EXISTS (
+    SELECT FROM participants p JOIN assignments sat ON sat.participant_id = p.id
+    WHERE sat.id = {assignment} AND sat.created_at <= p.erased_at
+)"""
+"""Of an assignment's id in SQL: whether it was erased with its person, who may have come back since."""
+
+
+def is_erased(session: Session, assignment_id: int) -> bool:
+    erased = text(f"SELECT {ERASED.format(assignment=':assignment')}")
+    return bool(session.scalar(erased, {"assignment": assignment_id}))
 
 
 def participant_of(session: Session, keys: Keys, *, arrival: Arrival) -> int:

@@ -2,6 +2,7 @@
 
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -16,6 +17,9 @@ LARGEST = 1024 * 2**20
 LARGEST_UNPACKED = 4 * LARGEST
 MOST_FILES = 500_000
 _WANTED = {".csv", ".png", ".jpg", ".jpeg", ".webp"}
+_UNREADABLE = (
+    zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError,
+)  # fmt: skip
 _CHUNK = 2**20
 _LONGEST_HEADER = 10_000
 
@@ -48,7 +52,7 @@ def _unpack(archive: BinaryIO, folder: Path) -> None:
             left = LARGEST_UNPACKED
             for entry in entries:
                 left = _unpack_entry(zipped, entry, _place_of(entry, folder), left)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+    except _UNREADABLE as error:
         raise BadInput(f"This is not a ZIP file that can be read: {error}.") from None
 
 

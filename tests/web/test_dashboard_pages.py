@@ -114,6 +114,16 @@ def zipped(files: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
+def corrupt() -> bytes:
+    """A ZIP file whose compressed data are none."""
+    buffer, name = io.BytesIO(), "data.csv"
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, b"id,nonsense" * 20)
+    data = bytearray(buffer.getvalue())
+    data[30 + len(name)] = 0xFF  # after the header: a kind of block that there is not
+    return bytes(data)
+
+
 def bring(ada: Visitor, slug: str, data: bytes, name: str = "triplets.zip") -> tuple[int, str]:
     """Upload it; returns the status and what is said."""
     response = ada.post(
@@ -136,6 +146,7 @@ def test_a_zip_file_fills_a_draft(ada: Visitor, sessions: Sessions, tmp_path: Pa
     ("data", "complaint"),
     [
         (b"no zip file", "not a ZIP file"),
+        (corrupt(), "not a ZIP file"),
         (zipped({}), "holds no CSV file"),
         (zipped({"a.csv": b"reference,candidate_0,candidate_1\nx.png,y.png,z.png\n"}), "a.csv, line 2"),
         (zipped({"a.csv": b"reference,candidate_0,candidate_1\n../x.png,y.png,z.png\n", "../x.png": b"x"}), "line 2"),
