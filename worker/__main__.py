@@ -17,6 +17,7 @@ from app.storage import open_storage
 from worker.exporting import add_exports
 from worker.importing import add_imports
 from worker.presence import presence
+from worker.reporting import add_reports
 from worker.studio import Studio
 from worker.tasks import add_generation, add_take_over, make_worker_app, stop_if_unable
 
@@ -75,6 +76,7 @@ def _work(
             app = make_worker_app(url, sessions, settings)
             add_exports(app, sessions, settings)
             add_imports(app, sessions, settings)
+            add_reports(app, sessions)
             add_take_over(app, queue=queue, stalled_s=stalled_s)
             if studio is not None:
                 add_generation(app, sessions, studio)

@@ -4,13 +4,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.orm import Session
 
 from app.errors import NotFound
 from app.keys import Keys
 from app.models.assignments import Assignment
 from app.models.people import Identity, Participant
+from app.models.quality import Report
 from app.recruiters.arrival import Arrival
 from app.services import assignments
 from app.services.people import known_participant
@@ -69,7 +70,8 @@ def erase(session: Session, *, pseudonym: str) -> Erasure:
     """Delete who the person is and what they answered; the items they judged are recomputed.
 
     What stays says nothing about them: which items they have seen and the keyed hash of their id, so that nobody judges
-    twice, and what was paid. Who comes back is a person like any other, and can be erased again.
+    twice, and what was paid. Reports of their studies go, since they say how each sitting went; they can be made anew.
+    Who comes back is a person like any other, and can be erased again.
 
     Raises:
         NotFound: no such participant.
@@ -92,6 +94,7 @@ def erase(session: Session, *, pseudonym: str) -> Erasure:
     session.execute(_ATTEMPTS, whose)
     session.execute(_FINDINGS, whose)
     session.execute(update(Identity).where(Identity.participant_id == participant.id).values(ciphertext=None))
+    session.execute(delete(Report).where(Report.study_id.in_([study.id for study in concerned])))
     participant.erased_at = func.clock_timestamp()
     session.flush()
     for study in concerned:

@@ -4,6 +4,7 @@
 used, or to be used again. `exclude_by_hand` and `reinstate_by_hand` are decisions, and repeating one is an error.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import func, select, text
@@ -135,6 +136,12 @@ def in_force(session: Session, assignment_id: int) -> Exclusion | None:
     return session.scalar(
         select(Exclusion).where(Exclusion.assignment_id == assignment_id, Exclusion.reinstated_at.is_(None))
     )
+
+
+def excluded_of(session: Session, assignment_ids: Collection[int]) -> frozenset[int]:
+    """Those of the assignments that are excluded now."""
+    wanted = Exclusion.assignment_id.in_(assignment_ids), Exclusion.reinstated_at.is_(None)
+    return frozenset(session.scalars(select(Exclusion.assignment_id).where(*wanted)))
 
 
 def was_decided(session: Session, assignment_id: int) -> bool:

@@ -30,7 +30,7 @@ from app.settings import Settings
 from app.storage import LocalStorage
 from tests.browser.conftest import Sittings
 from tests.dashboard import PASSWORD, make_account
-from tests.factories import make_study
+from tests.factories import make_report, make_study
 from tests.sittings import answer
 
 WIDE: dict[str, Any] = {"viewport": {"width": 1440, "height": 900}}
@@ -96,6 +96,7 @@ def make_showcase(sessions: Sessions, storage: LocalStorage, keys: Keys, setting
     with sessions.begin() as session:
         exclusions.exclude_by_hand(session, assignment_id=excluded, reason="looks at nothing", actor="ada")
     exports.append(_export(sessions, storage, settings, slug))
+    make_report(sessions, slug)
     with sessions.begin() as session:
         study = studies.by_slug(session, slug)
         invitation = members.invite(session, study=study, email="eve@example.org", role="viewer")
@@ -111,7 +112,8 @@ def make_showcase(sessions: Sessions, storage: LocalStorage, keys: Keys, setting
             "assignment_id": [str(kept)], "request_id": [str(exports[0])], "name": ["data.csv"], "token": [invitation],
         },
         more=[
-            f"{url}/{draft}", f"{url}/{draft}/imports", f"{url}/{draft}/steps/open", f"{url}/{archived}", f"{url}/{new}/recruiting/begin",
+            f"{url}/{draft}", f"{url}/{draft}/imports", f"{url}/{draft}/report", f"{url}/{draft}/steps/open",
+            f"{url}/{archived}", f"{url}/{new}/recruiting/begin",
             f"{url}/{slug}/assignments/{excluded}", f"{url}/{slug}/assignments/{excluded}/reinstate",
             f"{url}/{pairs}", f"{url}/{pairs}/items/3", f"{url}/{pairs}/log", f"{url}/{slug}/items?category=nothing",
             f"{url}/{slug}/steps/open", f"{url}/nowhere", f"/admin/new?like={slug}", "/admin?which=archived",

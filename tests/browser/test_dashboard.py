@@ -92,7 +92,7 @@ def test_a_study_from_sign_in_to_download(
     expect(votes).to_contain_text("0")
     expect(page.locator(".chart svg.sketch").first).to_be_visible()
     page.locator(".chart").first.hover()
-    expect(page.locator(".chart svg.marks").first).to_be_visible()
+    expect(page.locator(".chart .vega-embed svg").first).to_be_visible()
 
     def judge(people: int, **crowd: Any) -> None:
         plan = CrowdPlan(slug=slug, participants=people, concurrency=3, answers="recorded", **crowd)
@@ -176,7 +176,7 @@ def test_every_page_is_accessible(
     def check() -> None:
         for chart in page.locator(".chart").all():
             chart.focus()
-            expect(chart.locator("svg.marks")).to_be_visible()
+            expect(chart.locator(".vega-embed svg")).to_be_visible()
         assert_accessible(page, axe)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{page.url} is too wide"
         if device is WIDE:  # on the other the same controls stand in the same order

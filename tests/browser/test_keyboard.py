@@ -61,7 +61,7 @@ def test_a_study_without_a_mouse(
 
     chart = page.locator(".chart").first
     hands.go_to(chart)
-    expect(chart.locator("svg.marks")).to_be_visible()
+    expect(chart.locator(".vega-embed svg")).to_be_visible()
     with page.expect_download() as saved:
         hands.follow("Save as SVG")
     assert saved.value.suggested_filename == f"{slug}-survivors.svg"

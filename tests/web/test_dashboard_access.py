@@ -14,7 +14,7 @@ from app.services import accounts
 from app.settings import Settings
 from app.storage import LocalStorage
 from tests.dashboard import PASSWORD, Visitor, make_account, page_of, sign_in, visitor_as
-from tests.factories import make_study
+from tests.factories import make_report, make_study
 from tests.sittings import sit
 from tests.triplet_folder import contents as rows_of
 
@@ -32,6 +32,7 @@ READING = [path for method, path in ROUTES if method == "GET"]
 def study(sessions: Sessions, storage: LocalStorage, keys: Keys) -> str:
     slug = make_study(sessions, storage, items=8, assignment__trials=4, assignment__practice=1, assignment__sentinels=2)
     sit(sessions, keys, slug, "ada", lambda _: 0)
+    make_report(sessions, slug)
     return slug
 
 
@@ -43,7 +44,7 @@ def address(sessions: Sessions, slug: str, path: str, *, step: str = "close") ->
         ).one()  # fmt: skip
     return path.format(
         slug=slug, assignment_id=assignment, item_id=item, place="reference", number=1, turn="exclude", step=step,
-        invitation_id=1, request_id=1, name="data.csv", decision="block", version=1, act="begin",
+        invitation_id=1, request_id=1, name="data.csv", decision="block", version=1, act="begin", chart="agreement",
     )  # fmt: skip
 
 

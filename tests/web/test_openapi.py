@@ -20,7 +20,7 @@ from app.services import accounts, api_tokens, members, studies
 from app.settings import Settings
 from app.storage import LocalStorage
 from tests.dashboard import make_account
-from tests.factories import make_study
+from tests.factories import make_report, make_study
 from tests.sittings import sign_up, sit
 from tests.triplet_folder import contents
 
@@ -59,6 +59,7 @@ def key_of(sessions: Sessions, slug: str, role: Any, *, is_site_owner: bool = Fa
 def study(sessions: Sessions, storage: LocalStorage, keys: Keys) -> str:
     slug = make_study(sessions, storage, items=8, assignment__trials=4, assignment__practice=1, assignment__sentinels=2)
     sit(sessions, keys, slug, "ada", lambda _: 0)
+    make_report(sessions, slug)
     return slug
 
 

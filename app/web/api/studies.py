@@ -13,7 +13,6 @@ from app.services import members, overview, revisions, studies
 from app.services.forecasts import forecast_study
 from app.services.overview import StudyGlance
 from app.services.protocols import current_version, protocol_version
-from app.services.reports.numbers import StudyReport, study_report
 from app.services.status import RoundStatus, StudyStatus, study_status
 from app.web.api.access import NOT_NOW, Reader, Steerer, StudyToRead, StudyToSteer
 from app.web.deps import SessionDep
@@ -109,12 +108,6 @@ def list_rounds(study: StudyToRead, session: SessionDep) -> list[RoundStatus]:
 def read_forecast(study: StudyToRead, session: SessionDep) -> Forecast:
     """What the rounds still to come will take, with 90 % intervals."""
     return forecast_study(session, study)
-
-
-@router.get("/{slug}/report", responses=NOT_NOW)
-def read_report(study: StudyToRead, session: SessionDep) -> StudyReport:
-    """Agreement, ceilings and the quality of every sitting, computed from all votes: takes its time."""
-    return study_report(session, study)
 
 
 @router.post("/{slug}/{step}", responses=NOT_NOW)

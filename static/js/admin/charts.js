@@ -17,9 +17,9 @@ function load(name) {
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
+const colour = (name) => getComputedStyle(document.body).getPropertyValue(name).trim();
+
 function config() {
-  const style = getComputedStyle(document.body);
-  const colour = (name) => style.getPropertyValue(name).trim();
   const axis = {
     labelColor: colour("--pico-muted-color"),
     titleColor: colour("--pico-muted-color"),
@@ -32,7 +32,7 @@ function config() {
   };
   return {
     background: "transparent",
-    font: style.fontFamily,
+    font: getComputedStyle(document.body).fontFamily,
     view: { stroke: null },
     axis,
     legend: { labelColor: colour("--pico-color"), labelFontSize: 12, title: null, orient: "top", symbolStrokeWidth: 3 },
@@ -60,7 +60,8 @@ class Chart {
     const fresh = document.createElement("div");
     fresh.className = "canvas";
     this.canvas.replaceWith(fresh);
-    const drawn = await vegaEmbed(fresh, JSON.parse(text), {
+    const coloured = text.replace(/var\((--[\w-]+)\)/g, (_, name) => colour(name));
+    const drawn = await vegaEmbed(fresh, JSON.parse(coloured), {
       ast: true,
       config: config(),
       renderer: "svg",
