@@ -20,6 +20,7 @@ QUEUES = (DEFAULT, GPU)
 CHECK_ROUND = "lookalike.check_round"
 EXPORT = "lookalike.export"
 GENERATE = "lookalike.generate"
+IMPORT = "lookalike.import"
 RECRUIT = "lookalike.recruit"
 TAKE_OVER = "lookalike.take_over"
 TICK = "lookalike.tick"
@@ -69,6 +70,11 @@ def retry(session: Session, *, job_id: int) -> None:
 def defer_export(session: Session, *, request_id: int) -> None:
     """Have a worker write the export; one after the other, so that rounds never wait for more than one."""
     queue.configure_task(EXPORT, connection=_driver(session), lock="exports").defer(request_id=request_id)
+
+
+def defer_import(session: Session, *, request_id: int) -> None:
+    """Have a worker import a folder; one after the other, for the same reason."""
+    queue.configure_task(IMPORT, connection=_driver(session), lock="imports").defer(request_id=request_id)
 
 
 def defer_recruiting(session: Session) -> None:

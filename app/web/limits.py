@@ -81,8 +81,8 @@ class Places:
     are no fewer threads than places, it always does.
 
     A request takes its place once its body is here, as far as an ordinary one goes, and gives it back when its answer
-    begins, after its transaction: whoever sends or reads slowly keeps nobody waiting. One that says it is larger is left
-    unread: its route knows whether it may be, and whose.
+    begins, after its transaction: whoever sends or reads slowly keeps nobody waiting. One that says it is larger is
+    left unread: its route knows whether it may be, and whose.
     """
 
     def __init__(self, app: ASGIApp, *, count: int, patience: float = 30.0) -> None:

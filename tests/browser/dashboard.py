@@ -111,7 +111,8 @@ def make_showcase(sessions: Sessions, storage: LocalStorage, keys: Keys, setting
             "assignment_id": [str(kept)], "request_id": [str(exports[0])], "name": ["data.csv"], "token": [invitation],
         },
         more=[
-            f"{url}/{draft}", f"{url}/{draft}/steps/open", f"{url}/{archived}", f"{url}/{new}/recruiting/begin",
+            f"{url}/{draft}", f"{url}/{draft}/imports", f"{url}/{draft}/steps/open", f"{url}/{archived}",
+            f"{url}/{new}/recruiting/begin",
             f"{url}/{slug}/assignments/{excluded}", f"{url}/{slug}/assignments/{excluded}/reinstate",
             f"{url}/{pairs}", f"{url}/{pairs}/items/3", f"{url}/{pairs}/log", f"{url}/{slug}/items?category=nothing",
             f"{url}/{slug}/steps/open", f"{url}/nowhere", f"/admin/new?like={slug}", "/admin?which=archived",

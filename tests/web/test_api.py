@@ -1,5 +1,6 @@
 """The researcher's JSON API: tokens, scopes, roles."""
 
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -9,12 +10,14 @@ from fastapi.testclient import TestClient
 from app.db import Sessions
 from app.domain.roles import Role
 from app.keys import Keys
-from app.services import accounts, api_tokens, audit, members, studies
+from app.services import accounts, api_tokens, audit, import_requests, members, studies
+from app.services.import_places import open_import_place
+from app.settings import Settings
 from app.storage import LocalStorage
 from tests.dashboard import Visitor, make_account, page_of, sign_in
-from tests.factories import make_study
+from tests.factories import make_slug, make_study
 from tests.sittings import sit
-from tests.triplet_folder import contents
+from tests.triplet_folder import TripletFolder, contents, make_draft
 
 
 def key_of(sessions: Sessions, slug: str, role: Role | None, scope: str) -> dict[str, str]:
@@ -111,3 +114,24 @@ def test_tokens_are_made_and_revoked_in_the_dashboard(client: TestClient, sessio
     assert ada.post(f"/admin/account/tokens/{token.id}/revoke").status_code == 303
     assert page_of(ada.get("/admin/account")).tokens == []
     assert client.get("/api/v1/studies", headers=key).status_code == 401
+
+
+def test_importing(client: TestClient, sessions: Sessions, storage: LocalStorage, settings: Settings) -> None:
+    slug, name = make_draft(sessions), make_slug()
+    folder = TripletFolder(Path(settings.import_place) / name)
+    folder.csv(folder.csv_rows(2))
+    url, key = f"/api/v1/studies/{slug}/imports", key_of(sessions, slug, "researcher", "steer")
+    wrong = client.post(url, headers=key, json={"source": "../" + name})
+    assert (wrong.status_code, "names no folder here" in wrong.json()["detail"]) == (422, True)
+    asked = client.post(url, headers=key, json={"source": name, "normalise": True})
+    assert (asked.status_code, asked.json()["state"], asked.json()["normalise"]) == (202, "waiting", True)
+    assert client.post(url, headers=key, json={"source": name}).status_code == 409
+    stopped = client.post(f"{url}/stop", headers=key).json()
+    assert (stopped["id"], stopped["state"], stopped["ended_at"] is None) == (asked.json()["id"], "failed", False)
+    again = client.post(url, headers=key, json={"source": name}).json()["id"]
+    place = open_import_place(settings)
+    import_requests.fulfil(sessions, storage, place, incoming=settings.incoming, request_id=again)
+    line = client.get(f"{url}/{again}", headers=key).json()
+    assert (line["state"], line["items"], line["already_there"]) == ("done", 2, 0)
+    assert [line["id"] for line in client.get(url, headers=key).json()] == [again, asked.json()["id"]]
+    assert client.get(f"{url}/{again}", headers=key_of(sessions, slug, None, "read")).status_code == 404

@@ -93,7 +93,9 @@ def test_others_studies_do_not_exist(client: TestClient, sessions: Sessions, stu
     response = Visitor(client).get(url)
     assert response.status_code == 303
     assert response.headers["Location"].startswith("/admin/sign-in?then=/admin/studies/")
-    asks = path.endswith("/generate") or any(part in path for part in ("{step}", "{turn}", "{decision}", "{act}"))
+    asks = path.endswith(("/generate", "/imports")) or any(
+        part in path for part in ("{step}", "{turn}", "{decision}", "{act}")
+    )
     if not asks and not any(part in path for part in ("{request_id}", "{version}")):
         assert visitor_as(client, sessions, study, "viewer").get(url).status_code == 200
 

@@ -37,7 +37,9 @@ OURS = [
     for method in operations
     if path.startswith("/api/v1/studies/{slug}")
 ]
-BODY = {"reason": "bad", "slug": "another", "version": 1, "protocol": {"title": "Theirs"}}
+BODY = {
+    "reason": "bad", "slug": "another", "source": "shoes", "version": 1, "protocol": {"title": "Theirs"},
+}  # fmt: skip
 
 
 def key_of(sessions: Sessions, slug: str, role: Any, *, is_site_owner: bool = False) -> dict[str, str]:
@@ -91,7 +93,7 @@ def test_the_description_holds(
 
 
 def address(sessions: Sessions, slug: str, path: str) -> str:
-    return path.format(slug=slug, step="close", number=1, assignment_id=1, export_id=1)
+    return path.format(slug=slug, step="close", number=1, assignment_id=1, export_id=1, import_id=1)
 
 
 @pytest.mark.parametrize(("method", "path"), OURS)
