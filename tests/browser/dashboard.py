@@ -110,6 +110,7 @@ def make_showcase(sessions: Sessions, storage: LocalStorage, keys: Keys, setting
             "slug": [slug], "number": ["3"], "item_id": [str(item)], "place": ["reference"], "step": ["close"],
             "turn": ["exclude"], "decision": ["reject", "bonus", "unblock"], "act": ["resume"], "version": ["2"],
             "assignment_id": [str(kept)], "request_id": [str(exports[0])], "name": ["data.csv"], "token": [invitation],
+            "chart": ["agreement"],
         },
         more=[
             f"{url}/{draft}", f"{url}/{draft}/imports", f"{url}/{draft}/report", f"{url}/{draft}/steps/open",

@@ -207,7 +207,8 @@ def test_every_page_is_accessible(
 def page_at(page: Page, url: str) -> str | None:
     """Where the page is that one gets to; None for a file, a picture, or a part of a page."""
     response = page.request.get(url, headers={"Accept": "text/html"})
-    return response.url if response.text().startswith("<!doctype html>") else None
+    is_page = response.text().startswith("<!doctype html>") and "content-disposition" not in response.headers
+    return response.url if is_page else None
 
 
 def test_pages_can_be_read_and_used_without_script(

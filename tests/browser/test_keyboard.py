@@ -113,7 +113,7 @@ def test_a_study_without_a_mouse(
         page.keyboard.press("Enter")
     assert download.value.suggested_filename.endswith(".zip")
 
-    press(page, "6")
+    press(page, "7")
     hands.type(page.get_by_label("E-mail address"), "eve@example.org")
     hands.operate(page.get_by_label("Role", exact=True), "ArrowDown")
     hands.follow("Make the link")
