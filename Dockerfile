@@ -15,7 +15,7 @@ COPY constraints.txt /wheels/
 COPY --from=wheel /wheels /wheels
 RUN pip install --no-cache-dir --constraint /wheels/constraints.txt /wheels/lookalike-*.whl \
     && useradd --uid 10001 --create-home --home-dir /var/lib/lookalike lookalike \
-    && install --directory --owner=lookalike /var/lib/lookalike/exports
+    && install --directory --owner=lookalike /var/lib/lookalike/exports /var/lib/lookalike/incoming
 USER lookalike
 WORKDIR /var/lib/lookalike
 VOLUME /var/lib/lookalike

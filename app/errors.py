@@ -12,7 +12,8 @@ LookalikeError                 a sentence for a human and an HTTP status
 │   ├── Unanswered      409    completion asked for too early
 │   └── NothingNow      409    nothing to judge at this moment; carries Retry-After
 ├── Gone                410    closed or finished
-│   └── Withdrawn       410    the person has left the study
+│   ├── Withdrawn       410    the person has left the study
+│   └── Erased          410    the person had their data deleted
 ├── TooLarge            413
 ├── TooMany             429    too many attempts; carries Retry-After
 └── Unavailable         503    database, storage or disk
@@ -100,6 +101,11 @@ class Withdrawn(Gone):
 
     def __init__(self) -> None:
         super().__init__("Your answers are not used. Thank you for your time.")
+
+
+class Erased(Gone):
+    def __init__(self) -> None:
+        super().__init__("Your answers were deleted, as you asked for. Nothing more is stored here.")
 
 
 class TooLarge(LookalikeError):

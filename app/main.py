@@ -11,6 +11,7 @@ from app.db import POOL_SIZE, open_sessions
 from app.keys import load_keys
 from app.paths import STATIC
 from app.recruiters.configured import Doors
+from app.services.import_places import open_import_place
 from app.settings import Settings
 from app.storage import open_storage
 from app.web import health, metrics, participant, webhooks
@@ -37,7 +38,8 @@ def create_app(settings: Settings) -> FastAPI:
         with ExitStack() as stack:
             sessions = stack.enter_context(open_sessions(settings))
             storage, keys = open_storage(settings, cached=True), load_keys(settings)
-            app.state.resources = Resources(sessions, storage, keys, Doors(settings, keys), settings)
+            imports = open_import_place(settings)
+            app.state.resources = Resources(sessions, storage, keys, Doors(settings, keys), settings, imports)
             yield
 
     app = FastAPI(

@@ -20,11 +20,15 @@ QUEUES = (DEFAULT, GPU)
 CHECK_ROUND = "lookalike.check_round"
 EXPORT = "lookalike.export"
 GENERATE = "lookalike.generate"
+IMPORT = "lookalike.import"
 RECRUIT = "lookalike.recruit"
+REPORT = "lookalike.report"
 TAKE_OVER = "lookalike.take_over"
 TICK = "lookalike.tick"
 
 _JOBS_AT_ONCE = 5000
+_LONG = "exports"
+"""The lock of what may take an hour: one after the other, so that rounds never wait for more than one."""
 
 queue = procrastinate.App(connector=procrastinate.SyncPsycopgConnector())
 """Never opened: it only writes jobs over sessions' own connections. The worker has an app of its own."""
@@ -67,8 +71,18 @@ def retry(session: Session, *, job_id: int) -> None:
 
 
 def defer_export(session: Session, *, request_id: int) -> None:
-    """Have a worker write the export; one after the other, so that rounds never wait for more than one."""
-    queue.configure_task(EXPORT, connection=_driver(session), lock="exports").defer(request_id=request_id)
+    """Have a worker write the export."""
+    queue.configure_task(EXPORT, connection=_driver(session), lock=_LONG).defer(request_id=request_id)
+
+
+def defer_report(session: Session, *, report_id: int) -> None:
+    """Have a worker make the report."""
+    queue.configure_task(REPORT, connection=_driver(session), lock=_LONG).defer(report_id=report_id)
+
+
+def defer_import(session: Session, *, request_id: int) -> None:
+    """Have a worker import a folder; one after the other, for the same reason."""
+    queue.configure_task(IMPORT, connection=_driver(session), lock="imports").defer(request_id=request_id)
 
 
 def defer_recruiting(session: Session) -> None:

@@ -1,15 +1,25 @@
 """What a deployment sets, read from the environment once and passed on from there."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+_BUCKET = "[A-Za-z0-9][A-Za-z0-9._-]{1,62}"
+
 
 def _folder_like(prefix: str) -> str:
     """`a/b`, `/a/b` and `a/b/` all mean what begins with `a/b/`."""
     return f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+
+
+def _bucket_or_folder(place: str) -> str:
+    """Raises ValueError for an address of S3 that names no bucket."""
+    if place.startswith("s3:") and not re.fullmatch(rf"s3://{_BUCKET}(/.*)?", place):
+        raise ValueError("it should be a folder or s3://BUCKET/PREFIX")
+    return place
 
 
 _UNSET = BeforeValidator(lambda value: value or None)
@@ -30,7 +40,7 @@ class Settings(BaseSettings):
         None
     )
     s3_bucket: Annotated[
-        Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{1,62}$")] | None,
+        Annotated[str, StringConstraints(pattern=f"^{_BUCKET}$")] | None,
         Field(validation_alias="S3_BUCKET"),
     ] = None
     s3_prefix: Annotated[str, AfterValidator(_folder_like), Field(validation_alias="S3_PREFIX")] = ""
@@ -44,6 +54,12 @@ class Settings(BaseSettings):
     s3_cache_size: Annotated[
         Annotated[ByteSize, Field(ge=2**20)], Field(validation_alias="S3_CACHE_SIZE", validate_default=True)
     ] = ByteSize(5 * 2**30)
+
+    imports: Annotated[
+        Annotated[str, AfterValidator(_bucket_or_folder)] | None,
+        _UNSET,  # the home's
+        Field(validation_alias="LOOKALIKE_IMPORTS"),
+    ] = None
 
     metrics_token: Annotated[
         Annotated[SecretStr, Field(min_length=16)] | None, Field(validation_alias="METRICS_TOKEN")
@@ -81,6 +97,16 @@ class Settings(BaseSettings):
     def image_cache(self) -> Path:
         """Where a server keeps what it has read from S3."""
         return self.home / "cache"
+
+    @property
+    def import_place(self) -> str:
+        """The folder or s3://BUCKET/PREFIX below which the dashboard finds what it may import."""
+        return self.imports or str(self.home / "imports")
+
+    @property
+    def incoming(self) -> Path:
+        """Where a worker keeps what it copies from S3 while it imports it."""
+        return self.home / "incoming"
 
     @property
     def exports(self) -> Path:

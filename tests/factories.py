@@ -5,6 +5,7 @@ import random
 import secrets
 from collections.abc import Sequence
 
+import pytest
 from PIL import Image
 from sqlalchemy import insert
 
@@ -12,6 +13,8 @@ from app.db import Sessions
 from app.domain import protocol
 from app.models.items import Item
 from app.services import images, studies
+from app.services.reports import numbers
+from app.services.reports import requests as reports
 from app.storage import Storage
 
 
@@ -74,6 +77,15 @@ def make_study(
         with sessions.begin() as session:
             studies.open_study(session, slug=slug)
     return slug
+
+
+def make_report(sessions: Sessions, slug: str) -> None:
+    """As a worker makes it that was asked for one."""
+    with sessions.begin() as session:
+        asked = reports.ask(session, study=studies.by_slug(session, slug)).id
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(numbers, "REPLICATES", 20)
+        reports.fulfil(sessions, report_id=asked)
 
 
 def _toml(value: object) -> str:

@@ -116,7 +116,7 @@ def bring(
 
 def contents(sessions: Sessions, slug: str) -> dict[str, list[tuple[Any, ...]]]:
     """Every row that belongs to the study, by table."""
-    own = {"studies": "id", "items": "study_id", "imports": "study_id", "slots": "study_id", "exports": "study_id"}
+    own = {"studies": "id"} | dict.fromkeys(("items", "imports", "import_requests", "slots", "exports"), "study_id")
     with sessions() as session:
         (study,) = session.execute(text("SELECT id FROM studies WHERE slug = :slug"), {"slug": slug}).one()
         return {

@@ -15,14 +15,16 @@ from app.queue import DEFAULT, GPU
 from app.settings import Settings
 from app.storage import open_storage
 from worker.exporting import add_exports
+from worker.importing import add_imports
 from worker.presence import presence
+from worker.reporting import add_reports
 from worker.studio import Studio
 from worker.tasks import add_generation, add_take_over, make_worker_app, stop_if_unable
 
 log = structlog.get_logger()
 
-CONCURRENCY = {DEFAULT: 2, GPU: 2}
-"""A long export and the rounds beside it; on a GPU one batch is made while the one before is stored."""
+CONCURRENCY = {DEFAULT: 3, GPU: 2}
+"""A long export, a long import, and the rounds beside; on a GPU one batch is made while the one before is stored."""
 GRACE_S = 6.0
 """What is under way when the worker is to stop may end in this time; then it goes back to the queue."""
 STALLED_S = 30.0
@@ -73,6 +75,8 @@ def _work(
                 _take_no_jobs(studio)
             app = make_worker_app(url, sessions, settings)
             add_exports(app, sessions, settings)
+            add_imports(app, sessions, settings)
+            add_reports(app, sessions)
             add_take_over(app, queue=queue, stalled_s=stalled_s)
             if studio is not None:
                 add_generation(app, sessions, studio)

@@ -214,12 +214,7 @@ def check_prompts(model: Model, prompts: Iterable[str]) -> None:
     reads = inspect.signature(getattr(diffusers, model.pipeline).__call__).parameters.get("max_sequence_length")
     too_long: dict[str, str] = {}
     for name in (name for name, _ in _components(index) if name.startswith("tokenizer")):
-        source = model.name if files.folder is not None else str(files.path(_INDEX).parent)
-        tokenizer = (
-            AutoTokenizer.from_pretrained(f"{source}/{name}")
-            if files.folder is not None
-            else AutoTokenizer.from_pretrained(model.name, subfolder=name, revision=model.revision)
-        )
+        tokenizer = _tokenizer(files, name, model.revision)
         limit = min(tokenizer.model_max_length, reads.default if reads else _NO_LIMIT)
         if limit < _NO_LIMIT:
             for prompt in prompts:
@@ -228,6 +223,16 @@ def check_prompts(model: Model, prompts: Iterable[str]) -> None:
     if too_long:
         shown = "; ".join(list(too_long.values())[:5])
         raise BadInput(f"{len(too_long)} prompts are too long: {shown}.")
+
+
+def _tokenizer(files: _Files, name: str, revision: str) -> Any:
+    """Raises BadInput if it is not there, or cannot be read."""
+    try:
+        if files.folder is not None:
+            return AutoTokenizer.from_pretrained(f"{files.folder}/{name}")
+        return AutoTokenizer.from_pretrained(files.name, subfolder=name, revision=revision)
+    except (OSError, ValueError) as error:
+        raise BadInput(f"The {name} of the model {files.name} cannot be loaded: {_first_line(error)}") from None
 
 
 class TextToImage:

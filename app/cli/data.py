@@ -1,23 +1,18 @@
 """`import …` and `export`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
 from app.cli.console import HOME, AsJson, Home, opened, out, plain_errors, print_json, progress_bar, settings_for
-from app.errors import BadInput
 from app.services import audit
 from app.services.exports.run import Format, export_study
 from app.services.imports import import_items
 from app.services.item_files import ItemFile, read_csv, read_nights, read_pairs
 from app.services.studies import by_slug
-from app.settings import Settings
-from app.storage import open_storage
-
-if TYPE_CHECKING:
-    from app.storage.s3 import Bucket
+from app.storage import open_place, open_storage
 
 imports = typer.Typer(help="Bring triplets or pairs into a draft study.", no_args_is_help=True)
 Study = Annotated[str, typer.Option("--study", help="The study's name.")]
@@ -114,7 +109,7 @@ def export(
         settings = settings_for(home)
         with opened(settings) as sessions, progress_bar() as report:
             result = export_study(
-                sessions, open_storage(settings), slug=name, out=_place(settings, place), form=form, report=report
+                sessions, open_storage(settings), slug=name, out=open_place(settings, place), form=form, report=report
             )
     if as_json:
         print_json(result)
@@ -125,14 +120,3 @@ def export(
             f"{counts['dropped']:,} dropped, {counts['short']:,} short of {counts['items']:,} items.",
             soft_wrap=True,
         )
-
-
-def _place(settings: Settings, place: str) -> "Path | Bucket":
-    if not place.startswith("s3://"):
-        return Path(place)
-    from app.storage.s3 import open_bucket
-
-    name, _, prefix = place.removeprefix("s3://").partition("/")
-    if not name:
-        raise BadInput(f"{place} names no bucket: it should be s3://BUCKET/PREFIX.")
-    return open_bucket(settings, name, prefix=f"{prefix.strip('/')}/" if prefix.strip("/") else "")

@@ -147,8 +147,8 @@ def approve(assignment: Assignment, home: Home = HOME) -> None:
 @recruit.command("reject")
 def reject(
     assignment: Assignment,
-    category: Annotated[str, typer.Option(help="The recruiter's word for the ground, such as FAILED_CHECK.")],
-    message: Annotated[str, typer.Option(help="What the participant reads: at least 100 characters.")],
+    message: Annotated[str, typer.Option(help="What the participant reads; on Prolific at least 100 characters.")],
+    category: Annotated[str, typer.Option(help="Prolific's word for the ground, such as FAILED_CHECK.")] = "",
     home: Home = HOME,
 ) -> None:
     """Reject a submission by hand. Their votes are another decision: lookalike exclude.

@@ -5,8 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.domain.quality import Count
-from app.services.reports.charts import measures
-from app.services.reports.numbers import Agreement, Estimate, SittingLine, StudyReport, missed_sentinels
+from app.services.reports.numbers import Agreement, Estimate, SittingLine, StudyReport, measures, missed_sentinels
 
 MOST_SITTINGS = 20
 

@@ -311,6 +311,15 @@ def parse(document: Mapping[str, Any]) -> Protocol:
         ) from None
 
 
+def merged(document: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The document with the fields of `changes`, which is nested like it; what is no section is replaced whole."""
+    result = dict(document)
+    for name, value in changes.items():
+        before = result.get(name)
+        result[name] = merged(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
+    return result
+
+
 def _field(problem: ErrorDetails) -> str:
     return ".".join(map(str, problem["loc"])) or "protocol"
 

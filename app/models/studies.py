@@ -9,6 +9,7 @@ from sqlalchemy import (
     CheckConstraint,
     ForeignKey,
     ForeignKeyConstraint,
+    Index,
     Integer,
     UniqueConstraint,
     text,
@@ -21,6 +22,7 @@ from app.models.base import Base, Id, Now
 STUDY_STATES = ("draft", "open", "paused", "closed")
 EXPORT_FORMS = ("folder", "webdataset", "parquet", "bapps")
 REQUEST_STATES = ("waiting", "running", "done", "failed")
+UNDER_WAY = ("waiting", "running")
 
 
 class Study(Base):
@@ -121,6 +123,42 @@ class ExportRequest(Base):
     done: Mapped[int] = mapped_column(server_default="0")
     total: Mapped[int] = mapped_column(server_default="0")
     version: Mapped[int | None]
+    message: Mapped[str | None]
+    created_at: Mapped[Now]
+    ended_at: Mapped[datetime | None]
+
+
+class ImportRequest(Base):
+    """An import that somebody asked for in the dashboard or through the API, and how far a worker has come with it.
+
+    `source` is the folder's path below the place of imports; `stage` what is being done, `done` of `total` times.
+    `items` are new, `already_there` came in by an earlier run, or before the worker was lost that began it; `message`
+    says why it failed.
+    """
+
+    __tablename__ = "import_requests"
+    __table_args__ = (
+        CheckConstraint(f"state IN {REQUEST_STATES}", name="state"),
+        CheckConstraint("length(source) > 0", name="source"),
+        CheckConstraint("done BETWEEN 0 AND total", name="done"),
+        CheckConstraint("(state = 'done') = (items IS NOT NULL AND already_there IS NOT NULL)", name="done_has_counts"),
+        CheckConstraint("(state = 'failed') = (message IS NOT NULL)", name="failed_has_message"),
+        CheckConstraint("(state IN ('done', 'failed')) = (ended_at IS NOT NULL)", name="ended"),
+        Index("uq_import_requests_under_way", "study_id", unique=True, postgresql_where=text(f"state IN {UNDER_WAY}")),
+        Index("ix_import_requests_study_id", "study_id", "id"),
+    )
+
+    id: Mapped[Id]
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"))
+    requested_by: Mapped[str]
+    source: Mapped[str]
+    normalise: Mapped[bool]
+    state: Mapped[str] = mapped_column(server_default="waiting")
+    stage: Mapped[str | None]
+    done: Mapped[int] = mapped_column(server_default="0")
+    total: Mapped[int] = mapped_column(server_default="0")
+    items: Mapped[int | None]
+    already_there: Mapped[int | None]
     message: Mapped[str | None]
     created_at: Mapped[Now]
     ended_at: Mapped[datetime | None]

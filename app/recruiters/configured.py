@@ -13,10 +13,10 @@ from app.keys import Keys
 from app.recruiters.direct import DirectDoor
 from app.recruiters.mturk.door import MturkDoor
 from app.recruiters.patience import PATIENT, Patience
+from app.recruiters.prolific import recruiter as prolific
 from app.recruiters.prolific.api import Api
 from app.recruiters.prolific.door import ProlificDoor
-from app.recruiters.prolific.recruiter import Prolific
-from app.recruiters.recruiter import Door, Recruiter
+from app.recruiters.recruiter import Door, Recruiter, Review
 from app.settings import Settings
 
 JWKS_HOLDS_S = 60 * 60
@@ -49,6 +49,11 @@ class Doors:
                 raise Unavailable(f"This server does not recruit on {other}.")
 
 
+def review_of(recruiter: str) -> Review:
+    """What can be decided about its submissions; at MTurk they are approved, or rejected with a message."""
+    return prolific.REVIEW if recruiter == prolific.NAME else Review()
+
+
 @contextmanager
 def calling(settings: Settings, recruiter: str, *, patience: Patience = PATIENT) -> Iterator[Recruiter]:
     """The recruiter's API, as long as the block lasts.
@@ -63,7 +68,7 @@ def calling(settings: Settings, recruiter: str, *, patience: Patience = PATIENT)
                     "To recruit on Prolific, set PROLIFIC_TOKEN and PROLIFIC_WORKSPACE (docs/recruiting.md)."
                 )
             with closing(Api(settings.prolific_url, settings.prolific_token, patience=patience)) as api:
-                yield Prolific(api, workspace=settings.prolific_workspace)
+                yield prolific.Prolific(api, workspace=settings.prolific_workspace)
         case "mturk":
             if settings.mturk_endpoint_url is None:
                 raise Unavailable(

@@ -100,6 +100,17 @@ class BonusQuote:
 
 
 @dataclass(frozen=True)
+class Review:
+    """What a recruiter lets one decide about a submission, other than its approval. `grounds` are its words for why it
+    is rejected, one of which it wants; a rejection's message has at least `shortest_message` characters;
+    `can_ask_for_return` of a submission, which spares the person a rejection."""
+
+    grounds: tuple[str, ...] = ()
+    shortest_message: int = 1
+    can_ask_for_return: bool = False
+
+
+@dataclass(frozen=True)
 class Ending:
     """How the participant's page ends: nowhere further, by a link back, or by a form that posts there."""
 

@@ -1,5 +1,6 @@
 """Assignments under way: resuming, completing, leaving, expiring."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,27 +8,32 @@ from typing import Any
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from app.errors import BadInput, Conflict, NotFound, Screened, Unanswered, Withdrawn
+from app.errors import BadInput, Conflict, Erased, NotFound, Screened, TooLarge, Unanswered, Withdrawn
 from app.keys import token_sha256
 from app.models.assignments import Abort, Assignment, Trial
 from app.models.recruiting import Recruitment
 from app.queue import defer_assessment, defer_round_check
 from app.services.exclusions import exclude
+from app.services.people import is_erased
 from app.services.protocols import protocol_version
 from app.services.rounds import is_round_complete, release_leases_of, release_slot
 
 ATTEMPTS = 3
 """After this many aborted attempts a trial is skipped and its slot opens again."""
+LARGEST_ENVIRONMENT = 32 * 1024
+"""Characters of JSON, of all that a page ever sent."""
 CHECK_TRIES = 2
 """So often somebody may try the comprehension check."""
 
 
 def by_token(session: Session, token: str, *, lock: bool = False) -> Assignment:
-    """Raises NotFound for a token that never existed."""
+    """Raises NotFound for a token that never existed, Erased for one whose person is."""
     wanted = select(Assignment).where(Assignment.token_sha256 == token_sha256(token))
     assignment = session.scalar(wanted.with_for_update(key_share=True) if lock else wanted)
     if assignment is None:
         raise NotFound("This link does not belong to any assignment.")
+    if is_erased(session, assignment.id):
+        raise Erased
     return assignment
 
 
@@ -159,11 +165,12 @@ def withdraw(session: Session, *, token: str) -> None:
     """Leave the study: the answers are not used, and what was still to be judged goes to others. Twice changes nothing.
 
     Raises:
-        Conflict: the assignment is already completed.
+        Conflict: the assignment is already completed. Screened: it has ended so.
     """
     assignment = by_token(session, token, lock=True)
     if assignment.state == "withdrawn":
         return
+    require_under_way(assignment)
     if assignment.state == "completed":
         raise Conflict("This assignment is already completed. Please contact the researchers to withdraw your answers.")
     assignment.state = "withdrawn"
@@ -200,8 +207,10 @@ def abort(
     Raises:
         NotFound: the trial is not this assignment's.
         Conflict: the trial is answered already.
+        Withdrawn, Screened: the assignment has ended so.
     """
     assignment = by_token(session, token, lock=True)
+    require_under_way(assignment)
     trial = session.get(Trial, trial_id)
     if trial is None or trial.assignment_id != assignment.id:
         raise NotFound("This trial does not belong to this assignment.")
@@ -224,10 +233,24 @@ def _skip(session: Session, assignment: Assignment, trial: Trial) -> None:
     trial.skipped_at = func.clock_timestamp()
     session.flush()
     if trial.slot_id is not None:
-        release_slot(session, study_id=assignment.study_id, item_id=trial.item_id, slot_id=trial.slot_id)
+        release_slot(
+            session,
+            study_id=assignment.study_id,
+            item_id=trial.item_id,
+            slot_id=trial.slot_id,
+            assignment_id=assignment.id,
+        )
 
 
 def store_environment(session: Session, *, token: str, environment: Mapping[str, Any]) -> None:
-    """What the page measured and the person said: refresh rate, viewport, colour vision; of each the latest counts."""
+    """What the page measured and the person said: refresh rate, viewport, colour vision; of each the latest counts.
+
+    Raises:
+        TooLarge: all of it together. Withdrawn, Screened: the assignment has ended so.
+    """
     assignment = by_token(session, token, lock=True)
-    assignment.environment = {**(assignment.environment or {}), **environment}
+    require_under_way(assignment)
+    known = {**(assignment.environment or {}), **environment}
+    if len(json.dumps(known)) > LARGEST_ENVIRONMENT:
+        raise TooLarge(f"More is known of this device than the {LARGEST_ENVIRONMENT // 1024} kB that are kept.")
+    assignment.environment = known

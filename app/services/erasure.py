@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.orm import Session
 
 from app.errors import NotFound
@@ -12,15 +12,15 @@ from app.keys import Keys
 from app.models.assignments import Assignment
 from app.models.money import OWED
 from app.models.people import Identity, Participant
-from app.models.studies import Study
+from app.models.quality import Report
 from app.recruiters.arrival import Arrival
 from app.services import assignments
 from app.services.people import known_participant
-from app.services.rounds import reconcile
+from app.services.rounds import lock_study, reconcile
 
 
 @dataclass(frozen=True)
-class Erased:
+class Erasure:
     """What was deleted. `exports` ("study version") were written before and may hold the pseudonym: they are files,
     for their owner to delete."""
 
@@ -51,6 +51,9 @@ _ANSWERS = text("""
     DELETE FROM judgments j USING trials t WHERE t.id = j.trial_id AND t.participant_id = :participant
     RETURNING j.id
 """)
+_FINDINGS = text("""
+    DELETE FROM assessments USING assignments a WHERE a.id = assignment_id AND a.participant_id = :participant
+""")
 _ATTEMPTS = text("DELETE FROM aborts b USING trials t WHERE t.id = b.trial_id AND t.participant_id = :participant")
 _JUDGED_ITEMS = text("""
     SELECT DISTINCT t.item_id FROM trials t JOIN assignments a ON a.id = t.assignment_id
@@ -64,11 +67,12 @@ _EXPORTS = text("""
 """)
 
 
-def erase(session: Session, *, pseudonym: str) -> Erased:
+def erase(session: Session, *, pseudonym: str) -> Erasure:
     """Delete who the person is and what they answered; the items they judged are recomputed.
 
     What stays says nothing about them: which items they have seen and the keyed hash of their id, so that nobody judges
-    twice, and what was paid. Twice changes nothing.
+    twice, and what was paid. Reports of their studies go, since they say how each sitting went; they can be made anew.
+    Who comes back is a person like any other, and can be erased again.
 
     Raises:
         NotFound: no such participant.
@@ -81,6 +85,7 @@ def erase(session: Session, *, pseudonym: str) -> Erased:
         .order_by(Assignment.id)
         .with_for_update(key_share=True)
     ).all()
+    concerned = [lock_study(session, study_id) for study_id in sorted({sitting.study_id for sitting in sittings})]
     for sitting in sittings:
         sitting.environment = None
         if sitting.state == "active":
@@ -88,16 +93,15 @@ def erase(session: Session, *, pseudonym: str) -> Erased:
     exports = list(session.scalars(_EXPORTS, whose))
     answers = session.execute(_ANSWERS, whose).all()
     session.execute(_ATTEMPTS, whose)
+    session.execute(_FINDINGS, whose)
     session.execute(update(Identity).where(Identity.participant_id == participant.id).values(ciphertext=None))
-    participant.erased_at = participant.erased_at or func.clock_timestamp()
+    session.execute(delete(Report).where(Report.study_id.in_([study.id for study in concerned])))
+    participant.erased_at = func.clock_timestamp()
     session.flush()
-    slugs = []
-    for study_id in sorted({sitting.study_id for sitting in sittings}):
-        study = session.get_one(Study, study_id)
-        slugs.append(study.slug)
-        items = list(session.scalars(_JUDGED_ITEMS, whose | {"study": study_id}))
+    for study in concerned:
+        items = list(session.scalars(_JUDGED_ITEMS, whose | {"study": study.id}))
         reconcile(session, study=study, item_ids=items)
-    return Erased(pseudonym, judgments=len(answers), studies=slugs, exports=exports)
+    return Erasure(pseudonym, judgments=len(answers), studies=[study.slug for study in concerned], exports=exports)
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,8 @@ _SITTINGS = text("""
             FROM bonuses b WHERE b.assignment_id = a.id AND NOT b.cancelled) AS bonuses,
            (SELECT coalesce(json_agg(json_build_object('reason', e.reason, 'at', e.excluded_at)), '[]')
             FROM exclusions e WHERE e.assignment_id = a.id) AS exclusions,
+           (SELECT json_build_object('signals', q.signals, 'findings', q.findings, 'at', q.assessed_at)
+            FROM assessments q WHERE q.assignment_id = a.id) AS assessment,
            (SELECT b.reason FROM blocks b
             WHERE b.study_id = a.study_id AND b.participant_id = a.participant_id) AS blocked,
            (SELECT coalesce(json_agg(json_build_object(

@@ -4,6 +4,7 @@
 used, or to be used again. `exclude_by_hand` and `reinstate_by_hand` are decisions, and repeating one is an error.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import func, select, text
@@ -13,7 +14,7 @@ from app.errors import BadInput, Conflict, NotFound
 from app.models.assignments import Assignment, Exclusion, Trial
 from app.models.studies import Study
 from app.services import audit
-from app.services.rounds import reconcile
+from app.services.rounds import lock_study, reconcile
 
 
 def exclude_by_hand(session: Session, *, assignment_id: int, reason: str, actor: str) -> Assignment:
@@ -137,6 +138,12 @@ def in_force(session: Session, assignment_id: int) -> Exclusion | None:
     )
 
 
+def excluded_of(session: Session, assignment_ids: Collection[int]) -> frozenset[int]:
+    """Those of the assignments that are excluded now."""
+    wanted = Exclusion.assignment_id.in_(assignment_ids), Exclusion.reinstated_at.is_(None)
+    return frozenset(session.scalars(select(Exclusion.assignment_id).where(*wanted)))
+
+
 def was_decided(session: Session, assignment_id: int) -> bool:
     """Whether anybody ever excluded it, be it reinstated since."""
     decided = select(Exclusion.id).where(Exclusion.assignment_id == assignment_id)
@@ -150,9 +157,7 @@ def _given(reason: str) -> str:
 
 
 def _reconcile_items_of(session: Session, assignment: Assignment) -> None:
-    # The study before its items, like a round that opens; it may have to collect again.
-    locked = select(Study).where(Study.id == assignment.study_id).with_for_update(key_share=True)
-    study = session.scalars(locked.execution_options(populate_existing=True)).one()
+    study = lock_study(session, assignment.study_id)  # which may have to collect again
     reconcile(session, study=study, item_ids=_items_of(session, assignment))
 
 

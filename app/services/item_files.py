@@ -4,7 +4,7 @@ import csv
 import hashlib
 import io
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,12 @@ CSV_OPTIONAL = ("prompt", "source", "split", "votes_0", "votes_1")
 PAIRS_REQUIRED = ("image_a", "image_b")
 PAIRS_OPTIONAL = ("pair_id", "prompt", "method", "split", "different_votes", "votes")
 SPLITS = ("train", "val", "test")
+IMPORTED = (".csv", ".png", ".jpg", ".jpeg", ".webp")
+"""What the names of tables and images end with, in lower case: nothing else is unpacked or copied."""
+MOST_FILES = 500_000
+"""Tables and images that are unpacked or copied at most."""
+_NIGHTS = "data.csv"
+_LONGEST_HEADER = 10_000
 _LONGEST_TEXT = 1000
 _LONGEST_QUOTE = 80
 _MOST_DIGITS = 9  # of a whole number; leaves numbers for the items that come after, in the database's 32 bits
@@ -63,7 +69,7 @@ def read_nights(folder: Path) -> ItemFile:
     Raises:
         BadInput: naming the row and column.
     """
-    return _read(folder / "data.csv", _require_nights_columns, _nights_row)
+    return _read(folder / _NIGHTS, _require_nights_columns, _nights_row)
 
 
 def read_csv(path: Path) -> ItemFile:
@@ -84,6 +90,38 @@ def read_pairs(path: Path) -> ItemFile:
         BadInput: naming the row and column.
     """
     return _read(path, _require_pairs_columns, _pairs_row)
+
+
+def the_table(names: Sequence[str], *, place: str) -> str:
+    """Which of a folder's CSV files says what it holds: NIGHTS' data.csv, or else the only one.
+
+    Args:
+        place: what errors call the folder.
+
+    Raises:
+        BadInput: there is none, or there are several.
+    """
+    if not names:
+        raise BadInput(f"{place} holds no CSV file.")
+    if _NIGHTS not in names and len(names) > 1:
+        raise BadInput(f"{place} holds more than one CSV file: {', '.join(names[:3])}.")
+    return _NIGHTS if _NIGHTS in names else names[0]
+
+
+def read_table(path: Path) -> ItemFile:
+    """A table of whichever kind: data.csv in the NIGHTS columns, or a CSV file of triplets or pairs.
+
+    Raises:
+        BadInput: naming the row and column.
+    """
+    if path.name == _NIGHTS:
+        return read_nights(path.parent)
+    return read_pairs(path) if _holds_pairs(path) else read_csv(path)
+
+
+def _holds_pairs(table: Path) -> bool:
+    with table.open(encoding="utf-8-sig", errors="replace") as file:
+        return "image_a" in file.readline(_LONGEST_HEADER)
 
 
 RowReader = Callable[[dict[str, str], str, Path], ItemRow]

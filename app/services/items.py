@@ -10,7 +10,7 @@ from app.domain.dealing import split_of
 from app.errors import Conflict
 from app.models.generation import GenerationPlan
 from app.models.items import Item
-from app.models.studies import Import, Study
+from app.models.studies import UNDER_WAY, Import, ImportRequest, Study
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,14 @@ def require_draft(study: Study) -> None:
         raise Conflict(f"The study {study.slug!r} is archived. Bring it back first.")
     if study.state != "draft":
         raise Conflict(f"The study {study.slug!r} has started; items are added before it opens.")
+
+
+def require_no_import(session: Session, study: Study) -> None:
+    """Raises Conflict while a worker imports, or is to import, something into the study."""
+    under_way = (ImportRequest.study_id == study.id, ImportRequest.state.in_(UNDER_WAY))
+    source = session.scalar(select(ImportRequest.source).where(*under_way))
+    if source is not None:
+        raise Conflict(f"The folder {source!r} is still being imported into {study.slug!r}. Wait for it, or stop it.")
 
 
 def next_number(session: Session, study: Study) -> int:

@@ -1,7 +1,8 @@
 """Recording judgments: the hot path.
 
-Two statements for a vote: one locks the assignment, so that everything said about its trials happens one after the
-other; one stores the judgments, fills their slots and counts the votes.
+A vote's first statement locks the assignment, so that everything said about its trials happens one after the other; the
+next looks at what may have been decided while the first one waited; one stores the judgments, fills their slots and
+counts the votes.
 """
 
 from collections.abc import Sequence
@@ -14,14 +15,15 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.domain.protocol import Kind
-from app.errors import AnswerConflict, BadInput, NotFound, Screened, Withdrawn
+from app.errors import AnswerConflict, BadInput, Erased, NotFound, Screened, Withdrawn
 from app.keys import token_sha256
 from app.models.studies import Study
 from app.queue import defer_round_check
 from app.services import filter as unanimity
 from app.services.filter import Stage
+from app.services.people import ERASED
 from app.services.protocols import current_protocol
-from app.services.rounds import is_round_complete, reconcile
+from app.services.rounds import is_round_complete, lock_study, reconcile
 
 CHOICES: dict[Kind, tuple[str, str]] = {"2afc": ("left", "right"), "jnd": ("same", "different")}
 
@@ -57,13 +59,17 @@ class Receipt:
     feedback: list[Feedback] = field(default_factory=list)
 
 
-_LOCK_ASSIGNMENT = text(f"""
-    SELECT a.id, a.study_id, a.state, {unanimity.IN_FORCE.format(assignment="a.id")} AS excluded,
-           p.document ->> 'kind' AS kind, CAST(p.document ->> 'votes_per_round' AS int) AS v,
-           p.document ->> 'drop' AS drop
+_LOCK_ASSIGNMENT = text("""
+    SELECT a.id, a.study_id, a.state, p.document ->> 'kind' AS kind,
+           CAST(p.document ->> 'votes_per_round' AS int) AS v, p.document ->> 'drop' AS drop
     FROM assignments a
     JOIN protocol_versions p ON p.study_id = a.study_id AND p.version = a.protocol_version
     WHERE a.token_sha256 = :token FOR NO KEY UPDATE OF a
+""")
+
+_DECIDED = text(f"""
+    SELECT {unanimity.IN_FORCE.format(assignment=":assignment")} AS excluded,
+           {ERASED.format(assignment=":assignment")} AS erased
 """)
 
 _FIRST_DISSENT = """coalesce(i.first_dissent, CASE
@@ -133,7 +139,7 @@ def record(session: Session, *, token: str, answers: Sequence[Answer]) -> Receip
     """Store the answers of one assignment, all or nothing; answers given before are accepted again if they are equal.
 
     Raises:
-        NotFound: no such token. Withdrawn, Screened: the assignment has ended so.
+        NotFound: no such token. Withdrawn, Screened: the assignment has ended so. Erased: the person asked for it.
         BadInput: a trial that is not this assignment's, or answers that are none of its questions' choices.
         AnswerConflict: a different second answer; `details["conflicts"]` lists the trials.
     """
@@ -144,14 +150,19 @@ def record(session: Session, *, token: str, answers: Sequence[Answer]) -> Receip
         raise Withdrawn
     if assignment.state == "screened":
         raise Screened
+    decided = session.execute(_DECIDED, {"assignment": assignment.id}).one()
+    if decided.erased:
+        raise Erased
+    if decided.excluded:
+        lock_study(session, assignment.study_id)  # before its items: a void vote may have to be collected again
     answers = _without_duplicates(answers)
     _require_choices(assignment.kind, answers)
-    rows = session.execute(_STORE, _store_parameters(assignment, answers)).all()
+    rows = session.execute(_STORE, _store_parameters(assignment, answers, decided.excluded)).all()
     _require_known(answers, rows)
     _require_same(session, {(row.trial_id, row.question): row.choice for row in rows if not row.is_new})
     progress = session.execute(_PROGRESS, {"assignment": assignment.id}).one()
     if any(row.is_new and row.role == "pool" for row in rows):
-        _after_votes(session, assignment, rows, is_pool_done=progress.is_pool_done)
+        _after_votes(session, assignment, rows, excluded=decided.excluded, is_pool_done=progress.is_pool_done)
     return Receipt(
         accepted=[answer.trial for answer in answers],
         position=progress.position,
@@ -189,12 +200,12 @@ def _require_choices(kind: Kind, answers: Sequence[Answer]) -> None:
         raise BadInput(f"Answers in this study are {' or '.join(map(repr, CHOICES[kind]))}.", trials=wrong)
 
 
-def _store_parameters(assignment: Any, answers: Sequence[Answer]) -> dict[str, Any]:
+def _store_parameters(assignment: Any, answers: Sequence[Answer], excluded: bool) -> dict[str, Any]:
     questions = [(answer, place, choice) for answer in answers for place, choice in enumerate(answer.answers)]
     second = CHOICES[assignment.kind][1]
     return {
         "assignment": assignment.id,
-        "excluded": assignment.excluded,
+        "excluded": excluded,
         "kind": assignment.kind,
         "drop": assignment.drop,
         "v": assignment.v,
@@ -232,7 +243,7 @@ def _require_same(session: Session, repeats: dict[tuple[int, int], int]) -> None
         raise AnswerConflict("These trials were answered differently before.", conflicts=sorted(conflicts))
 
 
-def _after_votes(session: Session, assignment: Any, rows: Sequence[Any], *, is_pool_done: bool) -> None:
+def _after_votes(session: Session, assignment: Any, rows: Sequence[Any], *, excluded: bool, is_pool_done: bool) -> None:
     """What votes entail: an item that is not unanimous needs other further votes, a void vote leaves its item in need,
     and the last vote of a round, which is also the last vote of some assignment, has the worker close it."""
     split = sorted({row.item_id for row in rows if row.is_split})
@@ -241,7 +252,7 @@ def _after_votes(session: Session, assignment: Any, rows: Sequence[Any], *, is_p
         # An item ahead of its round that splits under `round_end` has the rest of that round of its own to complete.
         balance = unanimity.settle if assignment.drop == "round_end" else unanimity.close_surplus
         balance(session, Stage.of(study, current_protocol(session, study.id)), split)
-    if assignment.excluded:
+    if excluded:
         voted = sorted({row.item_id for row in rows if row.is_new and row.role == "pool"})
         reconcile(session, study=session.get_one(Study, assignment.study_id), item_ids=voted)
     if is_pool_done and is_round_complete(session, study_id=assignment.study_id):

@@ -5,7 +5,7 @@ from base64 import b32encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from app.errors import Forbidden
@@ -61,6 +61,18 @@ def with_submission_id(session: Session, assignment_ids: Sequence[int]) -> set[i
         Identity.kind == "submission", Identity.assignment_id.in_(assignment_ids), Identity.ciphertext.is_not(None)
     )
     return {assignment for assignment in session.scalars(kept) if assignment is not None}
+
+
+ERASED = """EXISTS (
+    SELECT FROM participants p JOIN assignments sat ON sat.participant_id = p.id
+    WHERE sat.id = {assignment} AND sat.created_at <= p.erased_at
+)"""
+"""Of an assignment's id in SQL: whether it was erased with its person, who may have come back since."""
+
+
+def is_erased(session: Session, assignment_id: int) -> bool:
+    erased = text(f"SELECT {ERASED.format(assignment=':assignment')}")
+    return bool(session.scalar(erased, {"assignment": assignment_id}))
 
 
 def participant_of(session: Session, keys: Keys, *, arrival: Arrival) -> int:

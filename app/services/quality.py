@@ -17,6 +17,7 @@ from app.models.assignments import Assignment
 from app.models.quality import Assessment
 from app.services import exclusions
 from app.services.filter import IN_FORCE
+from app.services.people import ERASED, is_erased
 from app.services.protocols import all_versions, protocol_version
 
 RULES = "rules"
@@ -39,12 +40,15 @@ class Assessed:
 
 def assess(session: Session, *, assignment_id: int) -> None:
     """Assess an assignment that has ended, store what was found, and exclude it if its sentinels failed and the
-    protocol says so. Whatever was once decided about it stands, so a repeat excludes nobody who was reinstated.
+    protocol says so. Whatever was once decided about it stands, so a repeat excludes nobody who was reinstated. Of
+    people who were erased nothing is kept.
 
     Raises:
         NotFound: no such assignment.
     """
     assignment = exclusions.by_id(session, assignment_id)
+    if is_erased(session, assignment_id):
+        return
     found = _assess_one(session, assignment)
     values = {"signals": asdict(found.signals), "findings": _as_json(found), "assessed_at": func.clock_timestamp()}
     session.execute(
@@ -70,6 +74,7 @@ def unassessed_ids(session: Session) -> list[int]:
             select(Assignment.id)
             .outerjoin(Assessment)
             .where(
+                text("NOT " + ERASED.format(assignment="assignments.id")),
                 Assignment.state.in_(("completed", "expired")),
                 Assessment.assignment_id.is_(None) | (Assessment.assessed_at < Assignment.completed_at),
             )

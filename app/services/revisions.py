@@ -1,11 +1,12 @@
 """New versions of a study's protocol: what may still change, and nobody's change lost."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.domain import protocol as protocols
 from app.domain.protocol import FROZEN_FIELDS, Protocol
 from app.errors import BadInput, Conflict, Forbidden, Stale
 from app.models.assignments import Assignment
@@ -30,18 +31,53 @@ def revise(session: Session, *, slug: str, protocol: Protocol, based_on: int, ma
         BadInput: a field changes that is fixed by now; `details["fields"]` says which. Conflict: it is archived.
         Forbidden: the budget would rise, which is not theirs to decide.
     """
-    # FOR UPDATE: whoever signs up waits (see `sign_ups`), so nobody begins under a version while it is replaced.
+    study, version, before = _locked(session, slug, based_on)
+    return _replace(session, study, version, before, protocol, may_spend=may_spend)
+
+
+def amend(session: Session, *, slug: str, changes: Mapping[str, Any], based_on: int, may_spend: bool = False) -> int:
+    """Like `revise`, from the fields that change, nested as in a protocol's TOML file.
+
+    Raises:
+        BadInput: fields are wrong or fixed; `details["fields"]` has all of them. Stale, Conflict, Forbidden: as
+        `revise`.
+    """
+    study, version, before = _locked(session, slug, based_on)
+    document = before.model_dump(mode="json")
+    amended = protocols.merged(document, changes)
+    fixed = _fixed_among(fixed_fields(session, study), _changed(document, amended))
+    try:
+        protocol = protocols.parse(amended)
+    except BadInput as error:
+        lines = [error.message, *(f"  {field}: {complaint}" for field, complaint in fixed.items())]
+        raise BadInput("\n".join(lines), fields=error.details["fields"] | fixed) from None
+    return _replace(session, study, version, before, protocol, may_spend=may_spend)
+
+
+def _locked(session: Session, slug: str, based_on: int) -> tuple[Study, int, Protocol]:
+    """The study with its current version of the protocol, if that is what the change is made from.
+
+    FOR UPDATE: whoever signs up waits (see `sign_ups`), so nobody begins under a version while it is replaced.
+    """
     locked = select(Study).where(Study.slug == slug).with_for_update()
     study = session.scalars(locked.execution_options(populate_existing=True)).one()
     studies.require_in_use(study)
     version = current_version(session, study.id)
-    before = protocol_version(session, study.id, version)
-    if version != based_on:
+    if based_on > version:
+        raise BadInput(f"There is no version {based_on} of the protocol yet; the newest is {version}.")
+    if based_on != version:
         raise Stale(f"Version {version} of the protocol was saved while you changed version {based_on}.")
+    return study, version, protocol_version(session, study.id, version)
+
+
+def _replace(
+    session: Session, study: Study, version: int, before: Protocol, protocol: Protocol, *, may_spend: bool
+) -> int:
     changed = list(_changed(before.model_dump(mode="json"), protocol.model_dump(mode="json")))
     if not changed:
         return version
-    _require_free(fixed_fields(session, study), changed)
+    if wrong := _fixed_among(fixed_fields(session, study), changed):
+        raise BadInput("; ".join(f"{name} {complaint}" for name, complaint in wrong.items()) + ".", fields=wrong)
     if study.state != "draft":
         require_supply(session, study=study, protocol=protocol)
     _move_budget(session, study, before, protocol, may_spend=may_spend)
@@ -65,20 +101,21 @@ def fixed_fields(session: Session, study: Study) -> tuple[str, ...]:
 def _changed(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     """The dotted names of the fields that differ."""
     for name, value in after.items():
-        if isinstance(value, dict):
-            yield from _changed(before.get(name, {}), value, f"{prefix}{name}.")
-        elif value != before.get(name):
+        earlier = before.get(name)
+        if isinstance(value, dict) and isinstance(earlier, dict):
+            yield from _changed(earlier, value, f"{prefix}{name}.")
+        elif value != earlier:
             yield prefix + name
 
 
-def _require_free(fixed: tuple[str, ...], changed: list[str]) -> None:
-    wrong = [name for name in changed if name.split(".")[0] in fixed]
-    if wrong:
-        complaint = "is fixed since the first sitting; duplicate the study to change it"
-        raise BadInput(
-            f"{', '.join(wrong)} {complaint if len(wrong) == 1 else complaint.replace('is fixed', 'are fixed')}.",
-            fields=dict.fromkeys(wrong, complaint),
-        )
+def _fixed_among(fixed: tuple[str, ...], changed: Iterable[str]) -> dict[str, str]:
+    """The changed fields that are fixed, or in a section that is, each with the complaint about it."""
+    complaint = "is fixed since the first sitting; duplicate the study to change it"
+    return {
+        name: "never changes: the images are prepared for it" if name == "kind" else complaint
+        for name in changed
+        if name.split(".")[0] in fixed
+    }
 
 
 def _move_budget(session: Session, study: Study, before: Protocol, protocol: Protocol, *, may_spend: bool) -> None:

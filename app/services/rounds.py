@@ -1,6 +1,6 @@
 """Rounds: opening, closing, and the end of a study."""
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, and_, func, select, update
 from sqlalchemy.orm import Session
 
 from app.models.items import Item, Slot
@@ -18,7 +18,7 @@ def advance(session: Session, *, study_id: int) -> None:
 
     A round without regular slots (every survivor is ahead of it) closes as soon as it opens.
     """
-    study = session.scalars(select(Study).where(Study.id == study_id).with_for_update(key_share=True)).one()
+    study = lock_study(session, study_id)
     rounds = current_protocol(session, study_id).rounds
     while study.state in ("open", "paused") and study.finished_at is None and not _pending(session, study_id, False):
         if study.round < rounds:
@@ -32,6 +32,13 @@ def advance(session: Session, *, study_id: int) -> None:
             study.finished_at = func.clock_timestamp()
             session.flush()
             session.refresh(study)
+
+
+def lock_study(session: Session, study_id: int) -> Study:
+    """The study as it is now, locked: before its items, by whoever opens a round or may have it
+    collect again."""
+    wanted = select(Study).where(Study.id == study_id).with_for_update(key_share=True)
+    return session.scalars(wanted.execution_options(populate_existing=True)).one()
 
 
 def open_round(session: Session, study: Study) -> None:
@@ -48,7 +55,8 @@ def open_round(session: Session, study: Study) -> None:
 
 
 def reconcile(session: Session, *, study: Study, item_ids: list[int]) -> None:
-    """After votes became void or valid again: restate these items, settle their slots, and collect again if need be."""
+    """After votes became void or valid again: restate these items, settle their slots, and collect again if need be.
+    The study is locked."""
     stage = Stage.of(study, current_protocol(session, study.id))
     unanimity.lock(session, item_ids)
     unanimity.recompute(session, stage, item_ids)
@@ -99,9 +107,9 @@ def release_leases_of(session: Session, *, study_id: int, assignment_id: int) ->
     _release(session, study_id, sorted(session.scalars(leased)), Slot.assignment_id == assignment_id)
 
 
-def release_slot(session: Session, *, study_id: int, item_id: int, slot_id: int) -> None:
-    """Open the slot of a trial that could not be shown."""
-    _release(session, study_id, [item_id], Slot.id == slot_id)
+def release_slot(session: Session, *, study_id: int, item_id: int, slot_id: int, assignment_id: int) -> None:
+    """Open the slot of a trial that could not be shown, unless it went to another assignment meanwhile."""
+    _release(session, study_id, [item_id], and_(Slot.id == slot_id, Slot.assignment_id == assignment_id))
 
 
 def _release(session: Session, study_id: int, item_ids: list[int], which: ColumnElement[bool]) -> None:
@@ -116,5 +124,7 @@ def _release(session: Session, study_id: int, item_ids: list[int], which: Column
         .values(state="open", leased_until=None)
         .execution_options(synchronize_session=False)
     )
-    study = session.get_one(Study, study_id)
+    # As it is now that the items are locked: a round may have opened since this session first read the study.
+    wanted = select(Study).where(Study.id == study_id).execution_options(populate_existing=True)
+    study = session.scalars(wanted).one()
     unanimity.settle(session, Stage.of(study, current_protocol(session, study_id)), item_ids)

@@ -15,6 +15,7 @@ from app.models.studies import ProtocolVersion, Study
 from app.services import audit
 from app.services.checks import make_checks
 from app.services.generation.progress import require_none_waiting
+from app.services.items import require_no_import
 from app.services.protocols import current_protocol
 from app.services.rounds import open_round
 
@@ -76,6 +77,7 @@ def open_study(session: Session, *, slug: str) -> Study:
         raise Conflict(f"The study {slug!r} is closed. Duplicate it to collect more.")
     if study.state == "draft":
         require_none_waiting(session, study)
+        require_no_import(session, study)
         if session.scalar(select(Item.id).where(Item.study_id == study.id).limit(1)) is None:
             raise Conflict(f"The study {slug!r} has no items yet. Import some first: lookalike import --help")
         make_checks(session, study=study, protocol=current_protocol(session, study.id))

@@ -2,22 +2,23 @@
 
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from app.db import Sessions
 from app.errors import BadInput
 from app.services.imports import ImportResult, import_items
-from app.services.item_files import ItemFile, read_csv, read_nights, read_pairs
+from app.services.item_files import IMPORTED, MOST_FILES, read_table, the_table
 from app.storage import Storage
 
 LARGEST = 1024 * 2**20
 """Bytes of an upload."""
 LARGEST_UNPACKED = 4 * LARGEST
-MOST_FILES = 500_000
-_WANTED = {".csv", ".png", ".jpg", ".jpeg", ".webp"}
+_UNREADABLE = (
+    zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError,
+)  # fmt: skip
 _CHUNK = 2**20
-_LONGEST_HEADER = 10_000
 
 
 def import_archive(
@@ -32,7 +33,9 @@ def import_archive(
         folder = Path(made).resolve()
         try:
             _unpack(archive, folder)
-            file = _items_in(folder)
+            tables = sorted(folder.rglob("*.csv"), key=lambda path: (len(path.parts), path))
+            wanted = the_table([path.name for path in tables], place="The ZIP file")
+            file = read_table(next(path for path in tables if path.name == wanted))
             return import_items(sessions, storage, slug=slug, file=file, normalise=normalise, report=lambda *_: None)
         except BadInput as error:  # files are called as the ZIP file calls them
             raise BadInput(error.message.replace(f"{folder}/", "")) from None
@@ -48,14 +51,14 @@ def _unpack(archive: BinaryIO, folder: Path) -> None:
             left = LARGEST_UNPACKED
             for entry in entries:
                 left = _unpack_entry(zipped, entry, _place_of(entry, folder), left)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+    except _UNREADABLE as error:
         raise BadInput(f"This is not a ZIP file that can be read: {error}.") from None
 
 
 def _is_wanted(entry: zipfile.ZipInfo) -> bool:
     path = PurePosixPath(entry.filename)
     is_hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
-    return not entry.is_dir() and not is_hidden and path.suffix.lower() in _WANTED
+    return not entry.is_dir() and not is_hidden and path.suffix.lower() in IMPORTED
 
 
 def _place_of(entry: zipfile.ZipInfo, folder: Path) -> Path:
@@ -74,21 +77,3 @@ def _unpack_entry(zipped: zipfile.ZipFile, entry: zipfile.ZipInfo, place: Path, 
                 raise BadInput(f"Unpacked, the ZIP file is larger than {LARGEST_UNPACKED // 2**30} GB.")
             file.write(chunk)
     return left
-
-
-def _items_in(folder: Path) -> ItemFile:
-    """The table of the folder, or of the one folder in it."""
-    tables = sorted(folder.rglob("*.csv"), key=lambda path: (len(path.parts), path))
-    if not tables:
-        raise BadInput("The ZIP file holds no CSV file.")
-    if tables[0].name == "data.csv":
-        return read_nights(tables[0].parent)
-    if len(tables) > 1:
-        names = ", ".join(path.name for path in tables[:3])
-        raise BadInput(f"The ZIP file holds more than one CSV file: {names}.")
-    return read_pairs(tables[0]) if _holds_pairs(tables[0]) else read_csv(tables[0])
-
-
-def _holds_pairs(table: Path) -> bool:
-    with table.open(encoding="utf-8-sig", errors="replace") as file:
-        return "image_a" in file.readline(_LONGEST_HEADER)

@@ -1,8 +1,15 @@
-"""Which store a deployment has."""
+"""Which store a deployment has, and what other places are called."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.errors import BadInput
 from app.settings import Settings
 from app.storage.base import Storage
 from app.storage.local import LocalStorage
+
+if TYPE_CHECKING:
+    from app.storage.s3 import Bucket
 
 
 def open_storage(settings: Settings, *, cached: bool = False) -> Storage:
@@ -19,3 +26,19 @@ def open_storage(settings: Settings, *, cached: bool = False) -> Storage:
 
     store = S3Storage(open_bucket(settings, settings.s3_bucket, prefix=settings.s3_prefix))
     return CachedStorage(store, settings.image_cache, limit=settings.s3_cache_size) if cached else store
+
+
+def open_place(settings: Settings, place: str) -> "Path | Bucket":
+    """A folder, or what of a bucket begins with a prefix: s3://BUCKET/PREFIX.
+
+    Raises:
+        BadInput: it should be a bucket and names none.
+    """
+    if not place.startswith("s3://"):
+        return Path(place)
+    from app.storage.s3 import open_bucket
+
+    name, _, prefix = place.removeprefix("s3://").partition("/")
+    if not name:
+        raise BadInput(f"{place} names no bucket: it should be s3://BUCKET/PREFIX.")
+    return open_bucket(settings, name, prefix=f"{prefix.strip('/')}/" if prefix.strip("/") else "")

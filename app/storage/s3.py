@@ -4,9 +4,10 @@ import base64
 import hashlib
 import io
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,14 @@ _BUSY = ("SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "R
 _GARBLED = ("BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch")
 _NO_PLACE = (None, "us-east-1", "aws-global")  # where buckets are made that name no region
 _ABSENT = ("NoSuchKey", "404", "NotFound")
+_PIECE = 2**20
+
+# Botocore tries again what fails before the body comes, not what breaks off in it.
+_AGAIN = retry(
+    retry=retry_if_exception_type((ResponseStreamingError, IncompleteReadError)),
+    stop=stop_after_attempt(3),
+    reraise=True,
+)
 
 
 def open_bucket(settings: Settings, name: str, *, prefix: str = "") -> "Bucket":
@@ -135,15 +144,41 @@ class Bucket:
         with self._in_words(name):
             return self._read(name)
 
-    # Botocore tries again what fails before the body comes, not what breaks off in it.
-    @retry(
-        retry=retry_if_exception_type((ResponseStreamingError, IncompleteReadError)),
-        stop=stop_after_attempt(3),
-        reraise=True,
-    )
+    @_AGAIN
     def _read(self, name: str) -> bytes:
         body: bytes = self.client.get_object(Bucket=self.name, Key=self.prefix + name)["Body"].read()
         return body
+
+    def download(self, name: str, path: Path) -> None:
+        """Write an object to a file, of whatever size. Raises NotFound if there is no such object."""
+        with self._in_words(name):
+            self._download(name, path)
+
+    @_AGAIN
+    def _download(self, name: str, path: Path) -> None:
+        body = self.client.get_object(Bucket=self.name, Key=self.prefix + name)["Body"]
+        with path.open("wb") as file:
+            shutil.copyfileobj(body, file, _PIECE)
+
+    def within(self, folder: str) -> "Bucket":
+        """What of it begins with `folder/`."""
+        return replace(self, prefix=f"{self.prefix}{folder}/") if folder else self
+
+    def folders(self) -> Iterator[str]:
+        """What lies directly below the prefix and has something below it, by name."""
+        pages = self.client.get_paginator("list_objects_v2")
+        with self._in_words():
+            for page in pages.paginate(Bucket=self.name, Prefix=self.prefix, Delimiter="/"):
+                for found in page.get("CommonPrefixes", []):
+                    yield found["Prefix"].removeprefix(self.prefix).removesuffix("/")
+
+    def files(self) -> Iterator[tuple[str, int]]:
+        """Name and size in bytes of all objects below the prefix, however deep."""
+        pages = self.client.get_paginator("list_objects_v2")
+        with self._in_words():
+            for page in pages.paginate(Bucket=self.name, Prefix=self.prefix):
+                for found in page.get("Contents", []):
+                    yield found["Key"].removeprefix(self.prefix), found["Size"]
 
     def entries(self) -> Iterator[tuple[str, int, datetime]]:
         """Name, size in bytes and time of change of the objects that lie directly below the prefix."""

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from app.db import Sessions
 from app.keys import Keys
 from app.recruiters.configured import Doors
+from app.services.import_places import ImportPlace
 from app.services.sign_ins import Attempts
 from app.settings import Settings
 from app.storage import Storage
@@ -24,6 +25,7 @@ class Resources:
     keys: Keys
     doors: Doors
     settings: Settings
+    imports: ImportPlace
     attempts: Attempts = field(default_factory=Attempts)
 
 

@@ -1,10 +1,12 @@
 """What the server takes on at most, and the headers every answer carries."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 import anyio
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY = 256 * 1024
@@ -77,15 +79,53 @@ class Places:
     A synchronous route hops through several worker threads: dependencies, route, serialisation. If waiting requests
     could take every thread, the one that holds the row they wait for would find none to finish on. As long as there
     are no fewer threads than places, it always does.
+
+    A request takes its place once its body is here, as far as an ordinary one goes, and gives it back when its answer
+    begins, after its transaction: whoever sends or reads slowly keeps nobody waiting. One that says it is larger is
+    left unread: its route knows whether it may be, and whose.
     """
 
-    def __init__(self, app: ASGIApp, *, count: int) -> None:
+    def __init__(self, app: ASGIApp, *, count: int, patience: float = 30.0) -> None:
         self._app = app
         self._places = anyio.Semaphore(count)
+        self._patience = patience
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        async with self._places:
-            await self._app(scope, receive, send)
+        begun: list[Message] = []
+        with anyio.move_on_after(self._patience) as reading:
+            if not _says_it_is_large(scope):
+                begun = await _read(receive)
+        if reading.cancelled_caught:
+            await PlainTextResponse("The request did not arrive in time.", status_code=408)(scope, receive, send)
+            return
+        await self._places.acquire()
+        with ExitStack() as place:
+            place.callback(self._places.release)
+
+            async def received() -> Message:
+                return begun.pop(0) if begun else await receive()
+
+            async def answering(message: Message) -> None:
+                place.close()
+                await send(message)
+
+            await self._app(scope, received, answering)
+
+
+def _says_it_is_large(scope: Scope) -> bool:
+    said = Headers(scope=scope).get("content-length", "")
+    return said.isdecimal() and int(said) > MAX_BODY
+
+
+async def _read(receive: Receive) -> list[Message]:
+    """A request's body, or the beginning of one that is larger than `MAX_BODY`."""
+    messages, size = [], 0
+    while True:
+        message = await receive()
+        messages.append(message)
+        size += len(message.get("body", b""))
+        if not message.get("more_body") or size > MAX_BODY:
+            return messages

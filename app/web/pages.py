@@ -13,8 +13,10 @@ from markupsafe import Markup
 from app.domain.protocol import CheckQuestion, Kind, Screening
 from app.paths import STATIC, TEMPLATES
 from app.recruiters.recruiter import Ending
+from app.web.assets import static
 
 templates = Jinja2Templates(directory=TEMPLATES)
+templates.env.globals["static"] = static
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """A real Chromium, and a participant who sits in front of it."""
 
+import csv
 import os
 import shutil
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -21,6 +23,7 @@ ARGUMENTS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
+TRIPLETS = 24
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
 PHONE: dict[str, Any] = {"viewport": {"width": 375, "height": 667}, "has_touch": True, "is_mobile": True}
 
@@ -93,6 +96,19 @@ class Sittings:
     def forgive(self, text: str) -> None:
         """Drop the errors that the test has provoked."""
         self.errors = [error for error in self.errors if text not in error]
+
+
+@pytest.fixture
+def nights(shared: Path, tmp_path: Path) -> Path:
+    """Two dozen of the real triplets as the ZIP file somebody would upload."""
+    folder, archive = shared / "data/nights60", tmp_path / "nights.zip"
+    lines = (folder / "data.csv").read_text("utf-8").splitlines()[: TRIPLETS + 1]
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("nights/data.csv", "\n".join(lines))
+        for row in csv.DictReader(lines):
+            for name in (row["ref_path"], row["left_path"], row["right_path"]):
+                file.write(folder / name, f"nights/{name}")
+    return archive
 
 
 @pytest.fixture

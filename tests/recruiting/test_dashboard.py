@@ -19,6 +19,7 @@ from app.storage import LocalStorage
 from tests.dashboard import make_account, page_of, sign_in, visitor_as
 from tests.factories import make_study
 from tests.recruiting.paid_study import SMALL, PaidStudy, agree
+from tests.web.test_api import key_of
 
 
 def test_deciding_about_pay(
@@ -35,7 +36,7 @@ def test_deciding_about_pay(
     paid.look()
     market = fake.marketplace
     (study,) = market.studies
-    for _ in range(2):  # who began, and came back without having finished
+    for _ in range(3):  # who began, and came back without having finished
         submission = market.take_place(study)
         assert submission is not None
         assert paid.arrive(submission)
@@ -49,7 +50,7 @@ def test_deciding_about_pay(
     with TestClient(create_app(configured), follow_redirects=False) as client:
         ada = sign_in(client, sessions, make_account(sessions, is_site_owner=True))
         url = f"/admin/studies/{slug}/assignments"
-        second, first = (f"{url}/{line.id}" for line in page_of(ada.get(url)).lines)
+        third, second, first = (f"{url}/{line.id}" for line in page_of(ada.get(url)).lines)
         assert [*page_of(ada.get(first)).decisions] == ["block"]  # Prolific has not told of it yet
         assert ada.post(f"{first}/decide/approve").status_code == 404
         paid.look()
@@ -59,13 +60,21 @@ def test_deciding_about_pay(
 
         short = ada.post(f"{first}/decide/reject", {"category": "FAILED_CHECK", "message": "no"})
         assert page_of(short).problems == {"": "Prolific wants a message of at least 100 characters."}
-        assert statuses() == ["AWAITING REVIEW"] * 2
+        assert statuses() == ["AWAITING REVIEW"] * 3
         reject = page_of(ada.get(f"{first}/decide/reject")).values
         assert ada.post(f"{first}/decide/reject", reject).status_code == 303
         assert ada.post(f"{second}/decide/approve").status_code == 303
+        proposed = page_of(ada.get(f"{third}/decide/return"))
+        assert "They need not." in proposed.consequences[0]
+        assert ada.post(f"{third}/decide/return", {"reason": " "}).status_code == 422
+        assert ada.post(f"{third}/decide/return", proposed.values).status_code == 303
+        (asked,) = (each for each in market.submissions.values() if each.return_requested)
+        market.end(asked.id, "RETURNED")
         paid.look()
-        assert statuses() == ["APPROVED", "REJECTED"]
-        assert [[*page_of(ada.get(each)).decisions] for each in (first, second)] == [["block"], ["bonus", "block"]]
+        assert statuses() == ["APPROVED", "REJECTED", "RETURNED"]
+        decisions = [[*page_of(ada.get(each)).decisions] for each in (first, second, third)]
+        assert decisions == [["block"], ["bonus", "block"], ["block"]]
+        assert [page_of(ada.get(each)).line.is_excluded for each in (first, second, third)] == [False, False, True]
 
         for wrong in ("1.5", "", "0", "000000010000000", "9" * 5000):
             assert "amount" in page_of(ada.post(f"{second}/decide/bonus", {"amount": wrong})).problems
@@ -81,7 +90,7 @@ def test_deciding_about_pay(
     with sessions() as session:
         log = audit.entries(session, study_id=paid.study_id)
     assert [entry.action for entry in log] == [
-        "granted a bonus for", "approved the submission of", "rejected the submission of",
+        "granted a bonus for", "asked for the return of", "approved the submission of", "rejected the submission of",
     ]  # fmt: skip
 
 
@@ -131,6 +140,9 @@ def test_only_site_owners_spend_the_sites_money(client: TestClient, sessions: Se
     raised = eve.post(f"{study}/protocol", fields | {"pay.budget": "60000"})
     assert (raised.status_code, [*page_of(raised).problems]) == (403, ["pay.budget"])
     assert eve.post(f"{study}/protocol", fields | {"pay.budget": "40000"}).status_code == 303
+    by_program = key_of(sessions, slug, "owner", "steer"), {"version": 2, "protocol": {"pay": {"budget": 60_000}}}
+    refused = client.patch(f"/api/v1/studies/{slug}/protocol", headers=by_program[0], json=by_program[1])
+    assert (refused.status_code, refused.json()["fields"].keys()) == (403, {"pay.budget"})
     richer = fields | {"version": "2", "pay.budget": "60000"}
     assert ada.post(f"{study}/protocol", richer).status_code == 303
     with sessions() as session:

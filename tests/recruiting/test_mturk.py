@@ -27,6 +27,7 @@ from app.simulation.mturk.server import FakeMturk
 from app.simulation.serving import serve
 from app.storage import LocalStorage
 from app.web.admin.protocol_form import form_groups
+from tests.dashboard import make_account, page_of, sign_in
 from tests.factories import make_study
 from tests.recruiting.conftest import IMPATIENT
 from tests.recruiting.paid_study import PUBLIC_URL, SMALL, TERMS, Fates, PaidStudy, agree
@@ -233,6 +234,23 @@ def test_the_way_through_the_frame(
     # A deployment without MTurk lets nobody in from there, and nobody frame it.
     closed = client.get(url, params=arrived, headers={"Accept": "text/html"})
     assert (closed.status_code, "frame-ancestors 'none'" in closed.headers["content-security-policy"]) == (503, True)
+
+
+def test_a_rejection_there_is_a_message_and_nothing_else(
+    web: TestClient, sessions: Sessions, storage: LocalStorage, keys: Keys, mturk: Mturk, turk: FakeMturk
+) -> None:
+    slug = make_study(sessions, storage, items=16, **ON_MTURK)
+    paid = PaidStudy(sessions, keys, mturk, turk, slug, agree)  # type: ignore[arg-type]
+    paid.look()
+    paid.come(most=1)
+    ada = sign_in(web, sessions, make_account(sessions, is_site_owner=True))
+    (line,) = page_of(ada.get(f"/admin/studies/{slug}/assignments")).lines
+    url = f"/admin/studies/{slug}/assignments/{line.id}"
+    assert [*page_of(ada.get(url)).decisions] == ["approve", "reject", "block"]
+    assert [field.name for field in page_of(ada.get(f"{url}/decide/reject")).fields] == ["message"]
+    assert ada.post(f"{url}/decide/return", {"reason": "Did not finish"}).status_code == 409
+    assert ada.post(f"{url}/decide/reject", {"message": "Every sentinel was missed."}).status_code == 303
+    assert [one.status for one in turk.marketplace.submissions.values()] == ["REJECTED"]
 
 
 def test_it_is_off_unless_configured(settings: Settings) -> None:

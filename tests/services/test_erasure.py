@@ -5,15 +5,17 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import func, select, text, update
+from sqlalchemy.orm import Session
 
 from app.db import Sessions
-from app.errors import NotFound
+from app.errors import Erased, NotFound
 from app.keys import Keys
 from app.models.assignments import Assignment, Judgment, Trial
 from app.models.items import Item
 from app.models.people import Identity, Participant
+from app.models.quality import Assessment
 from app.models.studies import Study
-from app.services import assignments, erasure, studies
+from app.services import assignments, erasure, quality, studies
 from app.storage import LocalStorage
 from tests.factories import make_study
 from tests.sittings import answer, sign_up, sit
@@ -49,6 +51,10 @@ def pseudonym_of(sessions: Sessions, slug: str) -> str:
         ).one()
 
 
+def sitting_of(session: Session, pseudonym: str) -> Assignment:
+    return session.scalars(select(Assignment).join(Participant).where(Participant.pseudonym == pseudonym)).one()
+
+
 def test_erasure(sessions: Sessions, storage: LocalStorage, keys: Keys) -> None:
     slug = make_study(sessions, storage, items=40, rounds=2, min_votes=1, assignment__trials=12)
     sit(sessions, keys, slug, f"{slug}-somebody", choose)
@@ -56,12 +62,14 @@ def test_erasure(sessions: Sessions, storage: LocalStorage, keys: Keys) -> None:
     sit(sessions, keys, slug, who, dissent)
     pseudonym = pseudonym_of(sessions, slug)
     with sessions.begin() as session:
+        quality.assess(session, assignment_id=sitting_of(session, pseudonym).id)
         assert erasure.find(session, keys, recruiter="direct", participant=who) == pseudonym
         theirs = erasure.personal_data(session, keys, pseudonym=pseudonym)
         whole = json.dumps(theirs.sittings, default=str)
         assert {told["id"] for told in theirs.recruiter_ids} == {who}
         assert len(theirs.sittings[0]["judgments"]) == 27
         assert "Taking part is voluntary" in whole
+        assert theirs.sittings[0]["assessment"]["findings"] is not None
     with sessions.begin() as session:
         erased = erasure.erase(session, pseudonym=pseudonym)
         assert (erased.judgments, erased.studies, erased.exports) == (27, [slug], [])
@@ -84,11 +92,13 @@ def test_erasure(sessions: Sessions, storage: LocalStorage, keys: Keys) -> None:
         assert tuple(votes) == (12, 0), "as if they had never been here"
         gone = erasure.personal_data(session, keys, pseudonym=pseudonym)
         assert gone.recruiter_ids == []
-        assert gone.sittings[0]["judgments"] == []
+        assert (gone.sittings[0]["judgments"], gone.sittings[0]["assessment"]) == ([], None)
     # They are known by the hash of their name: whatever they come back for, they see no item twice.
     token = sign_up(sessions, keys, slug, who)
-    with sessions() as session:
-        assert assignments.by_token(session, token).state == "completed"
+    with sessions() as session, pytest.raises(Erased):
+        assignments.by_token(session, token)
+    again = make_study(sessions, storage, items=40, assignment__trials=12)
+    sit(sessions, keys, again, who, choose)
     with sessions() as session, pytest.raises(NotFound, match="Nobody here"):
         erasure.erase(session, pseudonym="pnobody")
 
@@ -101,7 +111,10 @@ def test_somebody_in_the_middle_of_a_sitting_is_erased(sessions: Sessions, stora
         erasure.erase(session, pseudonym=pseudonym_of(sessions, slug))
     with sessions() as session:
         study = studies.by_slug(session, slug)
-        assert assignments.by_token(session, token).state == "expired"
+        theirs = session.scalars(select(Assignment).where(Assignment.study_id == study.id)).one()
+        assert theirs.state == "expired"
+        quality.assess(session, assignment_id=theirs.id)
+        assert session.get(Assessment, theirs.id) is None
         wanted = session.scalars(
             text("SELECT count(*) FROM slots WHERE study_id = :s AND state = 'open'"), {"s": study.id}
         ).one()

@@ -1,9 +1,11 @@
 """Many people at once: slots are never overfilled and nobody sees an item twice."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 
 from app.db import Sessions
 from app.errors import BadInput, Gone, NothingNow, Stale
@@ -12,6 +14,7 @@ from app.models.assignments import Assignment, Judgment, Trial
 from app.models.items import Item, Slot
 from app.recruiters.arrival import Arrival
 from app.services import assignments, judgments, revisions, rounds, sign_ups, studies
+from app.services.exclusions import exclude_by_hand
 from app.services.judgments import Answer
 from app.services.protocols import current_protocol, current_version
 from app.storage import LocalStorage
@@ -132,6 +135,62 @@ def test_dealing_does_not_wait_for_rows_that_others_are_dealt(
                 session, keys, study=study, arrival=Arrival("direct", f"{slug}-b", f"{slug}-b")
             ).token
             assert len(assignments.progress(session, assignments.by_token(session, token)).open) == 10
+
+
+def test_a_vote_that_waits_for_an_exclusion_is_void(sessions: Sessions, storage: LocalStorage, keys: Keys) -> None:
+    slug = make_study(sessions, storage, items=2, rounds=2, min_votes=1, assignment__trials=2, **NO_CHECKS)
+    token = sit_down(sessions, keys, slug, f"{slug}-a")
+    assert token is not None
+    with ThreadPoolExecutor(1) as pool:
+        with sessions.begin() as excluding:
+            assignment = assignments.by_token(excluding, token)
+            exclude_by_hand(excluding, assignment_id=assignment.id, reason="a robot", actor="test")
+            voting = pool.submit(press_left, sessions, token)
+            wait_for_a_lock(sessions)
+        assert voting.result(timeout=30) == 2
+    with sessions() as session:
+        study = studies.by_slug(session, slug)
+        items = session.scalars(select(Item).where(Item.study_id == study.id, Item.role == "pool")).all()
+        assert [item.votes_0 + item.votes_1 for item in items] == [0, 0]
+        states = select(Slot.state, func.count()).where(Slot.study_id == study.id).group_by(Slot.state)
+        assert {row.state: row.count for row in session.execute(states)} == {"filled": 2, "open": 2}
+
+
+def wait_for_a_lock(sessions: Sessions) -> None:
+    """Until some transaction waits for another's."""
+    waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+    for _ in range(300):
+        with sessions() as session:
+            if session.scalar(waiting):
+                return
+        time.sleep(0.01)
+    pytest.fail("nobody waits")
+
+
+def test_a_lease_that_ends_while_a_round_opens(sessions: Sessions, storage: LocalStorage, keys: Keys) -> None:
+    """Whoever read the study before the round opened leaves the new round's slots alone."""
+    slug = make_study(sessions, storage, items=1, rounds=3, min_votes=1, assignment__trials=1, **NO_CHECKS)
+    first = sit_down(sessions, keys, slug, f"{slug}-1")
+    press_left(sessions, first)
+    with sessions.begin() as session:
+        study_id = studies.by_slug(session, slug).id
+        rounds.advance(session, study_id=study_id)
+        assert first is not None
+        excluded = assignments.by_token(session, first).id
+        exclude_by_hand(session, assignment_id=excluded, reason="looked odd", actor="test")
+    assert sit_down(sessions, keys, slug, f"{slug}-2") is not None  # leases the make-up slot, and never answers
+    press_left(sessions, sit_down(sessions, keys, slug, f"{slug}-3"))
+    with sessions.begin() as early:
+        study = studies.by_slug(early, slug)
+        assert study.round == 2
+        with sessions.begin() as session:
+            rounds.advance(session, study_id=study_id)
+            past = func.clock_timestamp() - timedelta(seconds=1)
+            session.execute(update(Slot).where(Slot.state == "leased").values(leased_until=past))
+        rounds.release_expired_leases(early, study_id=study_id)
+    with sessions() as session:
+        states = session.scalars(select(Slot.state).where(Slot.study_id == study_id).order_by(Slot.id)).all()
+        assert sorted(states) == ["filled", "filled", "open", "open"]
 
 
 def test_nobody_begins_under_a_protocol_that_is_being_replaced(

@@ -1,15 +1,23 @@
 """The researcher's JSON API: tokens, scopes, roles."""
 
+from pathlib import Path
+from typing import Any
+
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 
 from app.db import Sessions
 from app.domain.roles import Role
-from app.services import accounts, api_tokens, audit, members, studies
+from app.keys import Keys
+from app.services import accounts, api_tokens, audit, import_requests, members, studies
+from app.services.import_places import open_import_place
+from app.settings import Settings
 from app.storage import LocalStorage
 from tests.dashboard import Visitor, make_account, page_of, sign_in
-from tests.factories import make_study
-from tests.triplet_folder import contents
+from tests.factories import make_slug, make_study
+from tests.sittings import sit
+from tests.triplet_folder import TripletFolder, contents, make_draft
 
 
 def key_of(sessions: Sessions, slug: str, role: Role | None, scope: str) -> dict[str, str]:
@@ -56,6 +64,35 @@ def test_steering(
         assert contents(sessions, study) == before
 
 
+def test_a_protocol_is_changed_from_the_version_that_was_read(
+    client: TestClient, sessions: Sessions, storage: LocalStorage, keys: Keys
+) -> None:
+    slug = make_study(sessions, storage, items=8, assignment__trials=4, assignment__practice=1, assignment__sentinels=2)
+    key, url = key_of(sessions, slug, "researcher", "steer"), f"/api/v1/studies/{slug}/protocol"
+    read = client.get(url, headers=key).json()
+    assert (read["version"], read["fixed"], read["protocol"]["pay"]["reward"]) == (1, ["kind"], 120)
+
+    def change(version: int, **fields: Any) -> httpx.Response:
+        return client.patch(url, headers=key, json={"version": version, "protocol": fields})
+
+    changed = change(1, pay={"reward": 150}).json()
+    read["protocol"]["pay"]["reward"] = 150
+    assert changed == read | {"version": 2}
+    stale = change(1, rounds="x")
+    assert (stale.status_code, stale.json()["detail"][:9]) == (409, "Version 2")
+    assert (change(9).status_code, change(2, **read["protocol"]).json()["version"]) == (422, 2)
+    assert change(2, kind="jnd").json()["fields"].keys() == {"kind", "protocol"}
+    sit(sessions, keys, slug, "ada", lambda _: 0)
+    before = contents(sessions, slug)
+    wrong = change(2, rounds=3, presentation={"scale": 2.0}, pay={"reward": -1, "currency": 5}, check={"a": 1}, b=1)
+    fields = wrong.json()["fields"]
+    assert fields.keys() == {"rounds", "presentation.scale", "pay.reward", "pay.currency", "check", "b"}
+    assert fields["rounds"] == "is fixed since the first sitting; duplicate the study to change it"
+    assert contents(sessions, slug) == before
+    assert "rounds" in client.get(url, headers=key).json()["fixed"]
+    assert change(2, title="Which?").json()["protocol"]["title"] == "Which?"
+
+
 @pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer made-up"}, {"Authorization": "Basic x"}])
 def test_without_a_token(client: TestClient, study: str, header: dict[str, str]) -> None:
     for url in ("/api/v1/studies", f"/api/v1/studies/{study}", "/api/v1/studies/nowhere"):
@@ -77,3 +114,24 @@ def test_tokens_are_made_and_revoked_in_the_dashboard(client: TestClient, sessio
     assert ada.post(f"/admin/account/tokens/{token.id}/revoke").status_code == 303
     assert page_of(ada.get("/admin/account")).tokens == []
     assert client.get("/api/v1/studies", headers=key).status_code == 401
+
+
+def test_importing(client: TestClient, sessions: Sessions, storage: LocalStorage, settings: Settings) -> None:
+    slug, name = make_draft(sessions), make_slug()
+    folder = TripletFolder(Path(settings.import_place) / name)
+    folder.csv(folder.csv_rows(2))
+    url, key = f"/api/v1/studies/{slug}/imports", key_of(sessions, slug, "researcher", "steer")
+    wrong = client.post(url, headers=key, json={"source": "../" + name})
+    assert (wrong.status_code, "names no folder here" in wrong.json()["detail"]) == (422, True)
+    asked = client.post(url, headers=key, json={"source": name, "normalise": True})
+    assert (asked.status_code, asked.json()["state"], asked.json()["normalise"]) == (202, "waiting", True)
+    assert client.post(url, headers=key, json={"source": name}).status_code == 409
+    stopped = client.post(f"{url}/stop", headers=key).json()
+    assert (stopped["id"], stopped["state"], stopped["ended_at"] is None) == (asked.json()["id"], "failed", False)
+    again = client.post(url, headers=key, json={"source": name}).json()["id"]
+    place = open_import_place(settings)
+    import_requests.fulfil(sessions, storage, place, incoming=settings.incoming, request_id=again)
+    line = client.get(f"{url}/{again}", headers=key).json()
+    assert (line["state"], line["items"], line["already_there"]) == ("done", 2, 0)
+    assert [line["id"] for line in client.get(url, headers=key).json()] == [again, asked.json()["id"]]
+    assert client.get(f"{url}/{again}", headers=key_of(sessions, slug, None, "read")).status_code == 404

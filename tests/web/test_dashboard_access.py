@@ -14,7 +14,7 @@ from app.services import accounts
 from app.settings import Settings
 from app.storage import LocalStorage
 from tests.dashboard import PASSWORD, Visitor, make_account, page_of, sign_in, visitor_as
-from tests.factories import make_study
+from tests.factories import make_report, make_study
 from tests.sittings import sit
 from tests.triplet_folder import contents as rows_of
 
@@ -32,6 +32,7 @@ READING = [path for method, path in ROUTES if method == "GET"]
 def study(sessions: Sessions, storage: LocalStorage, keys: Keys) -> str:
     slug = make_study(sessions, storage, items=8, assignment__trials=4, assignment__practice=1, assignment__sentinels=2)
     sit(sessions, keys, slug, "ada", lambda _: 0)
+    make_report(sessions, slug)
     return slug
 
 
@@ -43,7 +44,7 @@ def address(sessions: Sessions, slug: str, path: str, *, step: str = "close") ->
         ).one()  # fmt: skip
     return path.format(
         slug=slug, assignment_id=assignment, item_id=item, place="reference", number=1, turn="exclude", step=step,
-        invitation_id=1, request_id=1, name="data.csv", decision="block", version=1, act="begin",
+        invitation_id=1, request_id=1, name="data.csv", decision="block", version=1, act="begin", chart="agreement",
     )  # fmt: skip
 
 
@@ -93,7 +94,9 @@ def test_others_studies_do_not_exist(client: TestClient, sessions: Sessions, stu
     response = Visitor(client).get(url)
     assert response.status_code == 303
     assert response.headers["Location"].startswith("/admin/sign-in?then=/admin/studies/")
-    asks = path.endswith("/generate") or any(part in path for part in ("{step}", "{turn}", "{decision}", "{act}"))
+    asks = path.endswith(("/generate", "/imports")) or any(
+        part in path for part in ("{step}", "{turn}", "{decision}", "{act}")
+    )
     if not asks and not any(part in path for part in ("{request_id}", "{version}")):
         assert visitor_as(client, sessions, study, "viewer").get(url).status_code == 200
 

@@ -16,8 +16,9 @@ from app.domain import protocol as protocols
 from app.errors import Forbidden
 from app.keys import Keys
 from app.recruiters.arrival import Arrival
-from app.services import audit, sign_ups, studies
+from app.services import audit, import_requests, sign_ups, studies
 from app.services.exports import requests
+from app.services.import_places import open_import_place
 from app.services.protocols import current_protocol
 from app.settings import Settings
 from app.storage import LocalStorage
@@ -114,6 +115,16 @@ def zipped(files: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
+def corrupt() -> bytes:
+    """A ZIP file whose compressed data are none."""
+    buffer, name = io.BytesIO(), "data.csv"
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, b"id,nonsense" * 20)
+    data = bytearray(buffer.getvalue())
+    data[30 + len(name)] = 0xFF  # after the header: a kind of block that there is not
+    return bytes(data)
+
+
 def bring(ada: Visitor, slug: str, data: bytes, name: str = "triplets.zip") -> tuple[int, str]:
     """Upload it; returns the status and what is said."""
     response = ada.post(
@@ -136,6 +147,7 @@ def test_a_zip_file_fills_a_draft(ada: Visitor, sessions: Sessions, tmp_path: Pa
     ("data", "complaint"),
     [
         (b"no zip file", "not a ZIP file"),
+        (corrupt(), "not a ZIP file"),
         (zipped({}), "holds no CSV file"),
         (zipped({"a.csv": b"reference,candidate_0,candidate_1\nx.png,y.png,z.png\n"}), "a.csv, line 2"),
         (zipped({"a.csv": b"reference,candidate_0,candidate_1\n../x.png,y.png,z.png\n", "../x.png": b"x"}), "line 2"),
@@ -161,6 +173,51 @@ def test_a_bomb_does_not_unpack(ada: Visitor, sessions: Sessions, monkeypatch: p
         archive.writestr("a.png", bytes(50_000_000))
     status, said = bring(ada, make_draft(sessions), buffer.getvalue())
     assert (status, "is larger than" in said) == (422, True)
+
+
+def test_a_folder_of_the_servers_fills_a_draft(
+    ada: Visitor, sessions: Sessions, storage: LocalStorage, settings: Settings
+) -> None:
+    slug, name = make_draft(sessions), make_slug()
+    url, folder = f"/admin/studies/{slug}", TripletFolder(Path(settings.import_place) / name / "<b>")
+    page = page_of(ada.get(f"{url}/imports?folder=nowhere"))
+    assert (page.folder, page.problem) == ("", "There is no folder 'nowhere' among the imports.")
+    folder.nights(rows := folder.nights_rows(2))
+    page = page_of(ada.get(f"{url}/imports"))
+    assert name in page.listing.folders
+    page = page_of(ada.get(page.url_of(name)))
+    assert (page.listing.folders, page.listing.tables) == (["<b>"], [])
+    inner = ada.get(page.url_of("<b>"))
+    assert page_of(inner).listing.tables == ["data.csv"]
+    assert "<b>" not in inner.text
+    refused = ada.post(f"{url}/imports", {"source": name})
+    assert refused.status_code == 422
+    assert page_of(refused).problem == f"The folder '{name}' holds no CSV file. There is '{name}/<b>'."
+
+    def work() -> None:
+        place = open_import_place(settings)
+        asked = page_of(ada.get(url)).importing.request.id
+        import_requests.fulfil(sessions, storage, place, incoming=settings.incoming, request_id=asked)
+
+    picture = folder.path / rows[0]["ref_path"]
+    data = picture.read_bytes()
+    picture.write_text("none")
+    assert ada.post(f"{url}/imports", {"source": f"{name}/<b>"}).headers["Location"] == url
+    assert page_of(ada.get(url)).importing.is_under_way
+    assert "Waiting for a worker" in ada.get(f"{url}/imports/progress").text
+    assert ada.post(f"{url}/imports", {"source": f"{name}/<b>"}).status_code == 409
+    assert ada.post(f"{url}/imports/stop").status_code == 303
+    assert "Stopped by" in ada.get(url).text
+    for _ in range(2):
+        assert ada.post(f"{url}/imports", {"source": f"{name}/<b>"}).status_code == 303
+        work()
+        assert ada.get(f"{url}/imports/progress").headers["HX-Refresh"] == "true"
+        said = ada.get(url)
+        assert "<b>" not in said.text
+        picture.write_bytes(data)
+        if page_of(said).importing.request.state == "failed":
+            assert page_of(said).importing.request.message.startswith("data.csv, line 2: ref/000/000.png: ")
+    assert (page_of(said).importing.in_pool, page_of(said).live.status.items) == (2, 2)
 
 
 def test_steps_say_what_follows(ada: Visitor, sessions: Sessions, storage: LocalStorage) -> None:

@@ -20,7 +20,7 @@ from app.services import accounts, api_tokens, members, studies
 from app.settings import Settings
 from app.storage import LocalStorage
 from tests.dashboard import make_account
-from tests.factories import make_study
+from tests.factories import make_report, make_study
 from tests.sittings import sign_up, sit
 from tests.triplet_folder import contents
 
@@ -37,7 +37,13 @@ OURS = [
     for method in operations
     if path.startswith("/api/v1/studies/{slug}")
 ]
-BODY = {"reason": "bad", "slug": "another"}
+BODY = {
+    "reason": "bad",
+    "slug": "another",
+    "source": "shoes",
+    "version": 1,
+    "protocol": {"title": "Theirs"},
+}
 
 
 def key_of(sessions: Sessions, slug: str, role: Any, *, is_site_owner: bool = False) -> dict[str, str]:
@@ -53,6 +59,7 @@ def key_of(sessions: Sessions, slug: str, role: Any, *, is_site_owner: bool = Fa
 def study(sessions: Sessions, storage: LocalStorage, keys: Keys) -> str:
     slug = make_study(sessions, storage, items=8, assignment__trials=4, assignment__practice=1, assignment__sentinels=2)
     sit(sessions, keys, slug, "ada", lambda _: 0)
+    make_report(sessions, slug)
     return slug
 
 
@@ -91,7 +98,7 @@ def test_the_description_holds(
 
 
 def address(sessions: Sessions, slug: str, path: str) -> str:
-    return path.format(slug=slug, step="close", number=1, assignment_id=1, export_id=1)
+    return path.format(slug=slug, step="close", number=1, assignment_id=1, export_id=1, import_id=1)
 
 
 @pytest.mark.parametrize(("method", "path"), OURS)

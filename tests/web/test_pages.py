@@ -1,12 +1,15 @@
 """The participant's pages as their contexts say them."""
 
+import re
 from typing import Any
 
+import pytest
 from fastapi.testclient import TestClient
 
 from app.db import Sessions
 from app.services import studies
 from app.storage import LocalStorage
+from app.web.assets import FOR_EVER, static
 from app.web.pages import ConsentPage, MessagePage, Retry, TrialsPage
 from tests.factories import make_study
 
@@ -74,11 +77,23 @@ def test_the_trials_page_names_scripts_that_exist(
 ) -> None:
     study = make_study(sessions, storage)
     url = client.post(f"/studies/{study}/assignments", json={"participant": "ada", "consent": True}).json()["url"]
-    modules = page_of(client.get(url, headers=BROWSER)).modules
+    page = client.get(url, headers=BROWSER)
+    modules = page_of(page).modules
     assert "js/trials/main.js" in modules
-    for module in modules:
-        response = client.get(f"/static/{module}")
-        assert response.status_code == 200
-        assert response.headers["Cache-Control"] == "no-cache"
-        again = client.get(f"/static/{module}", headers={"If-None-Match": response.headers["ETag"]})
-        assert again.status_code == 304
+    named = re.findall('(?:src|href)="(/static/[^"]+)"', page.text)
+    assert set(map(static, modules)) <= set(named)
+    for address in named:
+        response = client.get(address)
+        assert (response.status_code, response.headers["Cache-Control"]) == (200, FOR_EVER)
+
+
+@pytest.mark.parametrize("address", ["/static/css/theme.css", "/static/0123456789abcdef/css/theme.css"])
+def test_what_may_change_under_its_address_is_asked_about(client: TestClient, address: str) -> None:
+    response = client.get(address)
+    assert (response.status_code, response.headers["Cache-Control"]) == (200, "no-cache")
+    assert client.get(address, headers={"If-None-Match": response.headers["ETag"]}).status_code == 304
+
+
+def test_what_is_missing_is_not_kept(client: TestClient) -> None:
+    response = client.get(static("css/nowhere.css"))
+    assert (response.status_code, response.headers["Cache-Control"]) == (404, "no-store")

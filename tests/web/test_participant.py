@@ -2,11 +2,12 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text, update
 
 from app.db import Sessions
 from app.models.assignments import Abort, Assignment, Exclusion, Judgment, Trial
@@ -415,6 +416,37 @@ class TestAborts:
                 == "open"
             )
             assert len(session.scalars(select(Abort).where(Abort.trial_id == trial)).all()) == 3
+
+    def test_a_slot_that_went_to_somebody_else_stays_theirs(
+        self, client: TestClient, sessions: Sessions, storage: LocalStorage
+    ) -> None:
+        checks = {"assignment__practice": 0, "assignment__sentinels": 0, "assignment__sentinel_misses_allowed": 0}
+        slug = make_study(sessions, storage, items=1, rounds=1, min_votes=1, assignment__trials=1, **checks)
+        ann = enrol(client, slug, f"{slug}-ann")
+        (trial,) = open_trials(client, ann)
+        with sessions.begin() as session:
+            past = func.clock_timestamp() - timedelta(seconds=1)
+            session.execute(
+                update(Slot).where(Slot.study_id == studies.by_slug(session, slug).id).values(leased_until=past)
+            )
+        bob = enrol(client, slug, f"{slug}-bob")
+        for attempt in (1, 2, 3):
+            body = {"trial": trial["id"], "attempt": attempt, "reason": "hidden"}
+            assert client.post(f"{ann}/aborts", json=body).status_code == 200
+        cat = client.post(f"/studies/{slug}/assignments", json={"participant": f"{slug}-cat", "consent": True})
+        assert cat.status_code == 409, "there is nothing for a third person"
+        (theirs,) = open_trials(client, bob)
+        judge(client, bob, judgment(theirs["id"]))
+        with sessions() as session:
+            assert not session.scalars(select(Judgment.late).where(Judgment.trial_id == theirs["id"])).one()
+        assert client.post(f"{ann}/withdraw").status_code == 204
+        assert client.post(f"{ann}/aborts", json=body).status_code == 410
+        assert client.post(f"{ann}/environment", json={"zoom_changes": 1}).status_code == 410
+
+    def test_what_is_known_of_a_device_is_limited(self, client: TestClient, slug: str) -> None:
+        url = enrol(client, slug, "ann")
+        said = [client.post(f"{url}/environment", json={f"field {n}": "x" * 15_000}).status_code for n in range(3)]
+        assert said == [204, 204, 413]
 
     def test_wrong_aborts_change_nothing(self, client: TestClient, slug: str) -> None:
         ann, bob = enrol(client, slug, "ann"), enrol(client, slug, "bob")

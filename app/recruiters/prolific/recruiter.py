@@ -14,6 +14,7 @@ from app.recruiters.recruiter import (
     OutcomeUnclear,
     RemoteStudy,
     RemoteSubmission,
+    Review,
     StudyDraft,
     StudyState,
 )
@@ -21,10 +22,13 @@ from app.recruiters.recruiter import (
 NAME = "prolific"
 LINK_PARAMETERS = ("PROLIFIC_PID", "STUDY_ID", "SESSION_ID")
 APPROVALS_AT_ONCE = 1000
-SHORTEST_REJECTION = 100
-REJECTION_CATEGORIES = (
-    "TOO_QUICKLY", "TOO_SLOWLY", "FAILED_INSTRUCTIONS", "INCOMP_LONGITUDINAL", "FAILED_CHECK", "LOW_EFFORT",
-    "MALINGERING", "NO_CODE", "BAD_CODE", "NO_DATA", "UNSUPP_DEVICE", "OTHER",
+REVIEW = Review(
+    grounds=(
+        "TOO_QUICKLY", "TOO_SLOWLY", "FAILED_INSTRUCTIONS", "INCOMP_LONGITUDINAL", "FAILED_CHECK", "LOW_EFFORT",
+        "MALINGERING", "NO_CODE", "BAD_CODE", "NO_DATA", "UNSUPP_DEVICE", "OTHER",
+    ),
+    shortest_message=100,
+    can_ask_for_return=True,
 )  # fmt: skip
 
 _STATES: dict[str, StudyState] = {
@@ -115,10 +119,10 @@ class Prolific:
             self._api.send("POST", "/api/v1/submissions/bulk-approve/", {"submission_ids": ids})
 
     def reject(self, submission_id: str, *, category: str, message: str) -> None:
-        if category not in REJECTION_CATEGORIES:
-            raise BadInput(f"{category!r} is no category of Prolific's: {', '.join(REJECTION_CATEGORIES)}.")
-        if len(message) < SHORTEST_REJECTION:
-            raise BadInput(f"Prolific wants a message of at least {SHORTEST_REJECTION} characters.")
+        if category not in REVIEW.grounds:
+            raise BadInput(f"{category!r} is no category of Prolific's: {', '.join(REVIEW.grounds)}.")
+        if len(message) < REVIEW.shortest_message:
+            raise BadInput(f"Prolific wants a message of at least {REVIEW.shortest_message} characters.")
         body = {"action": "REJECT", "rejection_category": category, "message": message}
         self._api.send("POST", f"/api/v1/submissions/{submission_id}/transition/", body)
 

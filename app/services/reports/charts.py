@@ -1,5 +1,12 @@
-"""The plots of a report: Vega-Lite specifications drawn as SVG, so that the page opens without network or script."""
+"""The plots of a report as Vega-Lite specifications, and drawn as SVG: on paper for the file that opens without network
+or script, and for the dashboard's page in the page's own colours.
 
+Colours are named as the dashboard names them (static/css/admin.css).
+"""
+
+import json
+import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,28 +17,67 @@ import vl_convert
 from markupsafe import Markup, escape
 
 from app.domain.quality_rules import ABOUT_TIMES, FAILED_SENTINELS
-from app.services.reports.numbers import Agreement, Estimate, Filter, SittingLine, missed_sentinels
+from app.services.reports.numbers import Agreement, Filter, SittingLine, StudyReport, measures, missed_sentinels
 
-WIDTH, HEIGHT = 560, 200
-_INK, _QUIET, _ALARM = "#1b4965", "#9aa5b1", "#b3261e"
-_STYLE: dict[str, Any] = {
-    "background": "#fbfaf8",
+OBSERVED, QUIET, ALARM = "var(--observed)", "var(--published)", "var(--bad)"
+_LABEL, _TEXT, _LINE = "var(--pico-muted-color)", "var(--pico-color)", "var(--line)"
+_PAPER_COLOURS = {
+    OBSERVED: "#1b4965", QUIET: "#9aa5b1", ALARM: "#b3261e", _LABEL: "#2b2f33", _TEXT: "#2b2f33", _LINE: "#e8ebee"
+}  # fmt: skip
+_PAPER = {"width": 560, "background": "#fbfaf8"}
+_PAGE = {"width": 400, "height": 220, "background": "transparent", "autosize": {"type": "fit", "contains": "padding"}}
+_CONFIG: dict[str, Any] = {
     "font": "Arial, Liberation Sans, Helvetica, sans-serif",  # the widths that labels are laid out with
     "view": {"stroke": None},
     "axis": {
-        "domainColor": _QUIET, "gridColor": "#e8ebee", "labelFontSize": 12, "tickColor": _QUIET, "titleFontSize": 12
+        "domainColor": _LINE, "gridColor": _LINE, "labelColor": _LABEL, "labelFontSize": 12, "tickColor": _LINE,
+        "titleColor": _LABEL, "titleFontSize": 12, "titleFontWeight": "normal",
     },
-    "legend": {"labelFontSize": 12, "orient": "top", "title": None},
+    "legend": {"labelColor": _TEXT, "labelFontSize": 12, "orient": "top", "title": None},
 }  # fmt: skip
+_PARTS_TOLD = re.compile(r' (role|aria-[a-z]+)="[^"]*"')
+_ROOM = 4
+"""The axis of missed sentinels goes so far at least, so that one bar alone is no wall."""
+_BINS_A_DECADE, _BINS_OF_VARIATION = 30, 40
+"""Dots of a hundred sittings and of five thousand: those of about the same times are one, so there are at most some
+hundred."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A plot with its caption and, for those who do not see it, what it says."""
+    """A plot without its size and its looks, its caption and, for those who do not see it, what it says."""
 
-    svg: Markup
+    spec: dict[str, Any]
     caption: str
     says: str
+    height: int = 200
+
+    def on_paper(self) -> Markup:
+        """Drawn to stand by itself."""
+        text = json.dumps(self.spec | _PAPER | {"height": self.height, "config": _CONFIG})
+        for name, colour in _PAPER_COLOURS.items():
+            text = text.replace(name, colour)
+        return self._drawn(text)
+
+    def on_page(self) -> Markup:
+        """Drawn for a page of the dashboard: its style sheet says what the colours are."""
+        return self._drawn(json.dumps(self.spec | _PAGE | {"config": _CONFIG}))
+
+    def _drawn(self, text: str) -> Markup:
+        label = escape(f"{self.caption} {self.says}")
+        # One picture with one description, and not a symbol for every mark, of which there may be hundreds.
+        svg = _PARTS_TOLD.sub("", str(vl_convert.vegalite_to_svg(text)))
+        return Markup(svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1))  # noqa: S704
+
+
+def figures_of(report: StudyReport) -> dict[str, Figure]:
+    """Those there is something to show in."""
+    figures = {"agreement": agreement_figure(report.agreement)}
+    if report.filter is not None:
+        figures["survival"] = survival_figure(report.filter)
+    if report.sentinels is not None:
+        figures["sentinels"] = sentinels_figure(report.sittings)
+    return figures | {"times": times_figure(report.sittings)}
 
 
 def agreement_figure(agreement: Agreement) -> Figure:
@@ -39,23 +85,13 @@ def agreement_figure(agreement: Agreement) -> Figure:
     rows = [{"what": what, **vars(measure)} for what, measure in defined]
     y = alt.Y("what:N", title=None, sort=None, axis=alt.Axis(labelLimit=320))
     x = alt.X("low:Q", title=None, scale=alt.Scale(domainMax=1))
-    base = alt.Chart(alt.InlineData(rows)).encode(y=y)
+    numbers = [alt.Tooltip(f"{name}:Q", format=".3f") for name in ("estimate", "low", "high")]
+    base = alt.Chart(alt.InlineData(rows)).encode(y=y, tooltip=[alt.Tooltip("what:N"), *numbers])
     with_interval = base.transform_filter("isValid(datum.low)")
-    intervals = with_interval.mark_rule(color=_INK, strokeWidth=2).encode(x=x, x2="high:Q")
-    estimates = base.mark_point(color=_INK, filled=True, size=70, opacity=1).encode(x="estimate:Q")
+    intervals = with_interval.mark_rule(color=OBSERVED, strokeWidth=2).encode(x=x, x2="high:Q")
+    estimates = base.mark_point(color=OBSERVED, filled=True, size=70, opacity=1).encode(x="estimate:Q")
     says = "; ".join(f"{what} {measure.estimate:.2f}" for what, measure in defined)
     return _figure(estimates + intervals, "Agreement and ceilings, with 95 % intervals.", says, height=32 * len(rows))
-
-
-def measures(agreement: Agreement) -> list[tuple[str, Estimate]]:
-    """The agreement's statistics with their names, in the order of every table."""
-    named = [
-        ("agreement of two people", agreement.pairwise),
-        ("human ceiling, plug-in", agreement.ceiling_plug_in),
-        ("oracle ceiling", agreement.ceiling_oracle),
-        ("Krippendorff's alpha", agreement.alpha),
-    ]
-    return named + ([("Fleiss' kappa", agreement.fleiss)] if agreement.fleiss else [])
 
 
 def survival_figure(filter: Filter) -> Figure:
@@ -64,14 +100,16 @@ def survival_figure(filter: Filter) -> Figure:
         for step in filter.unanimous
         for which, items in (("still unanimous", step.items), ("if every vote were a coin's", step.by_chance))
     ]
+    legend = alt.Legend(symbolType="stroke", symbolStrokeWidth=2)
     chart = (
         alt.Chart(alt.InlineData(rows))
         .mark_line(point=True)
         .encode(
             x=alt.X("votes:O", title="votes", axis=alt.Axis(labelAngle=0)),
             y=alt.Y("items:Q", title="items"),
-            color=alt.Color("which:N", sort=None, scale=alt.Scale(range=[_INK, _QUIET])),
-            strokeDash=alt.StrokeDash("which:N", sort=None),
+            color=alt.Color("which:N", sort=None, scale=alt.Scale(range=[OBSERVED, QUIET]), legend=legend),
+            strokeDash=alt.StrokeDash("which:N", sort=None, legend=legend),
+            tooltip=["which:N", "votes:O", alt.Tooltip("items:Q", format=",.1~f")],
         )
     )
     last = filter.unanimous[-1]
@@ -88,7 +126,8 @@ def sentinels_figure(sittings: Sequence[SittingLine]) -> Figure:
         for line in sittings
         if (missed := missed_sentinels(line.signals)).of
     )
-    most = max(missed for missed, _ in counts)
+    shown = max(missed_sentinels(line.signals).of for line in sittings)
+    most = max(min(shown, _ROOM), *(missed for missed, _ in counts))
     rows = [
         {"missed": missed, "sittings": counts[missed, which], "which": which}
         for missed in range(most + 1)
@@ -99,8 +138,9 @@ def sentinels_figure(sittings: Sequence[SittingLine]) -> Figure:
         .mark_bar()
         .encode(
             x=alt.X("missed:O", title="sentinels missed", axis=alt.Axis(labelAngle=0)),
-            y=alt.Y("sittings:Q", title="sittings"),
-            color=alt.Color("which:N", scale=alt.Scale(domain=["passed", "failed"], range=[_INK, _ALARM])),
+            y=alt.Y("sittings:Q", title="sittings", axis=alt.Axis(tickMinStep=1)),
+            color=alt.Color("which:N", scale=alt.Scale(domain=["passed", "failed"], range=[OBSERVED, ALARM])),
+            tooltip=["which:N", "missed:O", alt.Tooltip("sittings:Q", format=",d")],
         )
     )
     says = "; ".join(
@@ -110,38 +150,50 @@ def sentinels_figure(sittings: Sequence[SittingLine]) -> Figure:
 
 
 def times_figure(sittings: Sequence[SittingLine]) -> Figure:
-    rows = [
-        {"seconds": times.median / 1000, "variation": times.variation, "which": "flagged" if _is_odd(line) else "not"}
+    counts = Counter(
+        (*_place(times.median / 1000, times.variation), "flagged" if _is_odd(line) else "not")
         for line in sittings
         if (times := line.signals.response_times) and times.variation is not None and times.median > 0
+    )
+    rows = [
+        {"seconds": seconds, "variation": variation, "which": which, "sittings": number}
+        for (seconds, variation, which), number in sorted(counts.items())
     ]
+    legend = alt.Legend(labelExpr="datum.value == 'not' ? 'times not flagged' : 'times flagged'")
     chart = (
         alt.Chart(alt.InlineData(rows))
-        .mark_point(filled=True, opacity=0.7, size=45)
+        .mark_point(filled=True, opacity=0.7)
         .encode(
             x=alt.X("seconds:Q", title="median response time (s)", scale=alt.Scale(type="log", nice=True)),
             y=alt.Y("variation:Q", title="variation"),
+            size=alt.Size("sittings:Q", scale=alt.Scale(domainMin=1, range=[45, 160]), legend=None),
             color=alt.Color(
                 "which:N",
-                scale=alt.Scale(domain=["not", "flagged"], range=[_INK, _ALARM]),
-                legend=alt.Legend(labelExpr="datum.value == 'not' ? 'times not flagged' : 'times flagged'"),
+                scale=alt.Scale(domain=["not", "flagged"], range=[OBSERVED, ALARM]),
+                legend=legend,
             ),
             shape=alt.Shape(
-                "which:N", scale=alt.Scale(domain=["not", "flagged"], range=["circle", "triangle"]), legend=None
+                "which:N", scale=alt.Scale(domain=["not", "flagged"], range=["circle", "triangle"]), legend=legend
             ),
+            tooltip=["seconds:Q", "variation:Q", alt.Tooltip("sittings:Q", format=",d")],
         )
     )
-    odd = sum(row["which"] == "flagged" for row in rows)
-    says = f"{len(rows)} sittings, the times of {odd} flagged"
+    odd = sum(number for (*_, which), number in counts.items() if which == "flagged")
+    says = f"{counts.total()} sittings, the times of {odd} flagged"
     return _figure(chart, "Response times: each sitting's median, and how much they vary around it.", says)
+
+
+def _place(seconds: float, variation: float) -> tuple[float, float]:
+    """Where a sitting's dot is."""
+    decades = round(math.log10(seconds) * _BINS_A_DECADE) / _BINS_A_DECADE
+    return float(f"{10**decades:.3g}"), round(variation * _BINS_OF_VARIATION) / _BINS_OF_VARIATION
 
 
 def _is_odd(line: SittingLine) -> bool:
     return any(finding.name in ABOUT_TIMES for finding in line.findings)
 
 
-def _figure(chart: Any, caption: str, says: str, *, height: int = HEIGHT) -> Figure:
-    spec = chart.properties(width=WIDTH, height=height).configure(**_STYLE).to_dict()
-    svg = str(vl_convert.vegalite_to_svg(spec))
-    label = escape(f"{caption} {says}")
-    return Figure(Markup(svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)), caption, says)  # noqa: S704
+def _figure(chart: Any, caption: str, says: str, **size: int) -> Figure:
+    spec = chart.to_dict()
+    del spec["config"]
+    return Figure(spec, caption, says, **size)

@@ -63,6 +63,17 @@ class Agreement:
     ceiling_oracle: Estimate
 
 
+def measures(agreement: Agreement) -> list[tuple[str, Estimate]]:
+    """The agreement's statistics with their names, in the order of every table."""
+    named = [
+        ("agreement of two people", agreement.pairwise),
+        ("human ceiling, plug-in", agreement.ceiling_plug_in),
+        ("oracle ceiling", agreement.ceiling_oracle),
+        ("Krippendorff's alpha", agreement.alpha),
+    ]
+    return named + ([("Fleiss' kappa", agreement.fleiss)] if agreement.fleiss else [])
+
+
 @dataclass(frozen=True)
 class Unanimity:
     """Items still unanimous after so many votes, and how many of all would be if every vote were a coin's."""
@@ -169,7 +180,7 @@ _VOTES = text(f"""
 """)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Vote:
     """pair: the item and the question asked about it; place: from 1, in order of receipt."""
 

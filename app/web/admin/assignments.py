@@ -120,7 +120,7 @@ def assignment_page(request: Request, assignment_id: int, access: AsViewer, sess
         protocol=protocol,
         submission=submission,
         blocked=blocked,
-        decisions=decisions_about(submission=submission, is_blocked=blocked is not None),
+        decisions=decisions_about(assignment, submission=submission, is_blocked=blocked is not None),
         messages=messages(protocol),
         can_undo=any(_is_fresh(exclusion, access.signed_in.account.email) for exclusion in decided),
     )

@@ -87,6 +87,7 @@ def items_by_share(items: Sequence[int], kind: Kind) -> dict[str, Any]:
             y=alt.Y(
                 "items:Q",
                 title="items",
+                stack=None,  # of stacked bars with round corners, Vega-Lite draws none that end at a second field
                 scale=alt.Scale(domain=[0, max(1, *items)]),
                 axis=alt.Axis(tickMinStep=1, tickCount=4, format=",d"),
             ),

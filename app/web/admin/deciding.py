@@ -14,7 +14,7 @@ from app.domain.money import Fees, cost, fees_on, in_words, load_fees
 from app.domain.protocol import Protocol
 from app.errors import BadInput, Conflict, NotFound, Unavailable
 from app.models.assignments import Assignment
-from app.recruiters.prolific.recruiter import REJECTION_CATEGORIES
+from app.recruiters.configured import review_of
 from app.recruiters.recruiter import APPROVED, DECIDED
 from app.services import audit, blocks, money, sittings
 from app.services.protocols import current_protocol
@@ -47,12 +47,13 @@ _OF_RECRUITER: tuple[Decision, ...] = ("approve", "return", "reject", "bonus")
 LARGEST_BONUS = 10**6
 
 
-def decisions_about(*, submission: str | None, is_blocked: bool) -> dict[Decision, str]:
-    """What can be decided about an assignment and its submission, as the recruiter last told of it, and the words for
-    it. Nothing about the pay of one that the recruiter has not listed."""
+def decisions_about(assignment: Assignment, *, submission: str | None, is_blocked: bool) -> dict[Decision, str]:
+    """What can be decided about this assignment and its submission, as the recruiter last told of it, and the words
+    for it. Nothing about the pay of one that the recruiter has not listed."""
     about_pay: tuple[Decision, ...] = ()
     if submission is not None and submission not in DECIDED:
-        about_pay = ("approve", "return", "reject")
+        may_return = review_of(assignment.recruiter).can_ask_for_return
+        about_pay = ("approve", "return", "reject") if may_return else ("approve", "reject")
     elif submission == APPROVED:
         about_pay = ("bonus",)
     about_person: tuple[Decision, ...] = ("unblock",) if is_blocked else ("block",)
@@ -81,7 +82,7 @@ def decide(
     assignment = _assignment(session, access, assignment_id, decision)
     protocol = current_protocol(session, access.study.id)
     values = {name: form.get(name, "").replace("\0", "").replace("\r\n", "\n").strip() for name in form}
-    if problems := _problems(decision, values):
+    if problems := _problems(decision, assignment, values):
         page = _page(request, access, assignment, decision, protocol, values=values, problems=problems)
         return show(request, page, status=422)
     if decision == "bonus" and values.get("confirmed") != "yes":
@@ -117,10 +118,10 @@ def _proposed(decision: Decision, protocol: Protocol) -> dict[str, str]:
     return {}
 
 
-def _problems(decision: Decision, values: Mapping[str, str]) -> dict[str, str]:
+def _problems(decision: Decision, assignment: Assignment, values: Mapping[str, str]) -> dict[str, str]:
     problems = {
         field.name: f"Say it, in at most {2000 if field.kind == 'text' else 500} characters."
-        for field in _fields(decision)
+        for field in _fields(decision, assignment)
         if not 0 < len(values.get(field.name, "")) <= (2000 if field.kind == "text" else 500)
     }
     if decision == "bonus" and not _amount(values):
@@ -133,16 +134,16 @@ def _amount(values: Mapping[str, str]) -> int:
     return whole_number(values.get("amount", ""), most=LARGEST_BONUS) or 0
 
 
-def _fields(decision: Decision) -> list[Asked]:
+def _fields(decision: Decision, assignment: Assignment) -> list[Asked]:
+    review = review_of(assignment.recruiter)
     match decision:
         case "return":
             return [Asked("reason", "Reason", "The person reads it.")]
         case "reject":
-            categories = {name: name.replace("_", " ").lower() for name in REJECTION_CATEGORIES}
-            return [
-                Asked("category", "Ground", kind="choice", choices=categories),
-                Asked("message", "Message", "The person reads it. At least 100 characters.", kind="text"),
-            ]
+            grounds = {name: name.replace("_", " ").lower() for name in review.grounds}
+            least = f" At least {review.shortest_message} characters." if review.shortest_message > 1 else ""
+            message = Asked("message", "Message", f"The person reads it.{least}", kind="text")
+            return [Asked("category", "Ground", kind="choice", choices=grounds), message] if grounds else [message]
         case "bonus":
             return [
                 Asked("amount", "Amount", "In the currency’s smallest unit, such as pence.", kind="number"),
@@ -195,7 +196,7 @@ def _page(
         head=head_of(access, title=access.study.slug, current="Assignments"),
         question=f"{WORDS[decision]}: {what}?",
         consequences=_consequences(decision, protocol),
-        fields=_fields(decision),
+        fields=_fields(decision, assignment),
         action=f"{_url(access, assignment)}/decide/{decision}",
         submit="Go on" if decision == "bonus" else WORDS[decision],
         back=_url(access, assignment),
@@ -259,7 +260,7 @@ def _carry_out(
             decisions.request_return(*calling, assignment_id=assignment.id, reason=values["reason"])
         case "reject":
             decisions.reject(
-                *calling, assignment_id=assignment.id, category=values["category"], message=values["message"]
+                *calling, assignment_id=assignment.id, category=values.get("category", ""), message=values["message"]
             )
         case "bonus":
             bonuses.grant(

@@ -33,7 +33,8 @@ PACE_WORDS: dict[Pace, str] = {
 
 @dataclass(frozen=True)
 class ItemsPage(StudyPage):
-    """`more` is the address of the next items, None at the end; `query` asks for the same in other addresses."""
+    """The items after number `after`; `searched` is where those end, None at the end of all. `query` asks for the same
+    in other addresses, `more` is the address of the next items."""
 
     template = "admin/items.html"
     kind: Kind
@@ -42,9 +43,14 @@ class ItemsPage(StudyPage):
     query: str
     rounds: int
     has_filter: bool
-    more: str | None
+    after: int
+    searched: int | None
     agreements: Mapping[Agreement, str] = field(default_factory=lambda: AGREEMENTS)
     paces: Mapping[Pace, str] = field(default_factory=lambda: PACE_WORDS)
+
+    @property
+    def more(self) -> str | None:
+        return None if self.searched is None else _query(self.wanted, after=self.searched)
 
     @property
     def is_filtered(self) -> bool:
@@ -127,7 +133,8 @@ def items_page(
         query=_query(wanted),
         rounds=protocol.rounds,
         has_filter=protocol.drop != "none",
-        more=None if found.searched is None else _query(wanted, after=found.searched),
+        after=after,
+        searched=found.searched,
     )
     if "HX-Request" in request.headers:
         return templates.TemplateResponse(request, "admin/_items.html", {"page": page})

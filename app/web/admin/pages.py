@@ -121,7 +121,7 @@ class AccountPage(FormPage):
 
 
 TABS = (("Overview", ""), ("Items", "/items"), ("Assignments", "/assignments"), ("Data", "/data"),
-        ("Protocol", "/protocol"), ("People", "/people"), ("Log", "/log"))  # fmt: skip
+        ("Report", "/report"), ("Protocol", "/protocol"), ("People", "/people"), ("Log", "/log"))  # fmt: skip
 
 
 def frame_of(request: Request, signed_in: SignedIn | None = None) -> Frame:

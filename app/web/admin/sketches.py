@@ -10,16 +10,15 @@ from app.services.activity import MinuteOfVotes
 from app.services.status import StudyStatus
 from app.web.pages import templates
 
-WIDTH, HEIGHT = 520, 240
 CEILING = 4000
-LEFT, RIGHT, TOP, BOTTOM = 64, 14, 12, 30
 MANY = 20
+MOST_COLUMNS = 10
 
 
 @dataclass(frozen=True)
 class Sketch:
-    """Coordinates in the SVG's own units. `band` and each of `lines` (by their class) are points of a polyline, `bars`
-    are x, y, width and height."""
+    """Coordinates in percent of the width and of the height there is, from the upper left. `band` and each of `lines`
+    (by their class) are points of a polyline, `bars` are x, y, width and height."""
 
     label: str
     columns: list[tuple[float, str]]
@@ -41,13 +40,17 @@ class _Plane:
     y_most: float
 
     def x(self, value: float) -> float:
-        return round(LEFT + value / self.x_most * (WIDTH - LEFT - RIGHT), 1)
+        return round(100 * value / self.x_most, 2)
 
     def y(self, value: float) -> float:
-        return round(HEIGHT - BOTTOM - value / self.y_most * (HEIGHT - TOP - BOTTOM), 1)
+        return round(100 - 100 * value / self.y_most, 2)
 
     def line(self, points: Sequence[tuple[float, float]]) -> str:
         return " ".join(f"{self.x(x)},{self.y(y)}" for x, y in points)
+
+    def bar(self, at: float, value: float, *, wide: float) -> tuple[float, float, float, float]:
+        """One that stands on the axis."""
+        return self.x(at), self.y(value), self.x(wide), round(100 - self.y(value), 2)
 
     def rows(self) -> list[tuple[float, str]]:
         """Bottom and top, and what is in the middle if it is a number that can be read as one."""
@@ -73,12 +76,13 @@ def survivor_sketch(status: StudyStatus, expected: Forecast) -> Sketch:
     closed = [(row.number, row.survivors) for row in status.by_round if row.closed_at is not None]
     seen: list[tuple[float, float]] = [(0, status.items), *closed]
     plane = _Plane(max(status.rounds, 1), max(status.items, 1))
+    every = -(-status.rounds // MOST_COLUMNS)
     coming = [seen[-1], *((row.number, row.survivors.mean) for row in expected.rounds)]
     high = [seen[-1], *((row.number, row.survivors.high) for row in expected.rounds)]
     low = [seen[-1], *((row.number, row.survivors.low) for row in expected.rounds)]
     return Sketch(
         label=f"Survivors by round: {seen[-1][1]:,} after round {seen[-1][0]}",
-        columns=[(plane.x(number), str(number)) for number in range(status.rounds + 1)],
+        columns=[(plane.x(number), str(number)) for number in range(0, status.rounds + 1, every)],
         rows=plane.rows(),
         band=plane.line(high + low[::-1]),
         lines=[("forecast", plane.line(coming)), ("observed", plane.line(seen))],
@@ -89,34 +93,24 @@ def survivor_sketch(status: StudyStatus, expected: Forecast) -> Sketch:
 def shares_sketch(items: Sequence[int]) -> Sketch:
     """Items by the share of their votes that say one thing, where nothing is dropped."""
     plane = _Plane(len(items), max([1, *items]))
-    wide = round(plane.x(0.9) - LEFT, 1)
     return Sketch(
         label=f"Items by the share of their votes: {', '.join(map(str, items))}",
         columns=[(plane.x(at), f"{at / len(items):.0%}") for at in range(0, len(items) + 1, 2)],
         rows=plane.rows(),
         band="",
         lines=[],
-        bars=[
-            (plane.x(at + 0.05), plane.y(count), wide, round(HEIGHT - BOTTOM - plane.y(count), 1))
-            for at, count in enumerate(items)
-            if count
-        ],
+        bars=[plane.bar(at + 0.05, count, wide=0.9) for at, count in enumerate(items) if count],
     )
 
 
 def votes_sketch(minutes: Sequence[MinuteOfVotes]) -> Sketch:
     """Votes a minute."""
     plane = _Plane(max(len(minutes), 1), max([1, *(each.votes for each in minutes)]))
-    wide = round(plane.x(0.8) - LEFT, 1)
     return Sketch(
         label=f"Votes a minute, at most {plane.y_most:,}",
         columns=[(plane.x(at), f"{minutes[at].minute:%H:%M}") for at in range(0, len(minutes), 15)],
         rows=plane.rows(),
         band="",
         lines=[],
-        bars=[
-            (plane.x(at), plane.y(each.votes), wide, round(HEIGHT - BOTTOM - plane.y(each.votes), 1))
-            for at, each in enumerate(minutes)
-            if each.votes
-        ],
+        bars=[plane.bar(at, each.votes, wide=0.8) for at, each in enumerate(minutes) if each.votes],
     )

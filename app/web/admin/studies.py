@@ -22,6 +22,7 @@ from app.services.status import RoundStatus, StudyStatus, study_status
 from app.web.admin import charts, recruiting
 from app.web.admin.access import AsResearcher, AsViewer, SignedInDep, StudyAccess, UploadDep
 from app.web.admin.generating import Making
+from app.web.admin.importing import Importing, importing_of
 from app.web.admin.pages import AdminPage, StudyPage, frame_of, go, head_of, show
 from app.web.admin.sketches import Sketch, shares_sketch, survivor_sketch, votes_sketch
 from app.web.deps import ResourcesDep, SessionDep
@@ -85,6 +86,7 @@ class StudyLivePage(StudyPage):
     recruiting: Mapping[recruiting.Act, str]
     link: str
     making: Making | None
+    importing: Importing | None
     import_problem: str | None
     drawn: Sketch
     votes: Sketch
@@ -135,6 +137,7 @@ def live_page(
         head=head_of(access, title=access.study.slug, current="Overview"),
         live=live,
         making=_making(session, access.study),
+        importing=importing_of(session, access.study),
         steps=steps_of(access.study),
         step_words=STEP_WORDS,
         recruiting=recruiting.possible(session, access, live.protocol),

@@ -7,7 +7,7 @@ let loaded;
 function load(name) {
   return new Promise((resolve, reject) => {
     const script = document.createElement("script");
-    script.src = `/static/vendor/${name}.min.js`;
+    script.src = new URL(`../../vendor/${name}.min.js`, import.meta.url);
     script.async = false;
     script.onload = resolve;
     script.onerror = reject;
@@ -17,9 +17,9 @@ function load(name) {
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
+const colour = (name) => getComputedStyle(document.body).getPropertyValue(name).trim();
+
 function config() {
-  const style = getComputedStyle(document.body);
-  const colour = (name) => style.getPropertyValue(name).trim();
   const axis = {
     labelColor: colour("--pico-muted-color"),
     titleColor: colour("--pico-muted-color"),
@@ -32,7 +32,7 @@ function config() {
   };
   return {
     background: "transparent",
-    font: style.fontFamily,
+    font: getComputedStyle(document.body).fontFamily,
     view: { stroke: null },
     axis,
     legend: { labelColor: colour("--pico-color"), labelFontSize: 12, title: null, orient: "top", symbolStrokeWidth: 3 },
@@ -60,18 +60,41 @@ class Chart {
     const fresh = document.createElement("div");
     fresh.className = "canvas";
     this.canvas.replaceWith(fresh);
-    const drawn = await vegaEmbed(fresh, JSON.parse(text), {
+    const coloured = text.replace(/var\((--[\w-]+)\)/g, (_, name) => colour(name));
+    const drawn = await vegaEmbed(fresh, JSON.parse(coloured), {
       ast: true,
       config: config(),
       renderer: "svg",
       defaultStyle: false,
       tooltip: { disableDefaultStyle: true },
-      actions: { export: true, source: false, compiled: false, editor: false },
-      downloadFileName: this.figure.dataset.name,
+      actions: false,
     });
+    if (!this.result) this.offerFiles();
     this.result?.finalize();
     this.result = drawn;
     this.canvas = fresh;
+  }
+
+  async save(kind) {
+    const link = document.createElement("a");
+    link.href = await this.result.view.toImageURL(kind, 2);
+    link.download = `${this.figure.dataset.name}.${kind}`;
+    link.click();
+  }
+
+  // Beside the canvas: there they keep the focus when the chart is drawn anew.
+  offerFiles() {
+    const row = document.createElement("div");
+    row.className = "saves";
+    for (const kind of ["svg", "png"]) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "quiet";
+      button.textContent = `Save as ${kind.toUpperCase()}`;
+      button.addEventListener("click", () => this.save(kind));
+      row.append(button);
+    }
+    this.figure.append(row);
   }
 }
 

@@ -1,0 +1,197 @@
+"""Imports that are asked for in the dashboard or by a program: a worker does them, and people watch.
+
+One goes on where it was: a worker that is gone is followed by another, and what failed or was stopped can be asked for
+again. Rows that are in are not repeated.
+"""
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from sqlalchemy import func, select, update
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from app.db import Sessions
+from app.errors import BadInput, Conflict, LookalikeError, NotFound
+from app.models.studies import UNDER_WAY, ImportRequest, Study
+from app.queue import defer_import
+from app.services import audit, studies
+from app.services.import_places import FolderPlace, ImportPlace, require_table
+from app.services.imports import ImportResult, Report, import_items
+from app.services.item_files import read_table, the_table
+from app.services.items import require_draft, require_no_import
+from app.storage import Storage
+
+log = structlog.get_logger()
+_REPORT_EVERY_S = 0.5
+_IS_UNDER_WAY = ImportRequest.state.in_(UNDER_WAY)
+
+
+class GivenBack(Exception):
+    """The request stays as it is, for another worker."""
+
+
+class _Stopped(Exception):
+    """A person stopped it."""
+
+
+def ask(session: Session, place: ImportPlace, *, study: Study, source: str, normalise: bool = False) -> ImportRequest:
+    """Have a folder of the place imported.
+
+    Raises:
+        BadInput: there is no such folder, or not one table in it. Conflict: the study has started, or an import into
+        it is under way. Unavailable: the place cannot be reached.
+    """
+    source = source.removesuffix("/")
+    require_table(place, source)
+    study = studies.by_slug(session, study.slug, lock=True)
+    require_draft(study)
+    require_no_import(session, study)
+    request = ImportRequest(
+        study_id=study.id, requested_by=str(session.info.get("actor", "")), source=source, normalise=normalise
+    )
+    session.add(request)
+    session.flush()
+    defer_import(session, request_id=request.id)
+    audit.record(session, "asked for an import", study=study, subject=source, normalise=normalise)
+    return request
+
+
+def of_study(session: Session, study: Study, *, limit: int = 20) -> Sequence[ImportRequest]:
+    """The newest first."""
+    wanted = select(ImportRequest).where(ImportRequest.study_id == study.id)
+    return session.scalars(wanted.order_by(ImportRequest.id.desc()).limit(limit)).all()
+
+
+def by_id(session: Session, study: Study, request_id: int) -> ImportRequest:
+    """Raises NotFound, also for another study's."""
+    request = session.get(ImportRequest, request_id)
+    if request is None or request.study_id != study.id:
+        raise NotFound(f"The study {study.slug!r} has no import {request_id}.")
+    return request
+
+
+def stop(session: Session, *, study: Study) -> ImportRequest:
+    """Stop the import that is under way; what is in by then stays.
+
+    Raises:
+        Conflict: none is.
+    """
+    wanted = select(ImportRequest).where(ImportRequest.study_id == study.id, _IS_UNDER_WAY)
+    request = session.scalar(wanted.with_for_update())
+    if request is None:
+        raise Conflict(f"No import into {study.slug!r} is under way.")
+    by = session.info.get("actor")
+    request.state, request.ended_at = "failed", func.clock_timestamp()
+    request.message = f"Stopped{f' by {by}' if by else ''}. What was in by then stays."
+    audit.record(session, "stopped an import", study=study, subject=request.source)
+    session.flush()
+    return request
+
+
+@dataclass(frozen=True)
+class _Task:
+    slug: str
+    source: str
+    normalise: bool
+
+
+def fulfil(
+    sessions: Sessions,
+    storage: Storage,
+    place: ImportPlace,
+    *,
+    incoming: Path,
+    request_id: int,
+    stopping: Callable[[], bool] = lambda: False,
+) -> None:
+    """Import what was asked for; what goes wrong is told where it was asked for.
+
+    Args:
+        incoming: where what is far away is copied to.
+        stopping: whether this worker is to stop.
+
+    Raises:
+        GivenBack: another worker is to go on. OperationalError: the database is away; to be tried again.
+    """
+    task = _begin(sessions, request_id)
+    if task is None:
+        return
+    report = _reporter(sessions, request_id, stopping)
+    try:
+        result = _import(sessions, storage, place, task=task, into=incoming / str(request_id), report=report)
+        _end(sessions, request_id, state="done", items=result.items, already_there=result.already_there)
+    except (GivenBack, OperationalError):
+        raise
+    except _Stopped:
+        pass
+    except LookalikeError as error:
+        _end(sessions, request_id, state="failed", message=error.message)
+    except Exception:
+        log.exception("an import failed", study=task.slug)
+        _end(sessions, request_id, state="failed", message="Something went wrong; the worker's log says what.")
+    _tidy(sessions, incoming)
+
+
+def _begin(sessions: Sessions, request_id: int) -> _Task | None:
+    """What is to be done; None if it is over, as it may be for one that took it over."""
+    with sessions.begin() as session:
+        request = session.get_one(ImportRequest, request_id, with_for_update=True)
+        if request.state not in UNDER_WAY:
+            return None
+        request.state = "running"
+        slug = session.get_one(Study, request.study_id).slug
+        return _Task(slug, request.source, request.normalise)
+
+
+def _import(
+    sessions: Sessions, storage: Storage, place: ImportPlace, *, task: _Task, into: Path, report: Report
+) -> ImportResult:
+    folder = place.fetch(task.source, into=into, report=report)
+    try:
+        # Looked at by itself: a table that is a link out of the folder is none of it.
+        table = the_table(FolderPlace(folder).look("").tables, place=f"The folder {task.source!r}")
+        file, normalise = read_table(folder / table), task.normalise
+        return import_items(sessions, storage, slug=task.slug, file=file, normalise=normalise, report=report)
+    except BadInput as error:  # files are called as the place calls them
+        raise BadInput(error.message.replace(f"{folder}/", "")) from None
+
+
+def _reporter(sessions: Sessions, request_id: int, stopping: Callable[[], bool]) -> Report:
+    """Writes down from time to time how far it has come, and looks whether to go on."""
+    reported = 0.0
+
+    def report(what: str, done: int, total: int) -> None:
+        nonlocal reported
+        if stopping():
+            raise GivenBack
+        if time.monotonic() - reported > _REPORT_EVERY_S:
+            reported = time.monotonic()
+            if not _set(sessions, request_id, stage=what, done=done, total=total):
+                raise _Stopped
+
+    return report
+
+
+def _end(sessions: Sessions, request_id: int, **values: object) -> None:
+    _set(sessions, request_id, ended_at=func.clock_timestamp(), **values)
+
+
+def _set(sessions: Sessions, request_id: int, **values: object) -> bool:
+    """False if it is over already."""
+    running = update(ImportRequest).where(ImportRequest.id == request_id, ImportRequest.state == "running")
+    with sessions.begin() as session:
+        return session.scalar(running.values(**values).returning(ImportRequest.id)) is not None
+
+
+def _tidy(sessions: Sessions, incoming: Path) -> None:
+    """Remove the copies of imports that are over, also of those that this machine began and another one ended."""
+    with sessions() as session:
+        wanted = {str(number) for number in session.scalars(select(ImportRequest.id).where(_IS_UNDER_WAY))}
+    for folder in incoming.glob("*"):
+        if folder.name not in wanted:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,73 @@
+"""Whoever sends or reads slowly keeps nobody waiting."""
+
+import anyio
+from starlette.types import Message, Receive, Scope, Send
+
+from app.web.limits import MAX_BODY, Places
+
+HALF: Message = {"type": "http.request", "body": b"{", "more_body": True}
+REST: Message = {"type": "http.request", "body": b"}", "more_body": False}
+SCOPE: Scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
+
+
+async def read_all(scope: Scope, receive: Receive, send: Send) -> None:
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message["body"]
+        more = message["more_body"]
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": body})
+
+
+class Client:
+    """Sends the messages and then nothing more; reads what comes once it `reads`."""
+
+    def __init__(self, *messages: Message, reads: bool = True) -> None:
+        self.left = list(messages)
+        self.reads = reads
+        self.answer: list[Message] = []
+
+    async def receive(self) -> Message:
+        if not self.left:
+            await anyio.sleep_forever()
+        return self.left.pop(0)
+
+    async def send(self, message: Message) -> None:
+        if not self.reads:
+            await anyio.sleep_forever()
+        self.answer.append(message)
+
+
+def test_one_place_among_slow_clients() -> None:
+    slow_sender, slow_reader, other = Client(HALF), Client(HALF, REST, reads=False), Client(HALF, REST)
+    places = Places(read_all, count=1, patience=1.0)
+
+    async def meet() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(places, SCOPE, slow_sender.receive, slow_sender.send)
+            group.start_soon(places, SCOPE, slow_reader.receive, slow_reader.send)
+            await anyio.wait_all_tasks_blocked()
+            with anyio.fail_after(0.5):
+                await places(SCOPE, other.receive, other.send)
+            await anyio.sleep(1.0)
+            group.cancel_scope.cancel()
+
+    anyio.run(meet)
+    assert other.answer[-1]["body"] == b"{}"
+    assert slow_sender.answer[0]["status"] == 408
+
+
+def test_what_is_large_is_left_to_its_route() -> None:
+    """Routes that take uploads raise the limit, once they know who sends one."""
+    client, scope = Client(), SCOPE | {"headers": [(b"content-length", str(MAX_BODY + 1).encode())]}
+
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 403, "headers": []})
+
+    async def come() -> None:
+        with anyio.fail_after(0.5):
+            await Places(refuse, count=1)(scope, client.receive, client.send)
+
+    anyio.run(come)
+    assert client.answer[0]["status"] == 403

@@ -1,0 +1,28 @@
+"""The worker's imports: asked for in the dashboard or through the API."""
+
+from procrastinate import App, JobContext, RetryStrategy
+from procrastinate.exceptions import JobAborted
+from sqlalchemy.exc import OperationalError
+
+from app.db import Sessions
+from app.queue import IMPORT
+from app.services.import_places import open_import_place
+from app.services.import_requests import GivenBack, fulfil
+from app.settings import Settings
+from app.storage import open_storage
+
+_GOES_ON = RetryStrategy(wait=2, retry_exceptions=(JobAborted, OperationalError))
+
+
+def add_imports(app: App, sessions: Sessions, settings: Settings) -> None:
+    storage, place = open_storage(settings), open_import_place(settings)
+
+    @app.task(name=IMPORT, pass_context=True, retry=_GOES_ON)
+    def import_folder(context: JobContext, request_id: int) -> None:
+        try:
+            fulfil(
+                sessions, storage, place, incoming=settings.incoming, request_id=request_id,
+                stopping=context.should_abort,
+            )  # fmt: skip
+        except GivenBack:
+            raise JobAborted from None
