@@ -58,7 +58,9 @@ def require_site_owner(account: Account) -> None:
 def require_may_spend(account: Account) -> None:
     """Recruiting spends the money of whoever runs this site. Raises Forbidden for everybody but the site's owners."""
     if not account.is_site_owner:
-        raise Forbidden("Recruiting costs the owners of this site money, so only they may begin it. Please ask one.")
+        raise Forbidden(
+            "Recruiting costs the owners of this site money, so only they may begin it. Please ask one of them."
+        )
 
 
 def _role(session: Session, account: Account, study: Study) -> Role | None:

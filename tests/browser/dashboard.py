@@ -16,12 +16,11 @@ from app.db import Sessions
 from app.domain.money import load_fees
 from app.keys import Keys
 from app.main import create_app
-from app.models.assignments import Assignment
 from app.models.items import Item
-from app.models.recruiting import Recruitment
+from app.models.recruiting import Recruitment, Submission
 from app.recruiters.arrival import Arrival
-from app.recruiters.recruiter import CODE_KINDS
-from app.services import accounts, assignments, exclusions, members, rounds, sign_ups, studies
+from app.recruiters.recruiter import AWAITING_REVIEW, CODE_KINDS
+from app.services import accounts, assignments, exclusions, members, people, rounds, sign_ups, studies
 from app.services.exports import requests
 from app.services.generation import plans
 from app.services.generation.orders import order_drawings
@@ -138,7 +137,7 @@ def _recruit(sessions: Sessions, slug: str) -> None:
 
 
 def _sit(sessions: Sessions, keys: Keys, slug: str, person: str) -> int:
-    """Somebody from Prolific; returns their assignment."""
+    """Somebody from Prolific, whose submission it has listed; returns their assignment."""
     arrival = Arrival("prolific", participant=person + slug, submission=slug + person, study=AT_PROLIFIC + slug)
     with sessions.begin() as session:
         token = sign_ups.sign_up(session, keys, study=studies.by_slug(session, slug), arrival=arrival).token
@@ -147,8 +146,12 @@ def _sit(sessions: Sessions, keys: Keys, slug: str, person: str) -> int:
         assignments.complete(session, token=token)
         study = studies.by_slug(session, slug)
         rounds.advance(session, study_id=study.id)
-        latest = select(Assignment.id).where(Assignment.study_id == study.id).order_by(Assignment.id.desc())
-        return session.scalars(latest.limit(1)).one()
+        sitting = assignments.by_token(session, token)
+        assert sitting.recruitment_id is not None
+        lookup = people.submission_lookup(keys, "prolific", study.id, arrival.submission)
+        listed = {"recruitment_id": sitting.recruitment_id, "assignment_id": sitting.id, "status": AWAITING_REVIEW}
+        session.add(Submission(lookup=lookup, **listed))
+        return sitting.id
 
 
 def _export(sessions: Sessions, storage: LocalStorage, settings: Settings, slug: str) -> int:

@@ -162,6 +162,6 @@ def test_the_overview_has_the_ledgers_money(
             resolve_seen(session, study=studies.by_slug(session, slug))
     ada = sign_in(client, sessions, make_account(sessions, is_site_owner=True))
     overview = ada.get(f"/admin/studies/{slug}")
-    assert "£5.49<small>of £5.49: £1.83 spent, £3.66 committed</small>" in overview.text
+    assert "£5.49<small>of £5.49: £1.83&nbsp;spent, £3.66&nbsp;committed</small>" in overview.text
     live = page_of(overview).live
     assert ("bad", "The budget is nearly spent.") in [(alert.level, alert.message) for alert in live.alerts]
