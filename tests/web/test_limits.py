@@ -69,7 +69,7 @@ def test_one_place_among_slow_clients() -> None:
 
 def test_what_is_large_is_left_to_its_route() -> None:
     """Routes that take uploads raise the limit, once they know who sends one."""
-    client, scope = Client(), SCOPE | {"headers": [(b"content-length", str(MAX_BODY + 1).encode())]}
+    client, scope = Client(), {**SCOPE, "headers": [(b"content-length", str(MAX_BODY + 1).encode())]}
 
     async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 403, "headers": []})
