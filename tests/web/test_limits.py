@@ -1,5 +1,8 @@
 """Whoever sends or reads slowly keeps nobody waiting."""
 
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+
 import anyio
 from starlette.types import Message, Receive, Scope, Send
 
@@ -8,6 +11,12 @@ from app.web.limits import MAX_BODY, Places
 HALF: Message = {"type": "http.request", "body": b"{", "more_body": True}
 REST: Message = {"type": "http.request", "body": b"}", "more_body": False}
 SCOPE: Scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
+
+
+def run(what: Callable[[], Awaitable[None]]) -> None:
+    """On a thread of its own: that of the browser tests has a loop already."""
+    with ThreadPoolExecutor() as threads:
+        threads.submit(anyio.run, what).result()
 
 
 async def read_all(scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,14 +62,14 @@ def test_one_place_among_slow_clients() -> None:
             await anyio.sleep(1.0)
             group.cancel_scope.cancel()
 
-    anyio.run(meet)
+    run(meet)
     assert other.answer[-1]["body"] == b"{}"
     assert slow_sender.answer[0]["status"] == 408
 
 
 def test_what_is_large_is_left_to_its_route() -> None:
     """Routes that take uploads raise the limit, once they know who sends one."""
-    client, scope = Client(), SCOPE | {"headers": [(b"content-length", str(MAX_BODY + 1).encode())]}
+    client, scope = Client(), {**SCOPE, "headers": [(b"content-length", str(MAX_BODY + 1).encode())]}
 
     async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 403, "headers": []})
@@ -69,5 +78,5 @@ def test_what_is_large_is_left_to_its_route() -> None:
         with anyio.fail_after(0.5):
             await Places(refuse, count=1)(scope, client.receive, client.send)
 
-    anyio.run(come)
+    run(come)
     assert client.answer[0]["status"] == 403
