@@ -242,7 +242,12 @@ def test_a_rejection_there_is_a_message_and_nothing_else(
     slug = make_study(sessions, storage, items=16, **ON_MTURK)
     paid = PaidStudy(sessions, keys, mturk, turk, slug, agree)  # type: ignore[arg-type]
     paid.look()
-    paid.come(most=1)
+    (study,) = turk.marketplace.studies
+    submission = turk.marketplace.take_place(study)
+    assert submission is not None
+    assert paid.arrive(submission)  # type: ignore[arg-type]
+    turk.marketplace.submit(submission.id, None)  # without having finished, so that nobody is paid by itself
+    paid.look()
     ada = sign_in(web, sessions, make_account(sessions, is_site_owner=True))
     (line,) = page_of(ada.get(f"/admin/studies/{slug}/assignments")).lines
     url = f"/admin/studies/{slug}/assignments/{line.id}"
