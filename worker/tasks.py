@@ -54,7 +54,7 @@ def make_worker_app(url: str, sessions: Sessions, settings: Settings) -> App:
         try:
             look_at_all(sessions, load_keys(settings), settings)
         except SomebodyLooks as error:
-            log.warning("recruiting waits", problem=error.message)
+            log.info("recruiting waits", problem=error.message)
 
     @app.periodic(cron="* * * * * */20")
     @app.task(name=TICK, queueing_lock=TICK)

@@ -14,7 +14,7 @@ from app.models.money import OWED
 from app.models.people import Identity, Participant
 from app.models.quality import Report
 from app.recruiters.arrival import Arrival
-from app.services import assignments
+from app.services import assignments, audit
 from app.services.people import known_participant
 from app.services.rounds import lock_study, reconcile
 
@@ -101,6 +101,7 @@ def erase(session: Session, *, pseudonym: str) -> Erasure:
     for study in concerned:
         items = list(session.scalars(_JUDGED_ITEMS, whose | {"study": study.id}))
         reconcile(session, study=study, item_ids=items)
+        audit.record(session, "erased a participant", study=study)
     return Erasure(pseudonym, judgments=len(answers), studies=[study.slug for study in concerned], exports=exports)
 
 
