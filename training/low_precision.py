@@ -13,10 +13,11 @@ PLAIN = "plain"
 
 
 def prepare_for_bfloat16(model: PerceptualModel, device: torch.device) -> None:
-    """Rounds each block's normalised tokens once; on a CPU, takes the plain attention below.
+    """Rounds frozen weights once, and each block's normalised tokens; on a CPU, takes the plain attention below.
 
-    A norm gives float32, which autocast would round anew for every reader (q, k, v and their adapters), and
-    back again for every gradient; and peft, unless told otherwise, makes float32 of what an adapter reads.
+    Autocast would round frozen weights anew in every step. A norm gives float32, which it would round anew for
+    every reader (q, k, v and their adapters), and back again for every gradient; and peft, unless told otherwise,
+    makes float32 of what an adapter reads.
     """
     for tower in model.iter_towers():
         for module in tower.layers.modules():
@@ -24,6 +25,8 @@ def prepare_for_bfloat16(model: PerceptualModel, device: torch.device) -> None:
                 module.register_forward_hook(_rounded)
             elif isinstance(module, LoraLayer):
                 module.cast_input_dtype_enabled = False
+            elif isinstance(module, nn.Linear) and not module.weight.requires_grad:
+                module.bfloat16()
     if device.type == "cpu":
         use_attention(model, PLAIN)
 
