@@ -27,7 +27,7 @@ from app.queue import defer_recruiting
 from app.services import accounts, studies
 from app.services.exports.run import ExportResult, export_study
 from app.services.items import add_items, pool_of
-from app.services.recruiting.look import look_at
+from app.services.recruiting.look import look_at, recruiting_slugs
 from app.services.recruiting.plan import begin
 from app.services.recruiting.standing import standing
 from app.services.status import study_status
@@ -55,7 +55,7 @@ def demo(
 ) -> None:
     """Run the main job: draw triplets, let a simulated crowd judge them round by round, export the dataset.
 
-    Example: lookalike demo --recruiter prolific
+    Example: lookalike demo --recruiter prolific --home rehearsal
     """
     with plain_errors():
         settings = settings_for(home)
@@ -65,12 +65,32 @@ def demo(
             context = open_sessions(settings, migrate=True)
             sessions = context.__enter__()
         try:
+            if recruiter != "direct":
+                _require_nobody_recruited(settings, sessions)
             with _marketplace(settings, f"http://{host}:{port}", recruiter) as (settings, market):
                 _run(settings, sessions, market, host=host, port=port, exit_when_done=exit_when_done)
         except KeyboardInterrupt:
-            err.print("[dim]Stopped. Run it again for another round: your data stay in[/]", str(home))
+            again = "Run it again for another round: your" if recruiter == "direct" else "Your"
+            err.print(f"[dim]Stopped. {again} data stay in[/]", str(home))
         finally:
             context.__exit__(None, None, None)
+
+
+def _require_nobody_recruited(settings: Settings, sessions: Sessions) -> None:
+    """The worker looks at every study that recruits, and the imitated crowd takes every place that it finds.
+
+    Raises:
+        Conflict: there is such a study.
+    """
+    with sessions() as session:
+        recruiting = recruiting_slugs(session)
+    if recruiting:
+        shared = "" if settings.database_url is None else " and without DATABASE_URL"
+        raise Conflict(
+            f"There are studies here that recruit ({', '.join(recruiting)}), and the rehearsal would publish them on "
+            f"the imitation and spend their budgets. Rehearse in a home of its own{shared}: "
+            "lookalike demo --recruiter prolific --home rehearsal"
+        )
 
 
 @contextmanager

@@ -23,6 +23,8 @@ def test_recruiting_from_the_command_line(run: Run, home: Path) -> None:
     assert "does not recruit yet" in run("recruit", "status", paid).stderr
     assert "has no recruiter" in run("recruit", "start", free).stderr
     assert run("recruit", "start", paid).exit_code == 0
+    rehearsal = run("demo", "--recruiter", "prolific", "--port", 0)
+    assert (rehearsal.exit_code, paid in rehearsal.stderr, "--home rehearsal" in rehearsal.stderr) == (1, True, True)
     standing = json.loads(run("recruit", "status", paid, "--json").stdout)
     assert (standing["cap"], standing["free"], standing["submissions"]) == (50_000, 50_000, {})
     assert "£500.00 of £500.00 free" in run("recruit", "status", paid).stdout
