@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 import typer
@@ -20,7 +19,7 @@ from app.cli.studies import crowd_line
 from app.cli.supervisor import Child, restart_dead, running, wait_until_serving
 from app.db import Sessions, open_sessions
 from app.domain import protocol as protocols
-from app.domain.money import in_words, load_fees
+from app.domain.money import in_words
 from app.errors import Conflict, LookalikeError
 from app.keys import load_keys
 from app.queue import defer_recruiting
@@ -28,7 +27,7 @@ from app.services import accounts, studies
 from app.services.exports.run import ExportResult, export_study
 from app.services.items import add_items, pool_of
 from app.services.recruiting.look import look_at, recruiting_slugs
-from app.services.recruiting.plan import begin
+from app.services.recruiting.plan import begin_as_configured
 from app.services.recruiting.standing import standing
 from app.services.status import study_status
 from app.settings import Settings
@@ -174,7 +173,7 @@ def _make_studies(settings: Settings, sessions: Sessions, market: Marketplace | 
         crowd_study = studies.open_study(session, slug=crowds)
         studies.open_study(session, slug=yours)
         if market is not None:
-            begin(session, study=crowd_study, terms=load_fees(settings.fees), today=datetime.now(UTC).date())
+            begin_as_configured(session, study=crowd_study, settings=settings)
             defer_recruiting(session)
     return crowds, yours
 

@@ -39,7 +39,7 @@ def start(name: Name, home: Home = HOME) -> None:
         settings = settings_for(home)
         with opened(settings) as sessions, sessions.begin() as session:
             study = studies.by_slug(session, name)
-            plan.begin(session, study=study, terms=load_fees(settings.fees), today=datetime.now(UTC).date())
+            plan.begin_as_configured(session, study=study, settings=settings)
     out.print(
         f"[bold]{name}[/] recruits while it is open and a worker runs. How it goes: lookalike recruit status {name}"
     )
