@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from app.cli.console import HOME, AsJson, Home, opened, out, plain_errors, print_json, settings_for
+from app.cli.console import HOME, AsJson, Home, err, opened, out, plain_errors, print_json, settings_for
 from app.cli.studies import Name
 from app.db import Sessions, open_sessions
 from app.domain.money import in_words, load_fees
@@ -201,6 +201,8 @@ def invite(
         settings = settings_for(home)
         with opened(settings) as sessions, sessions.begin() as session:
             codes = admission.invite(session, study=studies.by_slug(session, name), count=count)
+    if "public_url" not in settings.model_fields_set:
+        err.print("[yellow]PUBLIC_URL is not set: these links work on this machine alone.[/]", soft_wrap=True)
     for code in codes:
         typer.echo(f"{settings.public_url.rstrip('/')}/studies/{name}?invitation={code}")
 

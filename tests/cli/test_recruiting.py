@@ -43,7 +43,9 @@ def test_recruiting_from_the_command_line(run: Run, home: Path, monkeypatch: pyt
     assert [(entry.actor, entry.action) for entry in log] == [
         ("command line", "went on recruiting"), ("command line", "began recruiting"),
     ]  # fmt: skip
-    links = run("recruit", "invite", free, "--count", 3).stdout.splitlines()
+    invited = run("recruit", "invite", free, "--count", 3)
+    assert "PUBLIC_URL is not set" in invited.stderr
+    links = invited.stdout.splitlines()
     assert len({link.partition("?invitation=")[2] for link in links}) == 3
     for refused, why in [
         (("recruit", "top-up", paid), "reaches the hourly floor already"),
@@ -51,6 +53,7 @@ def test_recruiting_from_the_command_line(run: Run, home: Path, monkeypatch: pyt
         (("recruit", "settle-bonus", 10**6, "--paid"), "There is no batch"),
         (("recruit", "approve", 10**6), "No recruiter knows"),
         (("recruit", "webhooks"), "Set PROLIFIC_TOKEN"),
+        (("recruit", "invite", paid, "--count", 1), "is not by invitation"),
         (("reconcile", paid), "set PROLIFIC_TOKEN and PROLIFIC_WORKSPACE"),
         (("reconcile", free), "does not recruit yet"),
     ]:
