@@ -13,7 +13,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from app.cli.admin import new_password
 from app.cli.console import HOME, Home, err, out, plain_errors, progress_bar, settings_for
-from app.cli.serving import Host, Port, listen
+from app.cli.serving import Host, Port, require_port, server_child
 from app.cli.status_table import status_view
 from app.cli.studies import crowd_line
 from app.cli.supervisor import Child, restart_dead, running, wait_until_serving
@@ -58,7 +58,7 @@ def demo(
     """
     with plain_errors():
         settings = settings_for(home)
-        listen(host, port).close()
+        require_port(host, port, command="demo")
         err.print("[bold]Lookalike[/] [dim]· a study from drawn triplets to a filtered dataset[/]")
         with err.status("Starting the database"):
             context = open_sessions(settings, migrate=True)
@@ -116,7 +116,7 @@ def _run(
 ) -> None:
     url = f"http://{host}:{port}"
     children = [
-        Child("server", ["serve", "--port", str(port), "--host", host, "--home", str(settings.home)]),
+        server_child(host, port, settings.home, command="demo"),
         Child("worker", ["worker", "--home", str(settings.home)]),
     ]
     with running(children):
@@ -137,7 +137,8 @@ def _run(
         if exit_when_done:
             return
         err.print(f"The server goes on at [cyan]{url}[/] [dim](Ctrl-C to stop)[/]")
-        while restart_dead(children):
+        while True:
+            restart_dead(children)
             time.sleep(0.2)
 
 

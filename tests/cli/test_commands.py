@@ -274,7 +274,7 @@ def test_a_port_that_is_taken(run: Run) -> None:
             assert result.exit_code == 1
             said = one_line(result.stderr)
             assert f"Cannot listen on 127.0.0.1:{port}: Address already in use" in said
-            assert "choose another --port" in said
+            assert f"choose another --port: lookalike {command} --port {port + 1}" in said
     assert run("serve", "--port", 70_000).exit_code == 2
 
 
