@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from app.cli.console import HOME, AsJson, Home, err, opened, out, plain_errors, print_json, settings_for
+from app.cli.console import HOME, AsJson, Home, err, opened, out, plain_errors, print_json, require_home, settings_for
 from app.cli.studies import Name
 from app.db import Sessions, open_sessions
 from app.domain.money import in_words, load_fees
@@ -233,6 +233,7 @@ def reconcile(name: Name, as_json: AsJson = False, home: Home = HOME) -> None:
     """
     with plain_errors():
         settings = settings_for(home)
+        require_home(settings)
         with open_sessions(settings) as sessions:  # a look is the worker's, whoever sets it off
             report = look_at(sessions, load_keys(settings), settings, slug=name)
             with sessions() as session:
