@@ -1,5 +1,6 @@
 # Each verb does its own set-up. Python 3.11+ and make are all that has to be there.
 PYTHON ?= python3
+PORT ?= 8000
 BIN := .venv/bin
 PIP := $(BIN)/pip -qq --disable-pip-version-check
 INPUTS := pyproject.toml constraints.txt package-lock.json hatch_build.py
@@ -10,7 +11,7 @@ help: ## show these verbs
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 demo: .venv/demo.stamp ## run the main job: triplets, a crowd, rounds, a dataset
-	@$(BIN)/lookalike demo
+	@$(BIN)/lookalike demo --port $(PORT)
 
 test: setup check ## check the code and run the tests
 	@$(BIN)/python -m pytest -n auto

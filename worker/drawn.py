@@ -2,6 +2,7 @@
 
 import io
 import multiprocessing
+import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -87,7 +88,8 @@ def add_drawn(
         base = study.seed * _SEEDS_PER_STUDY
     jobs = ((category, base + index) for index, category in _in_turn(first, count))
     # Spawned, not forked: this process may hold database connections and threads.
-    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+    # In sessions of their own: what stops us, sent to the whole group, reaches us alone, and we let them end in order.
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn"), initializer=os.setsid) as pool:
         for done, drawn in enumerate(pool.map(_draw, *zip(*jobs, strict=True), chunksize=4)):
             report("drawing triplets", done, count)
             with sessions.begin() as session:

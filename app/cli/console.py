@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from sqlalchemy.exc import OperationalError
 
 from app.db import Sessions, open_sessions
-from app.errors import BadInput, LookalikeError
+from app.errors import BadInput, LookalikeError, NotFound
 from app.postgres import PostgresUnavailable
 from app.services import audit
 from app.settings import Settings
@@ -56,11 +56,22 @@ def opened(settings: Settings) -> Iterator[Sessions]:
     """The database for a command: what it changes in a study is logged as done on the command line.
 
     Raises:
-        Unavailable: see `open_sessions`.
+        NotFound: see `require_home`. Unavailable: see `open_sessions`.
     """
+    require_home(settings)
     with open_sessions(settings) as sessions:
         sessions.configure(info=audit.acting("command line"))
         yield sessions
+
+
+def require_home(settings: Settings) -> None:
+    """Raises NotFound, before anything is made, where the database would be the home's and there is none: most likely
+    somebody is in the wrong folder. `db upgrade` and `demo` begin a home."""
+    if settings.database_url is None and not (settings.home / "postgres" / "data").exists():
+        raise NotFound(
+            f"No Lookalike data in {settings.home.resolve()}. Go to the folder of your study, or use --home. "
+            "To begin there: lookalike db upgrade"
+        )
 
 
 @contextmanager

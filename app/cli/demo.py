@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 import typer
@@ -14,21 +13,21 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from app.cli.admin import new_password
 from app.cli.console import HOME, Home, err, out, plain_errors, progress_bar, settings_for
-from app.cli.serving import Host, Port, listen
+from app.cli.serving import Host, Port, require_port, server_child
 from app.cli.status_table import status_view
 from app.cli.studies import crowd_line
 from app.cli.supervisor import Child, restart_dead, running, wait_until_serving
 from app.db import Sessions, open_sessions
 from app.domain import protocol as protocols
-from app.domain.money import in_words, load_fees
+from app.domain.money import in_words
 from app.errors import Conflict, LookalikeError
 from app.keys import load_keys
 from app.queue import defer_recruiting
 from app.services import accounts, studies
 from app.services.exports.run import ExportResult, export_study
 from app.services.items import add_items, pool_of
-from app.services.recruiting.look import look_at
-from app.services.recruiting.plan import begin
+from app.services.recruiting.look import look_at, recruiting_slugs
+from app.services.recruiting.plan import begin_as_configured
 from app.services.recruiting.standing import standing
 from app.services.status import study_status
 from app.settings import Settings
@@ -55,22 +54,42 @@ def demo(
 ) -> None:
     """Run the main job: draw triplets, let a simulated crowd judge them round by round, export the dataset.
 
-    Example: lookalike demo --recruiter prolific
+    Example: lookalike demo --recruiter prolific --home rehearsal
     """
     with plain_errors():
         settings = settings_for(home)
-        listen(host, port).close()
+        require_port(host, port, command="demo")
         err.print("[bold]Lookalike[/] [dim]· a study from drawn triplets to a filtered dataset[/]")
         with err.status("Starting the database"):
             context = open_sessions(settings, migrate=True)
             sessions = context.__enter__()
         try:
+            if recruiter != "direct":
+                _require_nobody_recruited(settings, sessions)
             with _marketplace(settings, f"http://{host}:{port}", recruiter) as (settings, market):
                 _run(settings, sessions, market, host=host, port=port, exit_when_done=exit_when_done)
         except KeyboardInterrupt:
-            err.print("[dim]Stopped. Run it again for another round: your data stay in[/]", str(home))
+            again = "Run it again for another round: your" if recruiter == "direct" else "Your"
+            err.print(f"[dim]Stopped. {again} data stay in[/]", str(home))
         finally:
             context.__exit__(None, None, None)
+
+
+def _require_nobody_recruited(settings: Settings, sessions: Sessions) -> None:
+    """The worker looks at every study that recruits, and the imitated crowd takes every place that it finds.
+
+    Raises:
+        Conflict: there is such a study.
+    """
+    with sessions() as session:
+        recruiting = recruiting_slugs(session)
+    if recruiting:
+        shared = "" if settings.database_url is None else " and without DATABASE_URL"
+        raise Conflict(
+            f"There are studies here that recruit ({', '.join(recruiting)}), and the rehearsal would publish them on "
+            f"the imitation and spend their budgets. Rehearse in a home of its own{shared}: "
+            "lookalike demo --recruiter prolific --home rehearsal"
+        )
 
 
 @contextmanager
@@ -97,7 +116,7 @@ def _run(
 ) -> None:
     url = f"http://{host}:{port}"
     children = [
-        Child("server", ["serve", "--port", str(port), "--host", host, "--home", str(settings.home)]),
+        server_child(host, port, settings.home, command="demo"),
         Child("worker", ["worker", "--home", str(settings.home)]),
     ]
     with running(children):
@@ -118,7 +137,8 @@ def _run(
         if exit_when_done:
             return
         err.print(f"The server goes on at [cyan]{url}[/] [dim](Ctrl-C to stop)[/]")
-        while restart_dead(children):
+        while True:
+            restart_dead(children)
             time.sleep(0.2)
 
 
@@ -154,7 +174,7 @@ def _make_studies(settings: Settings, sessions: Sessions, market: Marketplace | 
         crowd_study = studies.open_study(session, slug=crowds)
         studies.open_study(session, slug=yours)
         if market is not None:
-            begin(session, study=crowd_study, terms=load_fees(settings.fees), today=datetime.now(UTC).date())
+            begin_as_configured(session, study=crowd_study, settings=settings)
             defer_recruiting(session)
     return crowds, yours
 

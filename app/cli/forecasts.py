@@ -5,8 +5,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from app.cli.console import HOME, AsJson, Home, out, plain_errors, print_json, settings_for
-from app.db import open_sessions
+from app.cli.console import HOME, AsJson, Home, opened, out, plain_errors, print_json, settings_for
 from app.domain import protocol as protocols
 from app.domain.forecast import Estimate, Forecast, Pilot, RoundForecast, forecast
 from app.domain.protocol import Protocol
@@ -38,7 +37,7 @@ def show_forecast(
             protocol = protocols.load(name)
             expected = forecast(protocol, items=items, pilot=pilot)
         else:
-            with open_sessions(settings_for(home)) as sessions, sessions() as session:
+            with opened(settings_for(home)) as sessions, sessions() as session:
                 study = studies.by_slug(session, name)
                 protocol = current_protocol(session, study.id)
                 expected = forecast_study(session, study, pilot=pilot)

@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from app.cli.console import HOME, AsJson, Home, opened, out, plain_errors, print_json, settings_for
+from app.cli.console import HOME, AsJson, Home, err, opened, out, plain_errors, print_json, require_home, settings_for
 from app.cli.studies import Name
 from app.db import Sessions, open_sessions
 from app.domain.money import in_words, load_fees
@@ -39,7 +39,7 @@ def start(name: Name, home: Home = HOME) -> None:
         settings = settings_for(home)
         with opened(settings) as sessions, sessions.begin() as session:
             study = studies.by_slug(session, name)
-            plan.begin(session, study=study, terms=load_fees(settings.fees), today=datetime.now(UTC).date())
+            plan.begin_as_configured(session, study=study, settings=settings)
     out.print(
         f"[bold]{name}[/] recruits while it is open and a worker runs. How it goes: lookalike recruit status {name}"
     )
@@ -201,6 +201,8 @@ def invite(
         settings = settings_for(home)
         with opened(settings) as sessions, sessions.begin() as session:
             codes = admission.invite(session, study=studies.by_slug(session, name), count=count)
+    if "public_url" not in settings.model_fields_set:
+        err.print("[yellow]PUBLIC_URL is not set: these links work on this machine alone.[/]", soft_wrap=True)
     for code in codes:
         typer.echo(f"{settings.public_url.rstrip('/')}/studies/{name}?invitation={code}")
 
@@ -231,6 +233,7 @@ def reconcile(name: Name, as_json: AsJson = False, home: Home = HOME) -> None:
     """
     with plain_errors():
         settings = settings_for(home)
+        require_home(settings)
         with open_sessions(settings) as sessions:  # a look is the worker's, whoever sets it off
             report = look_at(sessions, load_keys(settings), settings, slug=name)
             with sessions() as session:

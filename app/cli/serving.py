@@ -1,6 +1,7 @@
 """`serve`, `worker`, `up` and `db upgrade`."""
 
 import socket
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -74,22 +75,33 @@ def up(port: Port = 8000, host: Host = "127.0.0.1", home: Home = HOME) -> None:
     """
     with plain_errors():
         settings = settings_for(home)
-        listen(host, port).close()  # say now that the port is taken, not from a child that keeps failing
+        require_port(host, port, command="up")
         with open_sessions(settings):
             err.print(f"[bold]Lookalike[/] at [cyan]http://{host}:{port}[/]  [dim](Ctrl-C to stop)[/]")
             supervise(
                 [
-                    Child("server", ["serve", "--port", str(port), "--host", host, "--home", str(home)]),
+                    server_child(host, port, home, command="up"),
                     Child("worker", ["worker", "--home", str(home)]),
                 ]
             )
 
 
-def listen(host: str, port: int) -> socket.socket:
+def server_child(host: str, port: int, home: Path, *, command: str) -> Child:
+    arguments = ["serve", "--port", str(port), "--host", host, "--home", str(home)]
+    return Child("server", arguments, check=lambda: require_port(host, port, command=command))
+
+
+def require_port(host: str, port: int, *, command: str) -> None:
+    """Say now that the port is taken, not from a child that keeps failing. Raises Unavailable like `listen`."""
+    listen(host, port, command=command).close()
+
+
+def listen(host: str, port: int, *, command: str = "serve") -> socket.socket:
     """Raises Unavailable, saying what to do, if the port is taken."""
     try:
         return socket.create_server((host, port))
     except OSError as error:
         raise Unavailable(
-            f"Cannot listen on {host}:{port}: {error.strerror}. Stop what runs there, or choose another --port."
+            f"Cannot listen on {host}:{port}: {error.strerror}. Stop what runs there, or choose another --port: "
+            f"lookalike {command} --port {port + 1}"
         ) from None

@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -20,10 +20,11 @@ RESTARTS_PER_MINUTE = 5
 
 @dataclass
 class Child:
-    """A `lookalike` command in a process of its own."""
+    """A `lookalike` command in a process of its own. `check` raises what makes another start hopeless."""
 
     name: str
     arguments: list[str]
+    check: Callable[[], None] = lambda: None
     process: subprocess.Popen[bytes] | None = None
     starts: list[float] = field(default_factory=list)
 
@@ -61,23 +62,27 @@ def running(children: Sequence[Child]) -> Iterator[None]:
             child.stop()
 
 
-def restart_dead(children: Sequence[Child]) -> bool:
-    """Start those that died again; False if one keeps dying."""
+def restart_dead(children: Sequence[Child]) -> None:
+    """Start those that died again.
+
+    Raises:
+        Unavailable: one keeps dying, or cannot be started.
+    """
     for child in children:
         if child.died:
+            child.check()
             if len(child.starts) > RESTARTS_PER_MINUTE:
-                err.print(f"[bold red]Error:[/] The {child.name} keeps ending; its messages are above.")
-                return False
+                raise Unavailable(f"The {child.name} keeps ending; its messages are above.")
             err.print(f"[yellow]The {child.name} ended unexpectedly and is started again.[/]")
             child.start()
-    return True
 
 
 def supervise(children: Sequence[Child]) -> None:
-    """Keep the children running until Ctrl-C or SIGTERM, or until one keeps dying."""
+    """Keep the children running until Ctrl-C or SIGTERM. Raises Unavailable like `restart_dead`."""
     try:
         with running(children):
-            while restart_dead(children):
+            while True:
+                restart_dead(children)
                 time.sleep(0.2)
     except KeyboardInterrupt:
         err.print("[dim]Stopped.[/]")

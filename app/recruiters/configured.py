@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 import jwt
 
@@ -83,3 +85,26 @@ def calling(settings: Settings, recruiter: str, *, patience: Patience = PATIENT)
                 yield Mturk(mturk, fees=terms)
         case other:
             raise Unavailable(f"This server does not recruit on {other}.")
+
+
+def require_ready(settings: Settings, recruiter: str) -> None:
+    """Raises Unavailable: the recruiter is not configured here, or it would send people to an address that only this
+    machine can reach. A recruiter on this machine, an imitation, may."""
+    with calling(settings, recruiter):
+        pass
+    endpoint = settings.prolific_url if recruiter == prolific.NAME else settings.mturk_endpoint_url
+    if is_local(settings.public_url) and not is_local(endpoint or ""):
+        raise Unavailable(
+            f"People would be sent to {settings.public_url or 'no address'}, which only this machine reaches. Set "
+            "PUBLIC_URL to where participants reach the server, for every server and worker (docs/recruiting.md)."
+        )
+
+
+def is_local(url: str) -> bool:
+    """Whether the URL leads nowhere but to the machine it is opened on."""
+    host = urlsplit(url).hostname or "localhost"
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+    return address.is_loopback or address.is_unspecified

@@ -274,16 +274,24 @@ def test_a_port_that_is_taken(run: Run) -> None:
             assert result.exit_code == 1
             said = one_line(result.stderr)
             assert f"Cannot listen on 127.0.0.1:{port}: Address already in use" in said
-            assert "choose another --port" in said
+            assert f"choose another --port: lookalike {command} --port {port + 1}" in said
     assert run("serve", "--port", 70_000).exit_code == 2
 
 
 def test_a_home_that_cannot_be(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.delenv("DATABASE_URL")
-    result = run("study", "list", "--home", tmp_path / "file")
+    result = run("db", "upgrade", "--home", tmp_path / "file")
     assert result.exit_code == 1
     assert "file/postgres cannot be used" in one_line(result.stderr)
+
+
+@pytest.mark.parametrize("command", ["status x", "study list", "forecast x", "reconcile x", "export x out"])
+def test_the_wrong_folder(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    monkeypatch.delenv("DATABASE_URL")
+    result = run(*command.split(), "--home", tmp_path / "elsewhere")
+    assert (result.exit_code, f"No Lookalike data in {tmp_path}/elsewhere." in result.stderr) == (1, True)
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_home_by_option_and_by_variable(run: Run, home: Path, tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ import json
 import secrets
 from pathlib import Path
 
+import pytest
+
 from app.db import open_sessions
 from app.keys import load_keys
 from app.services import audit, studies
@@ -15,14 +17,23 @@ from tests.recruiting.paid_study import SMALL
 from tests.sittings import sit
 
 
-def test_recruiting_from_the_command_line(run: Run, home: Path) -> None:
+def test_recruiting_from_the_command_line(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings()
     with open_sessions(settings) as sessions:
         paid = make_study(sessions, LocalStorage(settings.images), items=16, **SMALL)
         free = make_study(sessions, LocalStorage(settings.images), items=40, recruiting__invitations=True)
     assert "does not recruit yet" in run("recruit", "status", paid).stderr
     assert "has no recruiter" in run("recruit", "start", free).stderr
-    assert run("recruit", "start", paid).exit_code == 0
+    assert "set PROLIFIC_TOKEN and PROLIFIC_WORKSPACE" in run("recruit", "start", paid).stderr
+    with monkeypatch.context() as environment:
+        environment.setenv("PROLIFIC_TOKEN", "secret")
+        environment.setenv("PROLIFIC_WORKSPACE", "ours")
+        assert "sent to http://127.0.0.1:8000, which only" in run("recruit", "start", paid).stderr
+        assert "does not recruit yet" in run("recruit", "status", paid).stderr
+        environment.setenv("PUBLIC_URL", "https://lab.example")
+        assert run("recruit", "start", paid).exit_code == 0
+    rehearsal = run("demo", "--recruiter", "prolific", "--port", 0)
+    assert (rehearsal.exit_code, paid in rehearsal.stderr, "--home rehearsal" in rehearsal.stderr) == (1, True, True)
     standing = json.loads(run("recruit", "status", paid, "--json").stdout)
     assert (standing["cap"], standing["free"], standing["submissions"]) == (50_000, 50_000, {})
     assert "£500.00 of £500.00 free" in run("recruit", "status", paid).stdout
@@ -32,7 +43,9 @@ def test_recruiting_from_the_command_line(run: Run, home: Path) -> None:
     assert [(entry.actor, entry.action) for entry in log] == [
         ("command line", "went on recruiting"), ("command line", "began recruiting"),
     ]  # fmt: skip
-    links = run("recruit", "invite", free, "--count", 3).stdout.splitlines()
+    invited = run("recruit", "invite", free, "--count", 3)
+    assert "PUBLIC_URL is not set" in invited.stderr
+    links = invited.stdout.splitlines()
     assert len({link.partition("?invitation=")[2] for link in links}) == 3
     for refused, why in [
         (("recruit", "top-up", paid), "reaches the hourly floor already"),
@@ -40,6 +53,7 @@ def test_recruiting_from_the_command_line(run: Run, home: Path) -> None:
         (("recruit", "settle-bonus", 10**6, "--paid"), "There is no batch"),
         (("recruit", "approve", 10**6), "No recruiter knows"),
         (("recruit", "webhooks"), "Set PROLIFIC_TOKEN"),
+        (("recruit", "invite", paid, "--count", 1), "is not by invitation"),
         (("reconcile", paid), "set PROLIFIC_TOKEN and PROLIFIC_WORKSPACE"),
         (("reconcile", free), "does not recruit yet"),
     ]:

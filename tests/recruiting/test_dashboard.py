@@ -1,5 +1,7 @@
 """Pay and people at the dashboard: everything asks first, and the recruiter hears of it once."""
 
+from collections.abc import Iterator
+
 import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
@@ -94,10 +96,22 @@ def test_deciding_about_pay(
     ]  # fmt: skip
 
 
-def test_beginning_to_recruit_and_going_on(client: TestClient, sessions: Sessions, storage: LocalStorage) -> None:
+@pytest.fixture
+def recruiting(deployed: Settings) -> Iterator[TestClient]:
+    """The site of a deployment that recruits."""
+    with TestClient(create_app(deployed), follow_redirects=False) as recruiting:
+        yield recruiting
+
+
+def test_beginning_to_recruit_and_going_on(
+    client: TestClient, recruiting: TestClient, sessions: Sessions, storage: LocalStorage
+) -> None:
     poor = make_study(sessions, storage, items=16, pay__budget=100, **SMALL)
     slug = make_study(sessions, storage, items=16, **SMALL)
-    ada = sign_in(client, sessions, make_account(sessions, is_site_owner=True))
+    bare = sign_in(client, sessions, make_account(sessions, is_site_owner=True))
+    unready = bare.post(f"/admin/studies/{slug}/recruiting/begin")
+    assert (unready.status_code, "PROLIFIC_TOKEN" in page_of(unready).problems[""]) == (503, True)
+    ada = sign_in(recruiting, sessions, make_account(sessions, is_site_owner=True))
     refused = ada.post(f"/admin/studies/{poor}/recruiting/begin")
     assert (refused.status_code, page_of(refused).problems[""][:23]) == (422, "pay.budget is £1.00, bu")
     study = f"/admin/studies/{slug}"
@@ -124,24 +138,26 @@ def test_beginning_to_recruit_and_going_on(client: TestClient, sessions: Session
     assert page_of(ada.get(study)).recruiting == {}
 
 
-def test_only_site_owners_spend_the_sites_money(client: TestClient, sessions: Sessions, storage: LocalStorage) -> None:
+def test_only_site_owners_spend_the_sites_money(
+    recruiting: TestClient, sessions: Sessions, storage: LocalStorage
+) -> None:
     """Whoever makes a study owns it, but not the money that recruiting for it would take."""
     slug = make_study(sessions, storage, items=16, **SMALL)
-    eve = visitor_as(client, sessions, slug, "owner")
+    eve = visitor_as(recruiting, sessions, slug, "owner")
     study = f"/admin/studies/{slug}"
     page = page_of(eve.get(study))
     assert page.recruiting == {}
     assert "An owner of this site begins it" in page.live.alerts[-1].message
     for answer in (eve.get(f"{study}/recruiting/begin"), eve.post(f"{study}/recruiting/begin")):
         assert (answer.status_code, "only they may begin it" in answer.text) == (403, True)
-    ada = sign_in(client, sessions, make_account(sessions, is_site_owner=True))
+    ada = sign_in(recruiting, sessions, make_account(sessions, is_site_owner=True))
     assert ada.post(f"{study}/recruiting/begin").status_code == 303
     fields = page_of(eve.get(f"{study}/protocol")).values | {"version": "1"}
     raised = eve.post(f"{study}/protocol", fields | {"pay.budget": "60000"})
     assert (raised.status_code, [*page_of(raised).problems]) == (403, ["pay.budget"])
     assert eve.post(f"{study}/protocol", fields | {"pay.budget": "40000"}).status_code == 303
     by_program = key_of(sessions, slug, "owner", "steer"), {"version": 2, "protocol": {"pay": {"budget": 60_000}}}
-    refused = client.patch(f"/api/v1/studies/{slug}/protocol", headers=by_program[0], json=by_program[1])
+    refused = recruiting.patch(f"/api/v1/studies/{slug}/protocol", headers=by_program[0], json=by_program[1])
     assert (refused.status_code, refused.json()["fields"].keys()) == (403, {"pay.budget"})
     richer = fields | {"version": "2", "pay.budget": "60000"}
     assert ada.post(f"{study}/protocol", richer).status_code == 303

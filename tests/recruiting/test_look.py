@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from app.cli.main import cli
 from app.db import Sessions
-from app.errors import BadInput, Conflict, NotFound
+from app.errors import BadInput, Conflict, NotFound, Unavailable
 from app.keys import Keys
 from app.models.assignments import Assignment, Exclusion
 from app.models.money import BonusBatch
@@ -22,7 +22,7 @@ from app.recruiters.prolific.recruiter import Prolific
 from app.services import assignments, money, sign_ups, studies
 from app.services.exclusions import in_force, reinstate_by_hand
 from app.services.recruiting import bonuses, decisions, notices, plan
-from app.services.recruiting.look import look_at_all
+from app.services.recruiting.look import look_at, look_at_all
 from app.services.recruiting.standing import side_by_side, standing
 from app.settings import Settings
 from app.simulation.prolific.marketplace import FakeStudy
@@ -355,6 +355,11 @@ def test_one_study_whose_look_fails_does_not_stop_the_others(
     odd.participant = nameless
     look_at_all(sessions, keys, deployed)
     assert told(paid) == {}
+    look_at_all(sessions, keys, deployed.model_copy(update={"prolific_token": None}))
+    assert "set PROLIFIC_TOKEN" in told(paid)["look-failed"]
+    theirs = {"prolific_url": "https://api.prolific.com", "public_url": "http://localhost:8000"}
+    with pytest.raises(Unavailable, match="Set PUBLIC_URL"):
+        look_at(sessions, keys, deployed.model_copy(update=theirs), slug=slug)
 
 
 def test_the_last_tenth_asks_first(

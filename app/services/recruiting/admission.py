@@ -6,12 +6,13 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from app.errors import Forbidden
+from app.errors import BadInput, Forbidden, Gone
 from app.models.recruiting import Invitation, Recruitment, UsedLink
 from app.models.studies import Study
 from app.recruiters import direct
 from app.recruiters.arrival import Arrival
 from app.services import audit
+from app.services.protocols import current_protocol
 
 
 def use_link(session: Session, arrival: Arrival) -> None:
@@ -53,7 +54,16 @@ def require_invitation(session: Session, *, study: Study, arrival: Arrival) -> N
 
 
 def invite(session: Session, *, study: Study, count: int) -> list[str]:
-    """New single-use codes. They are shown once: only their hashes are kept."""
+    """New single-use codes. They are shown once: only their hashes are kept.
+
+    Raises:
+        BadInput: the study's link needs no invitation. Gone: nobody can take part any more.
+    """
+    recruiting = current_protocol(session, study.id).recruiting
+    if recruiting.recruiter != direct.NAME or not recruiting.invitations:
+        raise BadInput(f"The study {study.slug!r} is not by invitation: its protocol would set recruiting.invitations.")
+    if study.state == "closed" or study.finished_at is not None:
+        raise Gone(f"The study {study.slug!r} is over: nobody can take part any more.")
     codes = [direct.new_invitation() for _ in range(count)]
     session.add_all(Invitation(code_sha256=_code_sha256(code), study_id=study.id) for code in codes)
     audit.record(session, "made single-use links", study=study, links=count)

@@ -23,7 +23,7 @@ from app.keys import Keys
 from app.models.money import OWED, BonusBatch, Budget
 from app.models.recruiting import Recruitment, Submission
 from app.models.studies import Study
-from app.recruiters.configured import calling
+from app.recruiters.configured import calling, require_ready
 from app.recruiters.recruiter import (
     DECIDED,
     FREE_THE_PLACE,
@@ -124,14 +124,15 @@ def look_at(sessions: Sessions, keys: Keys, settings: Settings, *, slug: str) ->
     """Look at one study's recruiter, as this deployment is configured.
 
     Raises:
-        NotFound: no such study. BadInput: it recruits nowhere. Unavailable: the recruiter is not configured here.
-        SomebodyLooks: somebody else looks just now.
+        NotFound: no such study. BadInput: it recruits nowhere. Unavailable: the recruiter is not configured here, or
+        people could not come here. SomebodyLooks: somebody else looks just now.
     """
     with sessions() as session:
         study = by_slug(session, slug)
         recruiter_name = current_protocol(session, study.id).recruiting.recruiter
         if session.get(Budget, study.id) is None:
             raise BadInput(f"The study {slug!r} does not recruit yet: lookalike recruit start {slug}")
+    require_ready(settings, recruiter_name)
     terms = load_fees(settings.fees)
     with one_at_a_time(sessions), calling(settings, recruiter_name) as recruiter:
         return look(sessions, keys, recruiter, slug=slug, public_url=settings.public_url, terms=terms)

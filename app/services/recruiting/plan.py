@@ -6,23 +6,35 @@ that the next look carries out.
 
 import secrets
 from collections.abc import Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.domain.money import Fees, cost, fees_on, in_words
+from app.domain.money import Fees, cost, fees_on, in_words, load_fees
 from app.domain.protocol import Protocol
 from app.errors import BadInput
 from app.models.assignments import Assignment
 from app.models.items import Slot
 from app.models.recruiting import Recruitment, Submission
 from app.models.studies import Study
+from app.recruiters.configured import require_ready
 from app.recruiters.recruiter import AWAITING_REVIEW, CODE_KINDS, DECIDED, FREE_THE_PLACE
 from app.services import audit, money
 from app.services.protocols import current_protocol
 from app.services.recruiting import brakes
 from app.services.recruiting.notices import is_stopped, tell, was_told
+from app.settings import Settings
+
+
+def begin_as_configured(session: Session, *, study: Study, settings: Settings) -> None:
+    """Begin recruiting, as this deployment is configured: a worker will be, too, or says in a notice that it is not.
+
+    Raises:
+        BadInput: see `begin`. Unavailable: the recruiter cannot be called from here, or people could not come here.
+    """
+    begin(session, study=study, terms=load_fees(settings.fees), today=datetime.now(UTC).date())
+    require_ready(settings, current_protocol(session, study.id).recruiting.recruiter)
 
 
 def begin(session: Session, *, study: Study, terms: Sequence[Fees], today: date) -> None:

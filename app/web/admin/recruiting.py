@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from app.domain.money import cost, fees_on, in_words, load_fees
 from app.domain.protocol import Protocol
-from app.errors import BadInput, Conflict
+from app.errors import BadInput, Conflict, Unavailable
 from app.models.money import Budget
 from app.models.recruiting import Notice
 from app.models.studies import Study
@@ -55,8 +55,8 @@ def carry_out(
         return go(f"/admin/studies/{study.slug}", access.signed_in, "A worker goes on recruiting.")
     try:
         with session.begin_nested():
-            plan.begin(session, study=study, terms=load_fees(resources.settings.fees), today=datetime.now(UTC).date())
-    except (BadInput, Conflict) as error:
+            plan.begin_as_configured(session, study=study, settings=resources.settings)
+    except (BadInput, Conflict, Unavailable) as error:
         page = _page(request, session, access, act, resources, problem=error.message)
         return show(request, page, status=error.status)
     return go(
