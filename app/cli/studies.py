@@ -42,6 +42,8 @@ def create(
         with opened(settings_for(home)) as sessions, sessions.begin() as session:
             studies.create(session, slug=name, protocol=loaded, seed=seed)
     out.print(f"Made the draft study [bold]{name}[/]. Next: lookalike import --help")
+    if loaded.missing_texts:
+        out.print(f"It cannot be opened before its protocol has {' and '.join(loaded.missing_texts)}.")
 
 
 def _overrides(pairs: list[str]) -> dict[str, str]:

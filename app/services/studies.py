@@ -69,12 +69,13 @@ def open_study(session: Session, *, slug: str) -> Study:
 
     Raises:
         Conflict: it is closed or archived, has no items, or waits for some.
-        BadInput: too few references for the sentinels.
+        BadInput: too few references for the sentinels, or no consent text or instructions.
     """
     study = by_slug(session, slug, lock=True)
     require_in_use(study)
     if study.state == "closed":
         raise Conflict(f"The study {slug!r} is closed. Duplicate it to collect more.")
+    require_texts(current_protocol(session, study.id))
     if study.state == "draft":
         require_none_waiting(session, study)
         require_no_import(session, study)
@@ -143,6 +144,18 @@ def require_in_use(study: Study) -> None:
     """Raises Conflict for an archived study: it stays as it is."""
     if study.archived_at is not None:
         raise Conflict(f"The study {study.slug!r} is archived. Bring it back first.")
+
+
+def require_texts(protocol: Protocol) -> None:
+    """Raises BadInput for a protocol that tells people neither what they agree to nor what to do."""
+    missing = protocol.missing_texts
+    if missing:
+        lines = " and ".join(f'{name} = "{name}.md"' for name in missing)
+        raise BadInput(
+            f"The protocol has no {' and no '.join(missing)}, which people read before they begin. Add it in the "
+            f"dashboard; or make the study from a preset, or from a TOML file with {lines} and the Markdown beside it.",
+            fields=dict.fromkeys(missing, "people read it before they begin"),
+        )
 
 
 def collecting_ids(session: Session) -> list[int]:
