@@ -33,6 +33,8 @@ _ALLOWED = {
     "DATABASE_URL": "must be a PostgreSQL URL, such as postgresql://user:password@host/name",
     "SECRET_KEY": "must have at least 32 characters",
     "S3_BUCKET": "must be the name of a bucket, without s3:// or a path",
+    "S3_SSE": "must be AES256, aws:kms or aws:kms:dsse",
+    "METRICS_TOKEN": "must have at least 16 characters",
     "S3_ENDPOINT_URL": "must be the URL of an S3 server without a path, such as https://s3.example.org:9000",
 }
 
