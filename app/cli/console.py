@@ -16,9 +16,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from sqlalchemy.exc import OperationalError
 
 from app.db import Sessions, open_sessions
-from app.errors import BadInput, LookalikeError
+from app.errors import BadInput, LookalikeError, NoSuchStudy, NotFound, os_error_in_words
 from app.postgres import PostgresUnavailable
-from app.services import audit
+from app.services import audit, studies
 from app.settings import Settings
 
 out = Console(soft_wrap=True)
@@ -59,10 +59,17 @@ def opened(settings: Settings) -> Iterator[Sessions]:
 
     Raises:
         Unavailable: see `open_sessions`.
+        NotFound: what was done wanted a study that there is not; names some that there are.
     """
     with open_sessions(settings) as sessions:
         sessions.configure(info=audit.acting("command line"))
-        yield sessions
+        try:
+            yield sessions
+        except NoSuchStudy as error:
+            with sessions() as session:
+                names = studies.names_like(session, error.slug)
+            there_are = f" There are: {', '.join(names)}." if names else " There are none yet."
+            raise NotFound(error.message + there_are) from None
 
 
 @contextmanager
@@ -78,8 +85,10 @@ def plain_errors() -> Iterator[None]:
         raise _failed(f"The database {problem}: {' '.join(str(error.orig).split())}") from None
     except BrokenPipeError:  # the reader, `head` say, has seen enough
         raise typer.Exit(0) from None
-    except (OSError, PostgresUnavailable) as error:
+    except PostgresUnavailable as error:
         raise _failed(str(error)) from None
+    except OSError as error:
+        raise _failed(os_error_in_words(error)) from None
 
 
 def _failed(message: str, *, code: int = 1) -> typer.Exit:

@@ -96,9 +96,12 @@ def open_(name: Name, home: Home = HOME) -> None:
 
     Example: lookalike study open shoes
     """
-    with plain_errors(), opened(settings_for(home)) as sessions, sessions.begin() as session:
-        studies.open_study(session, slug=name)
-    out.print(f"[bold]{name}[/] is open. Participants' link: http://HOST/studies/{name}")
+    with plain_errors():
+        settings = settings_for(home)
+        with opened(settings) as sessions, sessions.begin() as session:
+            studies.open_study(session, slug=name)
+    link = f"{settings.public_url.rstrip('/')}/studies/{name}?participant=ID"
+    out.print(f"[bold]{name}[/] is open. Participants' link, with an id for each: {link}")
 
 
 @study.command("pause")

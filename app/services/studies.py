@@ -3,13 +3,14 @@
 import re
 import secrets
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.domain.protocol import Protocol
-from app.errors import BadInput, Conflict, NotFound
+from app.errors import BadInput, Conflict, NoSuchStudy
 from app.models.items import Item
 from app.models.studies import ProtocolVersion, Study
 from app.services import audit
@@ -52,7 +53,7 @@ def require_free_name(session: Session, slug: str) -> None:
 def by_slug(session: Session, slug: str, *, lock: bool = False) -> Study:
     """The study of this name; locked, as it is once everybody else is done with it.
 
-    Raises NotFound, also for what could name no study.
+    Raises NoSuchStudy, also for what could name no study.
     """
     wanted = select(Study).where(Study.slug == slug)
     study = None
@@ -60,8 +61,15 @@ def by_slug(session: Session, slug: str, *, lock: bool = False) -> Study:
         locked = wanted.with_for_update(key_share=True).execution_options(populate_existing=True)
         study = session.scalar(locked if lock else wanted)
     if study is None:
-        raise NotFound(f"There is no study {slug!r}.")
+        raise NoSuchStudy(slug)
     return study
+
+
+def names_like(session: Session, slug: str, *, most: int = 5) -> list[str]:
+    """Names of studies in use: those spelt like `slug` first, then the newest."""
+    newest = select(Study.slug).where(Study.archived_at.is_(None)).order_by(Study.id.desc())
+    names = list(session.scalars(newest))
+    return list(dict.fromkeys([*get_close_matches(slug, names, most), *names[:most]]))[:most]
 
 
 def open_study(session: Session, *, slug: str) -> Study:
