@@ -56,9 +56,15 @@ def oracle_ceiling(share_1: Floats) -> Floats:
 def estimate(scores: Floats, clusters: NDArray[np.int64] | None = None, draws: int = 2000, seed: int = 0) -> Estimate:
     """Mean of `scores` (n,) with a percentile bootstrap that resamples whole clusters.
 
-    `clusters` (n,) names what is not independent, such as triplets of one reference; None resamples scores.
+    `clusters` (n,) names what is not independent, such as triplets of one reference; None resamples scores. Where all
+    scores are 0 or all are 1, resampling knows of nothing else; the interval is Clopper and Pearson's (1934) then, of
+    as many trials as there are clusters.
     """
     sums, counts = _cluster_sums(scores, clusters)
+    if scores.min() == scores.max() and scores[0] in (0, 1):
+        beyond = 0.025 ** (1 / len(sums))
+        low, high = (beyond, 1.0) if scores[0] == 1 else (0.0, 1 - beyond)
+        return Estimate(float(scores[0]), low, high, len(scores))
     picks = np.random.default_rng(seed).integers(0, len(sums), (draws, len(sums)))
     means = sums[picks].sum(axis=1) / counts[picks].sum(axis=1)
     low, high = np.percentile(means, [2.5, 97.5])

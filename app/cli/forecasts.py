@@ -50,27 +50,28 @@ def show_forecast(
 
 
 def _table(expected: Forecast, protocol: Protocol) -> Table:
-    table = Table(box=None, header_style="dim", pad_edge=False)
+    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 1, 0, 0))
     for column in ("round", "survivors", "90 %", "votes", "sittings", "90 %", "hours", protocol.pay.currency):
         table.add_column(column, justify="right", no_wrap=True)
+    exact = expected.total.cost.mean < 100_000  # else pence and minutes say nothing, and lines grow too long
     for row in expected.rounds:
-        table.add_row(str(row.number), *_cells(row))
+        table.add_row(str(row.number), *_cells(row, exact))
     table.add_section()
-    table.add_row("in all", *_cells(expected.total), style="bold")
+    table.add_row("in all", *_cells(expected.total, exact), style="bold")
     if expected.one_more is not None:
-        table.add_row("one more", *_cells(expected.one_more), style="dim")
+        table.add_row("one more", *_cells(expected.one_more, exact), style="dim")
     return table
 
 
-def _cells(row: RoundForecast) -> list[str]:
+def _cells(row: RoundForecast, exact: bool) -> list[str]:
     return [
         f"{row.survivors.mean:,.0f}",
         _interval(row.survivors),
         f"{row.votes.mean:,.0f}",
         f"{row.sittings.mean:,.0f}",
         _interval(row.sittings),
-        f"{row.hours.mean:,.1f}",
-        f"{row.cost.mean / 100:,.2f}",
+        f"{row.hours.mean:,.{1 if exact else 0}f}",
+        f"{row.cost.mean / 100:,.{2 if exact else 0}f}",
     ]
 
 

@@ -40,7 +40,7 @@ def test_a_metric_that_sees_near_copies_agrees_with_people(steady_export: Path, 
     assert set(result.categories) == {"thing 0", "thing 1"}
     assert result.ceilings["two different people (unbiased)"] == 1.0
     text = two_afc_markdown(result)
-    assert "22 triplets cannot tell two methods apart by less than about 0 points" in text
+    assert "22 triplets cannot tell two methods apart by less than about 8 points" in text
     assert "| thing 0 | 11 | 100.0 %" in text
 
 

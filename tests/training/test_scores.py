@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from statsmodels.stats.proportion import proportion_confint
 
 from training import scores
 
@@ -75,6 +76,14 @@ def test_interval_of_independent_scores_has_the_textbook_width(seed: int) -> Non
     width = 2 * 1.96 * sample.std() / 20
     assert interval.low < interval.value < interval.high
     assert abs((interval.high - interval.low) - width) < 0.25 * width
+
+
+@pytest.mark.parametrize("score", [0.0, 1.0])
+def test_few_that_all_agree_prove_little(score: float) -> None:
+    """Clopper and Pearson's interval of 4 of 4, as statsmodels has it."""
+    interval = scores.estimate(np.full(4, score))
+    low, high = proportion_confint(4 * score, 4, method="beta")
+    assert (interval.low, interval.high) == pytest.approx((low, high))
 
 
 def test_clusters_widen_the_interval() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from app.domain.forecast import Forecast
 from app.services.activity import MinuteOfVotes
 from app.services.status import StudyStatus
+from app.web.admin.charts import NIGHTS, NIGHTS_KEPT, NIGHTS_ROUNDS
 from app.web.pages import templates
 
 CEILING = 4000
@@ -18,7 +19,7 @@ MOST_COLUMNS = 10
 @dataclass(frozen=True)
 class Sketch:
     """Coordinates in percent of the width and of the height there is, from the upper left. `band` and each of `lines`
-    (by their class) are points of a polyline, `bars` are x, y, width and height."""
+    (by their class) are points of a polyline, `bars` are x, y, width and height, `published` are x, y and whose."""
 
     label: str
     columns: list[tuple[float, str]]
@@ -26,6 +27,7 @@ class Sketch:
     band: str
     lines: list[tuple[str, str]]
     bars: list[tuple[float, float, float, float]]
+    published: Sequence[tuple[float, float, str]] = ()
 
     def svg(self) -> str:
         macro: Any = templates.get_template("admin/_sketch.html").module
@@ -72,7 +74,7 @@ templates.env.globals["bars"] = bars
 
 
 def survivor_sketch(status: StudyStatus, expected: Forecast) -> Sketch:
-    """Survivors by round: what happened, and what is to be expected."""
+    """Survivors by round: what happened, what is to be expected, and where NIGHTS came out."""
     closed = [(row.number, row.survivors) for row in status.by_round if row.closed_at is not None]
     seen: list[tuple[float, float]] = [(0, status.items), *closed]
     plane = _Plane(max(status.rounds, 1), max(status.items, 1))
@@ -80,6 +82,7 @@ def survivor_sketch(status: StudyStatus, expected: Forecast) -> Sketch:
     coming = [seen[-1], *((row.number, row.survivors.mean) for row in expected.rounds)]
     high = [seen[-1], *((row.number, row.survivors.high) for row in expected.rounds)]
     low = [seen[-1], *((row.number, row.survivors.low) for row in expected.rounds)]
+    nights = (plane.x(NIGHTS_ROUNDS), plane.y(status.items * NIGHTS_KEPT), NIGHTS)
     return Sketch(
         label=f"Survivors by round: {seen[-1][1]:,} after round {seen[-1][0]}",
         columns=[(plane.x(number), str(number)) for number in range(0, status.rounds + 1, every)],
@@ -87,6 +90,7 @@ def survivor_sketch(status: StudyStatus, expected: Forecast) -> Sketch:
         band=plane.line(high + low[::-1]),
         lines=[("forecast", plane.line(coming)), ("observed", plane.line(seen))],
         bars=[],
+        published=[nights] if status.rounds == NIGHTS_ROUNDS else [],
     )
 
 

@@ -244,7 +244,7 @@ def steps_of(study: Study) -> Sequence[Step]:
         case "draft":
             return ("open", "archive")
         case "open":
-            return ("pause", "close")
+            return ("pause", "close") if study.finished_at is None else ("close",)
         case "paused":
             return ("open", "close")
     return ("archive",)
