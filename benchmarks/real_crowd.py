@@ -4,12 +4,11 @@ The triplets of `material100/triplets.csv` that have exactly five votes are impo
 replays those votes over HTTP (five rounds, 40 people at a time), and filtered. Kept must be exactly the triplets whose
 five votes agree.
 
-    python benchmarks/real_crowd.py            all of them
-    python benchmarks/real_crowd.py 1000       the first thousand
+    python -m benchmarks.real_crowd            all of them
+    python -m benchmarks.real_crowd 1000       the first thousand
 """
 
 import csv
-import os
 import shutil
 import sys
 import tempfile
@@ -27,8 +26,8 @@ from app.services.item_files import read_csv
 from app.settings import Settings
 from app.simulation.crowd import CrowdPlan, run_crowd
 from app.storage import LocalStorage
+from benchmarks.shared import SHARED, require
 
-SHARED = Path(os.environ.get("LOOKALIKE_SHARED", "../shared"))
 PORT = 8599
 VOTES = 5
 
@@ -36,6 +35,7 @@ VOTES = 5
 def copy_material(folder: Path, limit: int | None) -> Path:
     """The five-vote triplets as a CSV file beside copies of their images."""
     source = SHARED / "data/material100"
+    require(source)
     shutil.copytree(source / "images", folder / "images", copy_function=shutil.copyfile)
     with (source / "triplets.csv").open() as lines:
         rows = [row for row in csv.DictReader(lines) if int(row["votes_0"]) + int(row["votes_1"]) == VOTES]

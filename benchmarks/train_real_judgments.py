@@ -1,6 +1,6 @@
 """What training learns from real judgments with a real network on two cores, as curves.
 
-    python benchmarks/train_real_judgments.py [zappos] [material]
+    python -m benchmarks.train_real_judgments [zappos] [material]
 
 zappos: LoRA on a ViT-S/14 with 98,198 triplets of 60 photographs. A quarter of the images is held out, and
 the score is on triplets of held-out images alone; three seeds on the first split, then one on each of two
@@ -11,18 +11,17 @@ The settings are those of `training/experiments/dense-judgments-*.toml`; the num
 beforehand, and the score is that of the last epoch.
 """
 
-import os
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.shared import SHARED, require
 from training.config import Experiment, load_experiment
 from training.session import open_session
 from training.train import train
 
 ROOT = Path(__file__).resolve().parents[1]
-SHARED = Path(os.environ.get("LOOKALIKE_SHARED", ROOT.parent / "shared"))
 TOWER = SHARED / "models/dinov2-small"
 
 
@@ -51,6 +50,7 @@ def experiment(name: str, seed: int, split: int) -> Experiment:
 
 
 def run(name: str, data: str, seed: int, split: int) -> None:
+    require(TOWER, SHARED / "data" / data)
     with tempfile.TemporaryDirectory() as folder:
         curve = Curve()
         session = open_session(

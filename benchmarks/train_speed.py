@@ -1,6 +1,6 @@
 """Training and embedding speed against plain loops on the same tower, data and machine, in one run.
 
-    python benchmarks/train_speed.py [--tower FOLDER] [--data NIGHTS_FOLDER] [--steps 10] [--seeds 3]
+    python -m benchmarks.train_speed [--tower FOLDER] [--data NIGHTS_FOLDER] [--steps 10] [--seeds 3]
     [--device cpu]
 
 The baseline is what the official DreamSim code does: images decoded from their files for every batch, the
@@ -17,7 +17,6 @@ three images a triplet.
 import argparse
 import csv
 import json
-import os
 import shutil
 import statistics
 import subprocess
@@ -34,6 +33,7 @@ from peft import LoraConfig, inject_adapter_in_model
 from PIL import Image
 from transformers import AutoModel
 
+from benchmarks.shared import SHARED, require
 from training.batches import batches_of_epoch
 from training.config import Experiment, parse_experiment
 from training.devices import choose_device, has_bfloat16
@@ -43,7 +43,6 @@ from training.session import open_session, read_experiment_data
 from training.train import train, validate
 
 ROOT = Path(__file__).resolve().parents[1]
-SHARED = Path(os.environ.get("LOOKALIKE_SHARED", ROOT.parent / "shared"))
 BATCH = 8
 EPOCHS = 1000  # more than any number of steps takes
 MEAN, STD = ([[[0.485]], [[0.456]], [[0.406]]], [[[0.229]], [[0.224]], [[0.225]]])
@@ -201,7 +200,8 @@ def measure(loop: str, seed: int, arguments: argparse.Namespace, cache: Path) ->
         sys.executable,
         "-W",
         "ignore",
-        __file__,
+        "-m",
+        "benchmarks.train_speed",
         "--loop",
         loop,
         "--seed",
@@ -236,6 +236,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory(dir=arguments.cache) as folder:
             print(json.dumps(LOOPS[arguments.loop](arguments, Path(folder))))
         return
+    require(Path(arguments.tower), arguments.data)
     with tempfile.TemporaryDirectory() as folder:
         arguments.data = with_more_validation(arguments.data, Path(folder) / "data")
         report(arguments, Path(folder))

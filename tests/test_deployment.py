@@ -68,12 +68,25 @@ def test_the_server_gets_settings_that_there_are(services: dict[str, Any]) -> No
 
 
 def test_recruiting_is_for_servers_and_workers_alone(services: dict[str, Any]) -> None:
-    """The token has full rights over the account; and what nobody filled in is not set, least of all to nothing."""
+    """The token has full rights over the account."""
     names = {"PUBLIC_URL", "PROLIFIC_TOKEN", "PROLIFIC_WORKSPACE", "PROLIFIC_WEBHOOK_SECRET"}
     told = {name for name, service in services.items() if names & set(service.get("environment", {}))}
     assert told == {"web", "worker"}
-    empty = Settings(PROLIFIC_TOKEN="", PROLIFIC_WEBHOOK_SECRET="", S3_ENDPOINT_URL="")
-    assert (empty.prolific_token, empty.prolific_webhook_secret, empty.s3_endpoint_url) == (None, None, None)
+
+
+def test_every_setting_can_be_set_with_compose(services: dict[str, Any]) -> None:
+    """But the home, which the image has, and a file, which an override mounts."""
+    known = {str(field.validation_alias) for field in Settings.model_fields.values()}
+    assert known - services["web"]["environment"].keys() == {"LOOKALIKE_HOME", "LOOKALIKE_FEES"}
+
+
+def test_what_is_set_to_nothing_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for field in Settings.model_fields.values():
+        monkeypatch.delenv(str(field.validation_alias), raising=False)
+    unset = Settings()
+    for field in Settings.model_fields.values():
+        monkeypatch.setenv(str(field.validation_alias), "")
+    assert Settings() == unset
 
 
 def test_every_setting_is_documented() -> None:

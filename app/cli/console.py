@@ -16,9 +16,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from sqlalchemy.exc import OperationalError
 
 from app.db import Sessions, open_sessions
-from app.errors import BadInput, LookalikeError, NotFound
+from app.errors import BadInput, LookalikeError, NoSuchStudy, NotFound, os_error_in_words
 from app.postgres import PostgresUnavailable
-from app.services import audit
+from app.services import audit, studies
 from app.settings import Settings
 
 out = Console(soft_wrap=True)
@@ -33,6 +33,8 @@ _ALLOWED = {
     "DATABASE_URL": "must be a PostgreSQL URL, such as postgresql://user:password@host/name",
     "SECRET_KEY": "must have at least 32 characters",
     "S3_BUCKET": "must be the name of a bucket, without s3:// or a path",
+    "S3_SSE": "must be AES256, aws:kms or aws:kms:dsse",
+    "METRICS_TOKEN": "must have at least 16 characters",
     "S3_ENDPOINT_URL": "must be the URL of an S3 server without a path, such as https://s3.example.org:9000",
 }
 
@@ -56,12 +58,19 @@ def opened(settings: Settings) -> Iterator[Sessions]:
     """The database for a command: what it changes in a study is logged as done on the command line.
 
     Raises:
-        NotFound: see `require_home`. Unavailable: see `open_sessions`.
+        NotFound: see `require_home`; or what was done wanted a study that there is not: it names some that there are.
+        Unavailable: see `open_sessions`.
     """
     require_home(settings)
     with open_sessions(settings) as sessions:
         sessions.configure(info=audit.acting("command line"))
-        yield sessions
+        try:
+            yield sessions
+        except NoSuchStudy as error:
+            with sessions() as session:
+                names = studies.names_like(session, error.slug)
+            there_are = f" There are: {', '.join(names)}." if names else " There are none yet."
+            raise NotFound(error.message + there_are) from None
 
 
 def require_home(settings: Settings) -> None:
@@ -87,8 +96,10 @@ def plain_errors() -> Iterator[None]:
         raise _failed(f"The database {problem}: {' '.join(str(error.orig).split())}") from None
     except BrokenPipeError:  # the reader, `head` say, has seen enough
         raise typer.Exit(0) from None
-    except (OSError, PostgresUnavailable) as error:
+    except PostgresUnavailable as error:
         raise _failed(str(error)) from None
+    except OSError as error:
+        raise _failed(os_error_in_words(error)) from None
 
 
 def _failed(message: str, *, code: int = 1) -> typer.Exit:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from app.cli.console import HOME, AsJson, Home, opened, out, plain_errors, print_json, progress_bar, settings_for
+from app.cli.console import HOME, AsJson, Home, err, opened, out, plain_errors, print_json, progress_bar, settings_for
 from app.services import audit
 from app.services.exports.run import Format, export_study
 from app.services.imports import import_items
@@ -73,9 +73,13 @@ def import_csv(
 def _import(file: ItemFile, study: str, normalise: bool, as_json: bool, home: Path) -> None:
     settings = settings_for(home)
     with opened(settings) as sessions, progress_bar() as report:
-        result = import_items(
-            sessions, open_storage(settings), slug=study, file=file, normalise=normalise, report=report
-        )
+        try:
+            result = import_items(
+                sessions, open_storage(settings), slug=study, file=file, normalise=normalise, report=report
+            )
+        except KeyboardInterrupt:
+            err.print("Interrupted. The same command goes on where it stopped.")
+            raise typer.Exit(130) from None
         with sessions.begin() as session:
             imported = by_slug(session, study)
             audit.record(session, "imported items", study=imported, subject=file.path.name, items=result.items)
@@ -84,7 +88,10 @@ def _import(file: ItemFile, study: str, normalise: bool, as_json: bool, home: Pa
         return
     if result.already_there:
         out.print(f"{result.already_there:,} items of {escape(file.path.name)} were there already.")
-    out.print(f"Imported {result.items:,} items with {result.images:,} different images into [bold]{study}[/].")
+    if result.items or not result.already_there:
+        out.print(f"Imported {result.items:,} items with {result.images:,} different images into [bold]{study}[/].")
+    else:
+        out.print(f"Nothing was new for [bold]{study}[/].")
 
 
 def export(

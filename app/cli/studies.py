@@ -42,6 +42,8 @@ def create(
         with opened(settings_for(home)) as sessions, sessions.begin() as session:
             studies.create(session, slug=name, protocol=loaded, seed=seed)
     out.print(f"Made the draft study [bold]{name}[/]. Next: lookalike import --help")
+    if loaded.missing_texts:
+        out.print(f"It cannot be opened before its protocol has {' and '.join(loaded.missing_texts)}.")
 
 
 def _overrides(pairs: list[str]) -> dict[str, str]:
@@ -94,9 +96,12 @@ def open_(name: Name, home: Home = HOME) -> None:
 
     Example: lookalike study open shoes
     """
-    with plain_errors(), opened(settings_for(home)) as sessions, sessions.begin() as session:
-        studies.open_study(session, slug=name)
-    out.print(f"[bold]{name}[/] is open. Participants' link: http://HOST/studies/{name}")
+    with plain_errors():
+        settings = settings_for(home)
+        with opened(settings) as sessions, sessions.begin() as session:
+            studies.open_study(session, slug=name)
+    link = f"{settings.public_url.rstrip('/')}/studies/{name}?participant=ID"
+    out.print(f"[bold]{name}[/] is open. Participants' link, with an id for each: {link}")
 
 
 @study.command("pause")

@@ -251,6 +251,11 @@ class Protocol(Section):
         return self
 
     @property
+    def missing_texts(self) -> list[str]:
+        """Which of the texts that nobody may begin without are empty."""
+        return [name for name in ("consent", "instructions") if not getattr(self, name).strip()]
+
+    @property
     def rule(self) -> Rule:
         return Rule(self.rounds, self.votes_per_round, self.min_votes, self.drop)
 

@@ -179,6 +179,11 @@ def _require_nights_columns(header: list[str], path: Path) -> None:
 
 
 def _require_csv_columns(header: list[str], path: Path) -> None:
+    if {"reference", "closer", "farther"} <= set(header):
+        raise BadInput(
+            f"{path} looks like training's judged triplets (reference,closer,farther). To have them judged, call the "
+            "columns reference,candidate_0,candidate_1; to train on them, no study is needed: docs/training.md"
+        )
     _require_columns(header, path, required=CSV_REQUIRED, optional=CSV_OPTIONAL)
     if ("votes_0" in header) != ("votes_1" in header):
         raise BadInput(f"{path}: votes_0 and votes_1 come together or not at all.")

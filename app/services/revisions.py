@@ -28,7 +28,8 @@ def revise(session: Session, *, slug: str, protocol: Protocol, based_on: int, ma
 
     Raises:
         Stale: somebody else made a newer version meanwhile.
-        BadInput: a field changes that is fixed by now; `details["fields"]` says which. Conflict: it is archived.
+        BadInput: a field changes that is fixed by now, or people would be left without consent or instructions;
+        `details["fields"]` says which. Conflict: it is archived.
         Forbidden: the budget would rise, which is not theirs to decide.
     """
     study, version, before = _locked(session, slug, based_on)
@@ -79,6 +80,7 @@ def _replace(
     if wrong := _fixed_among(fixed_fields(session, study), changed):
         raise BadInput("; ".join(f"{name} {complaint}" for name, complaint in wrong.items()) + ".", fields=wrong)
     if study.state != "draft":
+        studies.require_texts(protocol)
         require_supply(session, study=study, protocol=protocol)
     _move_budget(session, study, before, protocol, may_spend=may_spend)
     session.add(ProtocolVersion(study_id=study.id, version=version + 1, document=protocol.model_dump(mode="json")))

@@ -3,13 +3,14 @@
 import re
 import secrets
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.domain.protocol import Protocol
-from app.errors import BadInput, Conflict, NotFound
+from app.errors import BadInput, Conflict, NoSuchStudy
 from app.models.items import Item
 from app.models.studies import ProtocolVersion, Study
 from app.services import audit
@@ -52,7 +53,7 @@ def require_free_name(session: Session, slug: str) -> None:
 def by_slug(session: Session, slug: str, *, lock: bool = False) -> Study:
     """The study of this name; locked, as it is once everybody else is done with it.
 
-    Raises NotFound, also for what could name no study.
+    Raises NoSuchStudy, also for what could name no study.
     """
     wanted = select(Study).where(Study.slug == slug)
     study = None
@@ -60,8 +61,15 @@ def by_slug(session: Session, slug: str, *, lock: bool = False) -> Study:
         locked = wanted.with_for_update(key_share=True).execution_options(populate_existing=True)
         study = session.scalar(locked if lock else wanted)
     if study is None:
-        raise NotFound(f"There is no study {slug!r}.")
+        raise NoSuchStudy(slug)
     return study
+
+
+def names_like(session: Session, slug: str, *, most: int = 5) -> list[str]:
+    """Names of studies in use: those spelt like `slug` first, then the newest."""
+    newest = select(Study.slug).where(Study.archived_at.is_(None)).order_by(Study.id.desc())
+    names = list(session.scalars(newest))
+    return list(dict.fromkeys([*get_close_matches(slug, names, most), *names[:most]]))[:most]
 
 
 def open_study(session: Session, *, slug: str) -> Study:
@@ -69,12 +77,13 @@ def open_study(session: Session, *, slug: str) -> Study:
 
     Raises:
         Conflict: it is closed or archived, has no items, or waits for some.
-        BadInput: too few references for the sentinels.
+        BadInput: too few references for the sentinels, or no consent text or instructions.
     """
     study = by_slug(session, slug, lock=True)
     require_in_use(study)
     if study.state == "closed":
         raise Conflict(f"The study {slug!r} is closed. Duplicate it to collect more.")
+    require_texts(current_protocol(session, study.id))
     if study.state == "draft":
         require_none_waiting(session, study)
         require_no_import(session, study)
@@ -143,6 +152,18 @@ def require_in_use(study: Study) -> None:
     """Raises Conflict for an archived study: it stays as it is."""
     if study.archived_at is not None:
         raise Conflict(f"The study {study.slug!r} is archived. Bring it back first.")
+
+
+def require_texts(protocol: Protocol) -> None:
+    """Raises BadInput for a protocol that tells people neither what they agree to nor what to do."""
+    missing = protocol.missing_texts
+    if missing:
+        lines = " and ".join(f'{name} = "{name}.md"' for name in missing)
+        raise BadInput(
+            f"The protocol has no {' and no '.join(missing)}, which people read before they begin. Add it in the "
+            f"dashboard; or make the study from a preset, or from a TOML file with {lines} and the Markdown beside it.",
+            fields=dict.fromkeys(missing, "people read it before they begin"),
+        )
 
 
 def collecting_ids(session: Session) -> list[int]:

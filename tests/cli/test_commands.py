@@ -65,7 +65,7 @@ def test_a_study_from_its_making_to_its_export(run: Run, home: Path, tmp_path: P
     assert (imported.exit_code, imported.stdout) == (0, f"Imported 6 items with 18 different images into {name}.\n")
     again = run("import", "csv", file, "--study", name)
     assert again.stdout.splitlines()[0] == "6 items of triplets.csv were there already."
-    assert again.stdout.splitlines()[1].startswith("Imported 0 items")
+    assert again.stdout.splitlines()[1] == f"Nothing was new for {name}."
     said = run("import", "nights", folder.nights(folder.nights_rows(2, first=50)), "--study", name, "--json")
     assert json.loads(said.stdout) == {"items": 2, "images": 6, "already_there": 0}
 
@@ -170,6 +170,14 @@ def test_a_name_that_is_taken_and_a_study_that_is_closed(run: Run, tmp_path: Pat
     assert (closed.exit_code, "is closed" in one_line(closed.stderr)) == (1, True)
     late = run("import", "csv", folder.csv(folder.csv_rows(1)), "--study", name)
     assert (late.exit_code, name in one_line(late.stderr)) == (1, True)
+
+
+def test_a_name_that_is_misspelt_brings_those_that_there_are(run: Run) -> None:
+    name = make_slug()
+    run("study", "create", name, "--protocol", "nights-2afc")
+    said = one_line(run("status", name[:-1]).stderr)
+    assert said.startswith(f"There is no study '{name[:-1]}'. There are: {name}")
+    assert said.count(",") <= 4
 
 
 def test_a_wrong_protocol_names_its_fields(run: Run) -> None:
@@ -284,6 +292,7 @@ def test_a_home_that_cannot_be(run: Run, tmp_path: Path, monkeypatch: pytest.Mon
     result = run("db", "upgrade", "--home", tmp_path / "file")
     assert result.exit_code == 1
     assert "file/postgres cannot be used" in one_line(result.stderr)
+    assert "Errno" not in result.stderr
 
 
 @pytest.mark.parametrize("command", ["status x", "study list", "forecast x", "reconcile x", "export x out"])

@@ -166,6 +166,8 @@ def test_presets_load_and_say_what_their_sources_say() -> None:
     assert (bapps.rounds, bapps.votes_per_round, bapps.min_votes, bapps.drop) == (1, 5, 5, "none")
     for preset in presets.values():
         assert "pseudonym" in preset.consent
+        assert f"at most {preset.people.retention_days} days after the study" in preset.consent.replace("\n", " ")
+        assert all(kept in preset.consent for kept in ("browser", "screen", "touch", "display", "colours"))
         assert len(preset.instructions) > 100
         assert preset.thanks
 

@@ -23,6 +23,7 @@ from sqlalchemy import text
 from app.db import Sessions
 from app.errors import BadInput, NotFound, Unavailable
 from app.keys import Keys
+from app.paths import ROOT
 from app.services import exclusions, studies
 from app.services.assignments import by_token
 from app.services.exports import queries, run, tables
@@ -648,3 +649,9 @@ def test_memory_does_not_grow_with_the_study(
         tracemalloc.stop()
     # Seven times the rows: their further prompts alone would be 700 kB.
     assert peaks[1] < peaks[0] + 300_000
+
+
+@pytest.mark.parametrize("name", ["judgments", "items", "assignments"])
+def test_every_column_is_documented(name: str) -> None:
+    section = (ROOT / "docs/export.md").read_text().split(f"## {name}.parquet")[1].split("\n## ")[0]
+    assert [column for column in getattr(tables, name.upper()).names if f"`{column}`" not in section] == []

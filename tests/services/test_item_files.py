@@ -55,8 +55,9 @@ def test_columns_of_nights_are_exactly_those_of_nights(nights: tuple[TripletFold
 
 def test_columns_of_a_csv(plain: tuple[TripletFolder, list[Row]]) -> None:
     folder, rows = plain
-    full = [row | {"votes_0": "1", "votes_1": "2", "weight": "3"} for row in rows]
+    full = [row | {"votes_0": "1", "votes_1": "2", "weight": "3", "closer": "a", "farther": "b"} for row in rows]
     for columns, complaint in (
+        (("reference", "closer", "farther"), "looks like training's judged triplets"),
         (("reference", "candidate_0"), "is missing the column 'candidate_1'"),
         (("reference", "candidate_0", "candidate_1", "weight"), "does not know the column 'weight'"),
         (("reference", "candidate_0", "candidate_1", "votes_0"), "votes_0 and votes_1 come together or not at all"),

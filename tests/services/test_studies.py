@@ -1,6 +1,7 @@
 """Studies: named once, opened, paused and closed."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from app.db import Sessions
 from app.domain import protocol
 from app.errors import BadInput, Conflict, NotFound
-from app.services import studies
+from app.services import revisions, studies
 from app.storage import LocalStorage
 from tests.factories import make_slug, make_study
 from tests.triplet_folder import contents, make_draft
@@ -83,6 +84,18 @@ def test_opening_again_after_a_pause_opens_no_second_round(sessions: Sessions, s
         studies.open_study(session, slug=slug)
     assert contents(sessions, slug) == before
     assert len(before["slots"]) == 3
+
+
+def test_nobody_is_asked_without_consent_and_instructions(sessions: Sessions, storage: LocalStorage) -> None:
+    bare: dict[str, Any] = {"items": 1, "assignment__practice": 0, "assignment__sentinels": 0}
+    draft = make_study(sessions, storage, is_open=False, consent=" ", instructions='""', **bare)
+    before = contents(sessions, draft)
+    with pytest.raises(BadInput, match="no consent and no instructions"), sessions.begin() as session:
+        studies.open_study(session, slug=draft)
+    assert contents(sessions, draft) == before
+    opened = make_study(sessions, storage, **bare)
+    with pytest.raises(BadInput, match="no consent,"), sessions.begin() as session:
+        revisions.amend(session, slug=opened, changes={"consent": ""}, based_on=1)
 
 
 def test_a_study_without_items_does_not_open(sessions: Sessions) -> None:

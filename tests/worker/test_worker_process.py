@@ -94,6 +94,6 @@ def test_a_worker_without_its_model_takes_no_jobs_and_says_why(
             attempts = session.scalars(text("SELECT attempts FROM procrastinate_jobs WHERE queue_name = 'gpu'")).all()
             how = progress(session, studies.by_slug(session, SLUG))
         assert (list(attempts), how.waiting) == ([0, 0], 4)
-        assert how.workers[0].problem == "diffusers is not installed here: pip install 'lookalike[worker]'."
+        assert how.workers[0].problem == "diffusers is not installed here: pip install '.[worker]'."
         process.terminate()
         process.wait(60)

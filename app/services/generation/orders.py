@@ -70,7 +70,7 @@ def _described(model: str, revision: str | None, options: Options, prompts: list
     try:
         from worker.generate import check_prompts, describe
     except ImportError as error:
-        raise Unavailable(f"{error.name} is not installed here: pip install 'lookalike[worker]'.") from None
+        raise Unavailable(f"{error.name} is not installed here: pip install '.[worker]'.") from None
     described = describe(model, revision=revision, options=options)
     check_prompts(described, prompts)
     return described

@@ -46,7 +46,7 @@ class _Models:
             import pandas
             from crowdkit import aggregation
         except ImportError:
-            raise BadInput("Worker models need crowd-kit: pip install 'lookalike[analysis]'.") from None
+            raise BadInput("Worker models need crowd-kit: pip install '.[analysis]'.") from None
         return cls(pandas, aggregation)
 
 
