@@ -62,7 +62,7 @@ def test_shoes_without_votes(sessions: Sessions, storage: LocalStorage, shared: 
     slug, folder = make_draft(sessions), TripletFolder(tmp_path)
     shutil.copytree(shared / "data/zappos60/images", tmp_path / "images")
     rows = read(shared / "data/zappos60/triplets.csv", rows=300)
-    with pytest.raises(BadInput, match="is missing the columns 'candidate_0', 'candidate_1'"):
+    with pytest.raises(BadInput, match="looks like training's judged triplets"):
         bring(sessions, storage, slug, folder.csv(rows))
     names = {"reference": "reference", "closer": "candidate_0", "farther": "candidate_1"}
     renamed = [{names[column]: value for column, value in row.items()} for row in rows]
