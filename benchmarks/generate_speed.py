@@ -2,8 +2,8 @@
 
 The same batches go through the bare pipeline, called in a loop, and through a worker with its queue, seeds, checks,
 encoding and storing, in turns in one process. On a GPU the model has the architecture of Stable Diffusion 1.5 at 512
-pixels in half precision and thirty steps, on a CPU a small one at 256 and eight; weights are random. On a CPU encoding
-takes time from the model, which has all cores otherwise: with two steps instead of eight the worker reached 90 %.
+pixels in half precision and thirty steps, on a CPU a small one at 256 and eight; weights are random. Turns differ by
+what else the machine does; on two cores the worker reached 99 % in the median of eight (82 to 102 %), 95.3 % in all.
 
     python benchmarks/generate_speed.py [BATCHES]
 """
@@ -37,13 +37,14 @@ from app.storage import LocalStorage
 from tests.worker.pipelines import tokenizer
 from worker.__main__ import CONCURRENCY
 from worker.generate import describe
+from worker.heap import share_one_heap
 from worker.presence import presence
 from worker.studio import Studio
 from worker.tasks import add_generation, make_worker_app
 
 HAS_GPU = torch.cuda.is_available()
 DEVICE = "cuda" if HAS_GPU else "cpu"
-TURNS = 5
+TURNS = 8
 BATCH_SIZE = 8 if HAS_GPU else 2
 TRIPLETS = 100_000
 
@@ -129,24 +130,35 @@ def compare(settings: Settings, url: str, sessions: Sessions, order: plans.Order
     bare.set_progress_bar_config(disable=True)
     bare.to(DEVICE)
     workers, pipelines = [], []
+    share_one_heap()
     with presence(sessions, queue=GPU, device=DEVICE) as present:
         studio = Studio(sessions, LocalStorage(settings.images), present, device=DEVICE)
-        for turn in range(TURNS + 1):
-            slug = f"turn-{turn}"
-            make_study(sessions, slug, order if turn else replace(order, per_category=BATCH_SIZE))
+
+        def work(turn: int) -> Clock:
+            make_study(sessions, f"turn-{turn}", order)
             studio.prepare()
             app = make_worker_app(url, sessions, settings)
             add_generation(app, sessions, studio)
-            with Clock().running() as worker:
+            with Clock(3 * order.per_category).running() as clock:
                 app.run_worker(queues=[GPU], concurrency=CONCURRENCY[GPU], delete_jobs="successful", wait=False)
-            calls = calls_of(sessions, slug)
-            with Clock().running() as pipeline:
+            return clock
+
+        def call(turn: int) -> Clock:
+            calls = calls_of(sessions, f"turn-{turn}")
+            with Clock(sum(len(call.images) for call in calls)).running() as clock:
                 for call in calls:
                     call_bare(bare, call)
-            worker.images = pipeline.images = sum(len(call.images) for call in calls)
-            if turn > 0:  # the first one warms both up
-                workers.append(worker)
-                pipelines.append(pipeline)
+            return clock
+
+        work(0)  # which warms both up
+        call(0)
+        for turn in range(1, TURNS + 1):
+            if turn % 2:
+                workers.append(work(turn))
+                pipelines.append(call(turn))
+            else:  # a machine that slows down wrongs neither
+                pipelines.append(call(turn - 1))
+                workers.append(work(turn))
     turns = list(zip(pipelines, workers, strict=True))
     reached = sorted(pipeline.seconds / worker.seconds for pipeline, worker in turns)
     print(f"worker            {total(workers)}")
@@ -160,7 +172,7 @@ def compare(settings: Settings, url: str, sessions: Sessions, order: plans.Order
 
 @dataclass
 class Clock:
-    images: int = 0
+    images: int
     seconds: float = 0.0
     cpu_seconds: float = 0.0
 

@@ -9,9 +9,9 @@ from argon2 import PasswordHasher
 from fastapi.testclient import TestClient
 
 from app.db import Sessions
-from app.domain.roles import Role
+from app.domain.roles import Role, Scope
 from app.models.accounts import Account
-from app.services import accounts, members, sign_ins, studies
+from app.services import accounts, api_tokens, members, sign_ins, studies
 from app.web.admin.access import COOKIE, form_key
 
 BROWSER = {"Accept": "text/html,*/*;q=0.8"}
@@ -54,14 +54,28 @@ def sign_in(client: TestClient, sessions: Sessions, email: str) -> Visitor:
     return Visitor(client, token)
 
 
-def visitor_as(client: TestClient, sessions: Sessions, slug: str, role: Role | None) -> Visitor:
-    """Somebody new with this role in the study, or with none."""
-    email = make_account(sessions)
+def make_member(sessions: Sessions, slug: str, role: Role | None, *, is_site_owner: bool = False) -> str:
+    """Somebody new with this role in the study, or with none; returns the e-mail address."""
+    email = make_account(sessions, is_site_owner=is_site_owner)
     if role is not None:
         with sessions.begin() as session:
-            account: Account = accounts.by_email(session, email)
+            account = accounts.by_email(session, email)
             members.join(session, study=studies.by_slug(session, slug), account=account, role=role)
-    return sign_in(client, sessions, email)
+    return email
+
+
+def visitor_as(client: TestClient, sessions: Sessions, slug: str, role: Role | None) -> Visitor:
+    return sign_in(client, sessions, make_member(sessions, slug, role))
+
+
+def key_of(
+    sessions: Sessions, slug: str, role: Role | None, *, scope: Scope = "steer", is_site_owner: bool = False
+) -> dict[str, str]:
+    """The header with an API token of somebody new."""
+    email = make_member(sessions, slug, role, is_site_owner=is_site_owner)
+    with sessions.begin() as session:
+        account = accounts.by_email(session, email)
+        return {"Authorization": f"Bearer {api_tokens.make(session, account=account, name='test', scope=scope)}"}
 
 
 def page_of(response: httpx.Response) -> Any:

@@ -15,6 +15,7 @@ from app.queue import DEFAULT, GPU
 from app.settings import Settings
 from app.storage import open_storage
 from worker.exporting import add_exports
+from worker.heap import share_one_heap
 from worker.importing import add_imports
 from worker.presence import presence
 from worker.reporting import add_reports
@@ -69,6 +70,7 @@ def _work(
     with presence(sessions, queue=queue, device=device) as present:
         studio = None
         if queue == GPU:
+            share_one_heap()
             studio = Studio(sessions, open_storage(settings), present, device=device)
         while True:
             while studio is not None and not studio.prepare():

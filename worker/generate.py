@@ -13,6 +13,7 @@ import platform
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -366,6 +367,17 @@ def _load(files: _Files, revision: str, options: Options, device: torch.device) 
                 getattr(pipeline, name).compile()
     torch.backends.cudnn.benchmark = False  # which would choose kernels by their speed today
     return pipeline
+
+
+@contextmanager
+def threads_of(recipe: Mapping[str, Any]) -> Iterator[None]:
+    """As many threads as made the images: on a CPU the order of sums, and so the last bits, depend on it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(recipe["threads"])
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _is_schnell(pipeline: Any) -> bool:

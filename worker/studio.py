@@ -1,6 +1,8 @@
 """One device with the model that is loaded on it: batches go through one at a time, and are stored beside the next."""
 
 import io
+import os
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -27,6 +29,8 @@ log = structlog.get_logger()
 
 _COMPRESSION = 3
 """PNG level: a third of the default's time for two hundredths more bytes."""
+_LOWEST = 19
+"""The priority that gives way to all others."""
 
 
 class Studio:
@@ -38,8 +42,8 @@ class Studio:
         self._storage = storage
         self._presence = presence
         self._device = device
-        self._one_at_a_time = threading.Lock()
-        self._encoders = ThreadPoolExecutor(thread_name_prefix="encode")
+        self._model_thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._encoders = ThreadPoolExecutor(thread_name_prefix="encode", initializer=_give_way)
         self._generator: Generator | None = None
         self._loaded: tuple[object, ...] = ()
 
@@ -48,12 +52,15 @@ class Studio:
         with self._sessions() as session:
             work = batches.next_waiting(session)
         try:
-            with self._one_at_a_time, self._problems_said():
-                if work is not None:
-                    self._load(work)
+            self._model_thread.submit(self._load_for, work).result()
         except CannotGenerate:
             return False
         return True
+
+    def _load_for(self, work: Work | None) -> None:
+        with self._problems_said():
+            if work is not None:
+                self._load(work)
 
     def make(self, batch_id: int, stopping: Stopping) -> None:
         """Make a batch and store it, if it still waits.
@@ -65,13 +72,17 @@ class Studio:
             work = batches.waiting(session, batch_id=batch_id)
         if work is None:
             return
-        with self._one_at_a_time, self._problems_said():
+        drawn, seconds = self._model_thread.submit(self._draw, work, stopping).result()
+        self._store(work, self._encoded(work, drawn, seconds), stopping)
+
+    def _draw(self, work: Work, stopping: Stopping) -> tuple[Drawn, float]:
+        """The images, and the seconds that they took."""
+        with self._problems_said():
             if stopping():
                 raise Stopped
             started = time.monotonic()
             drawn = self._load(work).make(work, stopping)
-            seconds = time.monotonic() - started
-        self._store(work, self._encoded(work, drawn, seconds), stopping)
+            return drawn, time.monotonic() - started
 
     @contextmanager
     def _problems_said(self) -> Iterator[None]:
@@ -138,6 +149,12 @@ class Studio:
             own: Sequence[CheckedImage] = checked[start : start + len(item.images)]
             items.append(MadeItem(item.wanted, own, item.origins, item.distances))
         return Made(items, drawn.set_aside, drawn.calls, seconds)
+
+
+def _give_way() -> None:
+    """Encode when the model leaves a core free: it waits for the slowest of its threads."""
+    if sys.platform == "linux":  # where threads have priorities of their own
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST)
 
 
 def _checked(image: Image.Image, derivative: str) -> CheckedImage:

@@ -11,14 +11,15 @@ from app.models.base import Base
 
 
 class PoolTally(Base):
-    """Pool items by fate and number of valid votes; `dropped_round` 0 are survivors."""
+    """Pool items by split, fate and valid votes. An empty `split` is none; `dropped_round` 0 are survivors."""
 
     __tablename__ = "pool_tallies"
 
     study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), primary_key=True)
+    split: Mapped[str] = mapped_column(primary_key=True)
     dropped_round: Mapped[int] = mapped_column(primary_key=True)
-    is_split: Mapped[bool] = mapped_column(primary_key=True)
-    votes: Mapped[int] = mapped_column(primary_key=True)
+    votes_0: Mapped[int] = mapped_column(primary_key=True)
+    votes_1: Mapped[int] = mapped_column(primary_key=True)
     backend: Mapped[int] = mapped_column(primary_key=True)
     items: Mapped[int]
 

@@ -49,8 +49,9 @@ SHARES = 10
 """Into so many equal parts the shares from 0 to 1 are divided."""
 
 _SHARES = text("""
-    SELECT least(floor(votes_1 * CAST(:parts AS float) / (votes_0 + votes_1)), :parts - 1) AS part, count(*) AS items
-    FROM items WHERE study_id = :study AND role = 'pool' AND votes_0 + votes_1 > 0
+    SELECT least(floor(votes_1 * CAST(:parts AS float) / (votes_0 + votes_1)), :parts - 1) AS part,
+           CAST(sum(items) AS int) AS items
+    FROM pool_tallies WHERE study_id = :study AND votes_0 + votes_1 > 0
     GROUP BY part
 """)
 

@@ -25,11 +25,16 @@ def acting(actor: str) -> dict[str, str]:
     return {_ACTOR: actor}
 
 
+def actor_of(session: Session) -> str | None:
+    """Who acts; None where it is no person."""
+    return session.info.get(_ACTOR)
+
+
 def record(
     session: Session, action: str, *, study: Study | None = None, subject: str | None = None, **details: object
 ) -> None:
     """Log a change, if it is a person who makes it."""
-    actor = session.info.get(_ACTOR)
+    actor = actor_of(session)
     if actor is not None:
         study_id = None if study is None else study.id
         session.add(AuditEntry(actor=actor, action=action, study_id=study_id, subject=subject, details=details))

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
+from app.domain.consensus import item_state
 from app.errors import BadInput, Conflict, NotFound
 from app.models.assignments import Assignment, Exclusion, Trial
 from app.models.studies import Study
 from app.services import audit
+from app.services.filter import COUNTS, IN_FORCE
+from app.services.protocols import current_protocol
 from app.services.rounds import lock_study, reconcile
 
 
@@ -95,41 +98,36 @@ class Consequence:
 
 
 def preview(session: Session, *, assignment: Assignment) -> Consequence:
-    """What would happen, found out by doing it and taking it back: excluding, or reinstating where it is excluded."""
-    items = _items_of(session, assignment)
-    before = _stand(session, items)
-    with session.begin_nested() as trial_run:
-        if in_force(session, assignment.id) is None:
-            exclude(session, assignment=assignment, reason="preview", actor="preview")
-        else:
-            reinstate(session, assignment=assignment, reason="preview", actor="preview")
-        session.flush()
-        after = _stand(session, items)
-        trial_run.rollback()
-    session.expire_all()
-    return Consequence(
-        returned=len(after.alive - before.alive),
-        dropped=len(before.alive - after.alive),
-        votes_wanted=after.wanted - before.wanted,
+    """What would happen; nothing is locked, and nothing changes."""
+    study = session.get_one(Study, assignment.study_id)
+    rule = current_protocol(session, study.id).rule
+    returned = dropped = votes_wanted = 0
+    for row in session.execute(_VOTES, {"assignment": assignment.id}):
+        before, after = item_state(row.votes, rule, study.round), item_state(row.votes_after, rule, study.round)
+        returned += before.dropped_round is not None and after.dropped_round is None
+        dropped += before.dropped_round is None and after.dropped_round is not None
+        # A slot that is leased stays, whether its vote is needed or not.
+        votes_wanted += max(after.need, row.leased) - max(before.need, row.leased)
+    return Consequence(returned, dropped, votes_wanted)
+
+
+# Of every item that the assignment shows: the valid votes now, and once the assignment's own are turned.
+_VOTES = text(f"""
+    WITH shown AS (
+        SELECT item_id FROM trials WHERE assignment_id = :assignment AND slot_id IS NOT NULL
+    ), votes AS (
+        SELECT t.item_id, j.choice, j.received_at, j.id, t.assignment_id = :assignment AS is_own,
+               NOT {IN_FORCE.format(assignment="t.assignment_id")} AS is_valid
+        FROM shown JOIN trials t USING (item_id) JOIN judgments j ON j.trial_id = t.id
+        WHERE {COUNTS}
     )
-
-
-@dataclass(frozen=True)
-class _Stand:
-    alive: frozenset[int]
-    wanted: int
-
-
-_STAND = text("""
-    SELECT i.id, i.dropped_round IS NULL AS is_alive,
-           (SELECT count(*) FROM slots s WHERE s.item_id = i.id AND s.state IN ('open', 'leased')) AS wanted
-    FROM items i WHERE i.id = ANY(:items)
+    SELECT coalesce(array_agg(choice ORDER BY received_at, votes.id) FILTER (WHERE is_valid), '{{}}') AS votes,
+           coalesce(array_agg(choice ORDER BY received_at, votes.id) FILTER (WHERE is_valid <> is_own), '{{}}')
+               AS votes_after,
+           (SELECT count(*) FROM slots s WHERE s.item_id = shown.item_id AND s.state = 'leased') AS leased
+    FROM shown LEFT JOIN votes USING (item_id)
+    GROUP BY shown.item_id
 """)
-
-
-def _stand(session: Session, items: list[int]) -> _Stand:
-    rows = session.execute(_STAND, {"items": items}).all()
-    return _Stand(frozenset(row.id for row in rows if row.is_alive), sum(row.wanted for row in rows))
 
 
 def in_force(session: Session, assignment_id: int) -> Exclusion | None:

@@ -26,9 +26,11 @@ NEED = """CASE
     ELSE greatest(0, :round * :v - i.votes_0 - i.votes_1)
 END"""
 IN_FORCE = "EXISTS (SELECT FROM exclusions e WHERE e.assignment_id = {assignment} AND e.reinstated_at IS NULL)"
+COUNTS = "j.slot_id IS NOT NULL AND j.question = 0 AND NOT j.late"
+"""A judgment `j` counts for its item, unless it is excluded."""
 HOLDS_VALID_VOTE = f"""EXISTS (
     SELECT FROM judgments j JOIN trials t ON t.id = j.trial_id
-    WHERE j.slot_id = {{slot}} AND j.question = 0 AND NOT j.late AND NOT {IN_FORCE.format(assignment="t.assignment_id")}
+    WHERE j.slot_id = {{slot}} AND {COUNTS} AND NOT {IN_FORCE.format(assignment="t.assignment_id")}
 )"""
 
 
@@ -60,8 +62,7 @@ _RECOMPUTE = text(f"""
     WITH valid AS (
         SELECT t.item_id, j.choice, row_number() OVER receipt AS place, first_value(j.choice) OVER receipt AS first
         FROM judgments j JOIN trials t ON t.id = j.trial_id
-        WHERE t.item_id = ANY(:items) AND j.slot_id IS NOT NULL AND j.question = 0 AND NOT j.late
-          AND NOT {IN_FORCE.format(assignment="t.assignment_id")}
+        WHERE t.item_id = ANY(:items) AND {COUNTS} AND NOT {IN_FORCE.format(assignment="t.assignment_id")}
         WINDOW receipt AS (PARTITION BY t.item_id ORDER BY j.received_at, j.id)
     ), tally AS (
         SELECT wanted.id,

@@ -11,7 +11,8 @@ from app.services.status import StudyStatus, study_status
 
 def forecast_study(session: Session, study: Study, *, pilot: Pilot | None = None) -> Forecast:
     """What the study still takes, as the rounds that are closed let one expect."""
-    return forecast_from(study_status(session, study), current_protocol(session, study.id), pilot=pilot)
+    protocol = current_protocol(session, study.id)
+    return forecast_from(study_status(session, study, protocol=protocol), protocol, pilot=pilot)
 
 
 def forecast_from(status: StudyStatus, protocol: Protocol, *, pilot: Pilot | None = None) -> Forecast:

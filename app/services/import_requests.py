@@ -52,7 +52,7 @@ def ask(session: Session, place: ImportPlace, *, study: Study, source: str, norm
     require_draft(study)
     require_no_import(session, study)
     request = ImportRequest(
-        study_id=study.id, requested_by=str(session.info.get("actor", "")), source=source, normalise=normalise
+        study_id=study.id, requested_by=audit.actor_of(session) or "", source=source, normalise=normalise
     )
     session.add(request)
     session.flush()
@@ -85,7 +85,7 @@ def stop(session: Session, *, study: Study) -> ImportRequest:
     request = session.scalar(wanted.with_for_update())
     if request is None:
         raise Conflict(f"No import into {study.slug!r} is under way.")
-    by = session.info.get("actor")
+    by = audit.actor_of(session)
     request.state, request.ended_at = "failed", func.clock_timestamp()
     request.message = f"Stopped{f' by {by}' if by else ''}. What was in by then stays."
     audit.record(session, "stopped an import", study=study, subject=request.source)

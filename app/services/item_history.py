@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.consensus import Rule, item_state
 from app.models.items import Item
+from app.services.filter import COUNTS
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,10 @@ class Turn:
     why: str
 
 
-_VOTES = text("""
+_VOTES = text(f"""
     SELECT j.received_at, j.choice, t.assignment_id
     FROM trials t JOIN judgments j ON j.trial_id = t.id
-    WHERE t.item_id = :item AND j.question = 0 AND NOT j.late AND j.slot_id IS NOT NULL
+    WHERE t.item_id = :item AND {COUNTS}
     ORDER BY j.received_at, j.id
 """)
 

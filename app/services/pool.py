@@ -25,8 +25,12 @@ PACES: dict[Pace, tuple[float, float]] = {
     "any": (0, 0), "fast": (0, 1000), "middling": (1000, 2000), "slow": (2000, 4000), "very slow": (4000, math.inf),
 }  # fmt: skip
 """The bounds of the median response time in ms: from the first, below the second."""
-WINDOW = 500
-"""Items whose votes are looked into at a time, so that no page takes longer the larger the pool is."""
+STRETCH = 5000
+"""Items that are looked at for one answer, so that none takes longer the larger the pool is."""
+PACED = 250
+"""Those of them whose votes are."""
+LARGEST = 2**31 - 1
+"""No item has a larger number."""
 PLACES = ("reference", "candidate_0", "candidate_1")
 
 
@@ -44,7 +48,8 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Found:
-    """Some of the wanted items in order of their number; the search goes on above `searched`, None at the end."""
+    """Wanted items in order of their number, perhaps none though there are some; the search goes on above `searched`,
+    None at the end."""
 
     items: Sequence[Item]
     searched: int | None
@@ -72,12 +77,26 @@ class Vote:
 
 
 def browse(session: Session, study: Study, wanted: Wanted, *, after: int = -1, limit: int) -> Found:
-    """The first wanted items whose number is above `after`; with a pace perhaps fewer, though there are more."""
-    query = select(Item).where(*_conditions(study.id, wanted), Item.number > after).order_by(Item.number)
+    """The first wanted items whose number is above `after`."""
+    end = session.scalar(_end_of_stretch(study.id, after))
+    most = limit + 1 if wanted.pace == "any" else PACED
+    beyond = Item.number > after, Item.number <= (LARGEST if end is None else end)
+    items = session.scalars(
+        select(Item).where(*_conditions(study.id, wanted), *beyond).order_by(Item.number).limit(most)
+    ).all()
+    if len(items) == most:
+        end = items[-1].number
     if wanted.pace != "any":
-        return _paced(session, query, wanted.pace, limit=limit)
-    items = session.scalars(query.limit(limit + 1)).all()
-    return Found(items[:limit], items[limit - 1].number if len(items) > limit else None)
+        items = _paced(session, items, wanted.pace)
+    if len(items) > limit:
+        return Found(items[:limit], items[limit - 1].number)
+    return Found(items, end)
+
+
+def _end_of_stretch(study_id: int, after: int) -> Select[int | None]:
+    """The number of the last item to look at above this one; none if the pool ends before."""
+    numbers = select(Item.number).where(Item.study_id == study_id, Item.number > after)
+    return numbers.order_by(Item.number).offset(STRETCH - 1).limit(1)
 
 
 def _conditions(study_id: int, wanted: Wanted) -> list[ColumnElement[bool]]:
@@ -106,15 +125,11 @@ def _agrees(agreement: Agreement) -> ColumnElement[bool]:
     return larger < MOST * votes
 
 
-def _paced(session: Session, query: Select[Item], pace: Pace, *, limit: int) -> Found:
+def _paced(session: Session, items: Sequence[Item], pace: Pace) -> list[Item]:
     least, below = PACES[pace]
-    window = session.scalars(query.limit(WINDOW)).all()
-    medians = session.execute(_MEDIANS, {"items": [item.id for item in window]})
+    medians = session.execute(_MEDIANS, {"items": [item.id for item in items]})
     paced = {row.item_id for row in medians if least <= row.median < below}
-    found = [item for item in window if item.id in paced]
-    if len(found) > limit:
-        return Found(found[:limit], found[limit - 1].number)
-    return Found(found, window[-1].number if len(window) == WINDOW else None)
+    return [item for item in items if item.id in paced]
 
 
 _MEDIANS = text("""
@@ -133,11 +148,17 @@ def by_number(session: Session, study: Study, number: int) -> Item:
 
 
 def neighbours(session: Session, item: Item, wanted: Wanted) -> tuple[int | None, int | None]:
-    """The numbers before and after this item's, among the wanted ones whatever their pace."""
+    """The numbers before and after this item's, among the wanted ones whatever their pace, if they are near."""
     others = select(Item.number).where(*_conditions(item.study_id, wanted))
-    before = others.where(Item.number < item.number).order_by(Item.number.desc()).limit(1)
-    after = others.where(Item.number > item.number).order_by(Item.number).limit(1)
-    return session.scalar(before), session.scalar(after)
+    near = select(Item.number).where(Item.study_id == item.study_id).offset(STRETCH - 1).limit(1)
+    first = near.where(Item.number < item.number).order_by(Item.number.desc()).scalar_subquery()
+    last = near.where(Item.number > item.number).order_by(Item.number).scalar_subquery()
+    before = others.where(Item.number < item.number, Item.number >= func.coalesce(first, 0))
+    after = others.where(Item.number > item.number, Item.number <= func.coalesce(last, LARGEST))
+    return (
+        session.scalar(before.order_by(Item.number.desc()).limit(1)),
+        session.scalar(after.order_by(Item.number).limit(1)),
+    )
 
 
 _VOTES = text("""

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from app.domain.consensus import Drop
+from app.domain.consensus import Drop, Outcome
 
 
 @dataclass(frozen=True)
 class Cell:
-    """So many pool `items` have so many valid `votes`, which are split or agree; `dropped_round` is None for those
-    that survive."""
+    """So many pool `items` have so many valid `votes`, which agree or do not; `dropped_round` is None for those that
+    survive."""
 
     dropped_round: int | None
-    is_split: bool
+    has_dissent: bool
     votes: int
     items: int
 
@@ -25,9 +25,10 @@ class Cell:
 
 
 _POOLS = text("""
-    SELECT study_id, nullif(dropped_round, 0) AS dropped_round, is_split, votes, CAST(sum(items) AS int) AS items
-    FROM pool_tallies WHERE study_id = ANY(:studies)
-    GROUP BY study_id, 2, is_split, votes HAVING sum(items) <> 0
+    SELECT study_id, nullif(dropped_round, 0) AS dropped_round, votes_0 > 0 AND votes_1 > 0 AS has_dissent,
+           votes_0 + votes_1 AS votes, CAST(sum(items) AS int) AS items
+    FROM pool_tallies WHERE study_id = ANY(:studies) AND (CAST(:split AS text) IS NULL OR split = :split)
+    GROUP BY 1, 2, 3, 4 HAVING sum(items) <> 0
 """)
 _ASSIGNMENTS = text("""
     SELECT study_id, state, CAST(sum(assignments) AS int) AS assignments
@@ -35,11 +36,11 @@ _ASSIGNMENTS = text("""
 """)
 
 
-def pools(session: Session, study_ids: Collection[int]) -> dict[int, list[Cell]]:
-    """The pool of every study, by its id."""
+def pools(session: Session, study_ids: Collection[int], *, split: str | None = None) -> dict[int, list[Cell]]:
+    """The pool of every study by its id, or what of it is in a split."""
     cells: dict[int, list[Cell]] = {study_id: [] for study_id in study_ids}
-    for row in session.execute(_POOLS, {"studies": list(study_ids)}):
-        cells[row.study_id].append(Cell(row.dropped_round, row.is_split, row.votes, row.items))
+    for row in session.execute(_POOLS, {"studies": list(study_ids), "split": split}):
+        cells[row.study_id].append(Cell(row.dropped_round, row.has_dissent, row.votes, row.items))
     return cells
 
 
@@ -51,17 +52,26 @@ def assignments(session: Session, study_ids: Collection[int]) -> dict[int, dict[
     return states
 
 
-def counts(pool: list[Cell], *, drop: Drop, min_votes: int) -> dict[str, int]:
+def counts(pool: list[Cell], *, drop: Drop, min_votes: int, only_kept: bool = False) -> dict[str, int]:
     """What an export would hold now: `domain/consensus.outcome` of every item, counted."""
-    dropped = sum(cell.items for cell in pool if cell.dropped_round is not None)
-    kept = sum(
-        cell.items
-        for cell in pool
-        if cell.dropped_round is None and (drop == "none" or not cell.is_split) and cell.votes >= min_votes
-    )
-    items = sum(cell.items for cell in pool)
-    votes = sum(cell.items * cell.votes for cell in pool)
-    return {"items": items, "kept": kept, "dropped": dropped, "short": items - kept - dropped, "valid_votes": votes}
+    fates: dict[Outcome, list[Cell]] = {"kept": [], "dropped": [], "short": []}
+    for cell in pool:
+        fates[_outcome(cell, drop, min_votes)].append(cell)
+    if only_kept:
+        fates["dropped"], fates["short"] = [], []
+    items: dict[str, int] = {fate: sum(cell.items for cell in cells) for fate, cells in fates.items()}
+    return {"items": sum(items.values()), **items, "valid_votes": sum(votes(cells) for cells in fates.values())}
+
+
+def _outcome(cell: Cell, drop: Drop, min_votes: int) -> Outcome:
+    if cell.dropped_round is not None:
+        return "dropped"
+    return "kept" if (drop == "none" or not cell.has_dissent) and cell.votes >= min_votes else "short"
+
+
+def votes(pool: list[Cell]) -> int:
+    """All valid votes."""
+    return sum(cell.items * cell.votes for cell in pool)
 
 
 def votes_in(cell: Cell, number: int, votes_per_round: int) -> int:
@@ -76,7 +86,7 @@ def wanted_in(cell: Cell, number: int, votes_per_round: int, *, round_: int, dro
     if cell.dropped_round is not None:
         return 0
     target = round_ * votes_per_round
-    if drop == "round_end" and cell.is_split:
+    if drop == "round_end" and cell.has_dissent:
         target = votes_per_round * -(-cell.votes // votes_per_round)
     before, through = (number - 1) * votes_per_round, number * votes_per_round
     last = target if number == round_ else min(target, through)
@@ -93,7 +103,7 @@ _FOLD = """
     ON CONFLICT ({key}, backend) DO UPDATE SET {counted} = tally.{counted} + excluded.{counted}
 """
 _FOLDS = [
-    text(_FOLD.format(table="pool_tallies", key="study_id, dropped_round, is_split, votes", counted="items")),
+    text(_FOLD.format(table="pool_tallies", key="study_id, split, dropped_round, votes_0, votes_1", counted="items")),
     text(_FOLD.format(table="assignment_tallies", key="study_id, state", counted="assignments")),
 ]
 

@@ -83,7 +83,8 @@ class Standing(Collector):
 
 
 _VOTES = text("""
-    SELECT s.slug, sum(t.votes * t.items) AS votes FROM pool_tallies t JOIN studies s ON s.id = t.study_id
+    SELECT s.slug, sum((t.votes_0 + t.votes_1) * t.items) AS votes
+    FROM pool_tallies t JOIN studies s ON s.id = t.study_id
     GROUP BY s.slug ORDER BY s.slug
 """)
 

@@ -18,10 +18,9 @@ from app.services.recruiting.notices import resolve_seen, tell
 from app.settings import Settings
 from app.simulation.prolific.server import TOKEN, FakeProlific
 from app.storage import LocalStorage
-from tests.dashboard import make_account, page_of, sign_in, visitor_as
+from tests.dashboard import key_of, make_account, page_of, sign_in, visitor_as
 from tests.factories import make_study
 from tests.recruiting.paid_study import SMALL, PaidStudy, agree
-from tests.web.test_api import key_of
 
 
 def test_deciding_about_pay(
@@ -156,7 +155,7 @@ def test_only_site_owners_spend_the_sites_money(
     raised = eve.post(f"{study}/protocol", fields | {"pay.budget": "60000"})
     assert (raised.status_code, [*page_of(raised).problems]) == (403, ["pay.budget"])
     assert eve.post(f"{study}/protocol", fields | {"pay.budget": "40000"}).status_code == 303
-    by_program = key_of(sessions, slug, "owner", "steer"), {"version": 2, "protocol": {"pay": {"budget": 60_000}}}
+    by_program = key_of(sessions, slug, "owner"), {"version": 2, "protocol": {"pay": {"budget": 60_000}}}
     refused = recruiting.patch(f"/api/v1/studies/{slug}/protocol", headers=by_program[0], json=by_program[1])
     assert (refused.status_code, refused.json()["fields"].keys()) == (403, {"pay.budget"})
     richer = fields | {"version": "2", "pay.budget": "60000"}

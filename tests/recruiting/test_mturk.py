@@ -259,6 +259,6 @@ def test_a_rejection_there_is_a_message_and_nothing_else(
 
 
 def test_it_is_off_unless_configured(settings: Settings) -> None:
-    assert "Amazon closed MTurk on 30 September 2026" in str(form_groups()), "whoever chooses it reads so"
+    assert "Amazon closed MTurk on 30 September 2026" in str(form_groups("2afc")), "whoever chooses it reads so"
     with pytest.raises(Unavailable, match="closed MTurk on 30 September 2026"), calling(settings, "mturk"):
         pass

@@ -4,14 +4,15 @@ import random
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import Select, func, select, text
 
 from app.db import Sessions
 from app.errors import Conflict
 from app.keys import Keys
-from app.models.items import Item
+from app.models.assignments import Assignment
+from app.models.items import Item, Slot
 from app.services import assignments, judgments, rounds, studies
-from app.services.exclusions import exclude_by_hand, reinstate_by_hand
+from app.services.exclusions import Consequence, exclude_by_hand, preview, reinstate_by_hand
 from app.services.judgments import Answer
 from app.storage import LocalStorage
 from tests.factories import make_study
@@ -23,7 +24,7 @@ DECISIONS = 30
 
 
 class Decided(History):
-    """A history in which a person decides."""
+    """A history in which a person decides, after having been told what would come of it."""
 
     def exclude_or_reinstate(self) -> None:
         chosen = self.rng.choice(sorted(set(self.tokens) - self.withdrawn))
@@ -31,8 +32,24 @@ class Decided(History):
         first, repeated = (reinstate_by_hand, exclude_by_hand) if is_excluded else (exclude_by_hand, reinstate_by_hand)
         with pytest.raises(Conflict):
             repeated(self.session, assignment_id=chosen, reason="once more", actor="test")
+        told = preview(self.session, assignment=self.session.get_one(Assignment, chosen))
+        alive, wanted = self.alive(), self.wanted()
         first(self.session, assignment_id=chosen, reason="looked again", actor="test")
         self.excluded ^= {chosen}
+        assert told == Consequence(
+            returned=len(self.alive() - alive), dropped=len(alive - self.alive()), votes_wanted=self.wanted() - wanted
+        )
+
+    def alive(self) -> set[int]:
+        return set(self.session.scalars(self._pool().where(Item.dropped_round.is_(None))))
+
+    def wanted(self) -> int:
+        """Slots that wait for a vote."""
+        pending = Slot.item_id.in_(self._pool()), Slot.state.in_(rounds.PENDING)
+        return self.session.scalar(select(func.count()).select_from(Slot).where(*pending)) or 0
+
+    def _pool(self) -> Select[int]:
+        return select(Item.id).where(Item.study_id == self.study.id)
 
 
 @pytest.mark.parametrize("drop", ["dissent", "round_end", "none"])

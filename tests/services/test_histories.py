@@ -6,6 +6,8 @@ rounds. The test keeps its own books, in which it, not the database, decides whi
 
 import random
 from datetime import timedelta
+from itertools import product
+from typing import get_args
 
 import pytest
 from sqlalchemy import func, select, update
@@ -19,8 +21,9 @@ from app.models.assignments import Assignment, Trial
 from app.models.items import Item, Slot
 from app.models.studies import Study
 from app.recruiters.arrival import Arrival
-from app.services import assignments, judgments, rounds, sign_ups, studies
+from app.services import assignments, judgments, rounds, sign_ups, studies, tallies
 from app.services.exclusions import exclude, reinstate
+from app.services.exports.queries import Choice, Snapshot, Split
 from app.services.judgments import Answer
 from app.services.protocols import current_protocol
 from app.services.status import study_status
@@ -41,13 +44,15 @@ class History:
         self.rng = random.Random(seed)
         self.study = studies.by_slug(session, slug)
         self.rule = current_protocol(session, self.study.id).rule
-        pool = session.scalars(select(Item.id).where(Item.study_id == self.study.id, Item.role == "pool"))
+        pool = session.scalars(select(Item.id).where(Item.study_id == self.study.id, Item.role == "pool")).all()
         self.items = {item: NaiveItem() for item in pool}
         self.holder: dict[int, int] = {}  # slot → the assignment that it was last dealt to
         self.unanswered: dict[int, list[Trial]] = {}  # assignment → its open pool trials
         self.tokens: dict[int, str] = {}
         self.excluded: set[int] = set()
         self.withdrawn: set[int] = set()
+        for item in session.scalars(select(Item).where(Item.id.in_(pool))):
+            item.split = self.rng.choice(get_args(Split))
         self.opinion = {item: self.rng.getrandbits(1) for item in self.items}
 
     def sign_up(self) -> None:
@@ -155,8 +160,20 @@ class History:
         status = study_status(self.session, self.study)
         assert (status.items, status.votes, status.survivors) == (len(self.items), votes, survivors)
         assert sum(row.wanted for row in status.by_round) == needed
+        self.check_previews()
         states = self.session.scalars(select(Assignment.state).where(Assignment.study_id == self.study.id)).all()
         assert status.participants_now == states.count("active")
+
+    def check_previews(self) -> None:
+        """What tallies say that an export would hold is what it holds."""
+        protocol = current_protocol(self.session, self.study.id)
+        for split, only_kept in product(get_args(Split), (False, True)):
+            choice = Choice(self.rng.randint(1, 4), split, only_kept)
+            with Snapshot(self.session, study_id=self.study.id, protocol=protocol, choice=choice) as snapshot:
+                held = snapshot.counts()
+            pool = tallies.pools(self.session, [self.study.id], split=split)[self.study.id]
+            told = tallies.counts(pool, drop=protocol.drop, min_votes=choice.min_votes or 0, only_kept=only_kept)
+            assert told.items() <= held.items()
 
     def check_sides(self, item: Item, slots: list[Slot]) -> None:
         assert item.number is not None

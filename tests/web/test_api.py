@@ -8,26 +8,16 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.db import Sessions
-from app.domain.roles import Role
+from app.domain.roles import Role, Scope
 from app.keys import Keys
-from app.services import accounts, api_tokens, audit, import_requests, members, studies
+from app.services import audit, import_requests, studies
 from app.services.import_places import open_import_place
 from app.settings import Settings
 from app.storage import LocalStorage
-from tests.dashboard import Visitor, make_account, page_of, sign_in
+from tests.dashboard import Visitor, key_of, make_account, page_of, sign_in
 from tests.factories import make_slug, make_study
 from tests.sittings import sit
 from tests.triplet_folder import TripletFolder, contents, make_draft
-
-
-def key_of(sessions: Sessions, slug: str, role: Role | None, scope: str) -> dict[str, str]:
-    """The header of somebody new with this role in the study, or none."""
-    email = make_account(sessions)
-    with sessions.begin() as session:
-        account = accounts.by_email(session, email)
-        if role is not None:
-            members.join(session, study=studies.by_slug(session, slug), account=account, role=role)
-        return {"Authorization": f"Bearer {api_tokens.make(session, account=account, name='test', scope=scope)}"}
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +26,7 @@ def study(sessions: Sessions, storage: LocalStorage) -> str:
 
 
 def test_reading(client: TestClient, sessions: Sessions, study: str) -> None:
-    key = key_of(sessions, study, "viewer", "read")
+    key = key_of(sessions, study, "viewer", scope="read")
     assert [line["slug"] for line in client.get("/api/v1/studies", headers=key).json()] == [study]
     status = client.get(f"/api/v1/studies/{study}", headers=key).json()
     assert (status["status"], status["items"], status["by_round"][0]["wanted"]) == ("collecting", 40, 40)
@@ -48,10 +38,10 @@ def test_reading(client: TestClient, sessions: Sessions, study: str) -> None:
     [("owner", "read", 403), ("viewer", "steer", 403), (None, "steer", 404), ("researcher", "steer", 200)],
 )
 def test_steering(
-    client: TestClient, sessions: Sessions, study: str, role: Role | None, scope: str, status: int
+    client: TestClient, sessions: Sessions, study: str, role: Role | None, scope: Scope, status: int
 ) -> None:
     before = contents(sessions, study)
-    key = key_of(sessions, study, role, scope)
+    key = key_of(sessions, study, role, scope=scope)
     response = client.post(f"/api/v1/studies/{study}/pause", headers=key)
     assert response.status_code == status
     if status == 200:
@@ -68,7 +58,7 @@ def test_a_protocol_is_changed_from_the_version_that_was_read(
     client: TestClient, sessions: Sessions, storage: LocalStorage, keys: Keys
 ) -> None:
     slug = make_study(sessions, storage, items=8, assignment__trials=4, assignment__practice=1, assignment__sentinels=2)
-    key, url = key_of(sessions, slug, "researcher", "steer"), f"/api/v1/studies/{slug}/protocol"
+    key, url = key_of(sessions, slug, "researcher"), f"/api/v1/studies/{slug}/protocol"
     read = client.get(url, headers=key).json()
     assert (read["version"], read["fixed"], read["protocol"]["pay"]["reward"]) == (1, ["kind"], 120)
 
@@ -120,7 +110,7 @@ def test_importing(client: TestClient, sessions: Sessions, storage: LocalStorage
     slug, name = make_draft(sessions), make_slug()
     folder = TripletFolder(Path(settings.import_place) / name)
     folder.csv(folder.csv_rows(2))
-    url, key = f"/api/v1/studies/{slug}/imports", key_of(sessions, slug, "researcher", "steer")
+    url, key = f"/api/v1/studies/{slug}/imports", key_of(sessions, slug, "researcher")
     wrong = client.post(url, headers=key, json={"source": "../" + name})
     assert (wrong.status_code, "names no folder here" in wrong.json()["detail"]) == (422, True)
     asked = client.post(url, headers=key, json={"source": name, "normalise": True})
@@ -134,4 +124,4 @@ def test_importing(client: TestClient, sessions: Sessions, storage: LocalStorage
     line = client.get(f"{url}/{again}", headers=key).json()
     assert (line["state"], line["items"], line["already_there"]) == ("done", 2, 0)
     assert [line["id"] for line in client.get(url, headers=key).json()] == [again, asked.json()["id"]]
-    assert client.get(f"{url}/{again}", headers=key_of(sessions, slug, None, "read")).status_code == 404
+    assert client.get(f"{url}/{again}", headers=key_of(sessions, slug, None, scope="read")).status_code == 404

@@ -1,5 +1,6 @@
 """The dashboard's pages as their contexts say them, and its forms with everything wrong."""
 
+import csv
 import io
 import json
 import zipfile
@@ -243,7 +244,10 @@ def test_the_live_page_and_its_charts(ada: Visitor, judged: str) -> None:
     assert any(point["what"] == FORECAST for point in points)
     (votes,) = ada.get(f"/admin/studies/{judged}/charts/votes.json").json()["datasets"].values()
     assert sum(minute["votes"] for minute in votes) == page.live.status.votes
-    assert ada.get(f"/admin/studies/{judged}/charts/rounds.csv").text.count("\n") == 4
+    rounds = list(csv.DictReader(ada.get(f"/admin/studies/{judged}/charts/rounds.csv").text.splitlines()))
+    assert [(row["number"], row["survivors"], row["wanted"]) for row in rounds] == [
+        ("1", "8", "0"), ("2", "4", "0"), ("3", "4", "0"),
+    ]  # fmt: skip
 
 
 def test_items_are_found_by_what_became_of_them(ada: Visitor, judged: str) -> None:
@@ -267,6 +271,32 @@ def test_items_are_found_by_what_became_of_them(ada: Visitor, judged: str) -> No
     assert (turn.round, "disagreed" in turn.why) == (2, True)
     picture = ada.get(f"/admin/studies/{judged}/pictures/{item.item.id}/candidate_1")
     assert picture.headers["Content-Type"] == "image/webp"
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["", "fate=dropped", "dropped=2", "category=gory+3", "category=no", "agreement=divided", "pace=fast", "pace=slow"],
+)
+def test_a_search_goes_on_from_stretch_to_stretch(
+    ada: Visitor, judged: str, query: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"/admin/studies/{judged}/items"
+    at_once = [item.number for item in page_of(ada.get(f"{url}?{query}")).items]
+    near = [page_of(ada.get(f"{url}/{number}?{query}")) for number in at_once]
+    monkeypatch.setattr("app.services.pool.STRETCH", 3)
+    monkeypatch.setattr("app.services.pool.PACED", 2)
+    found, more = [], f"?{query}"
+    while more:
+        response = ada.get(url + more, headers={"HX-Request": "true"})
+        found += [item.number for item in page_of(response).items]
+        more = page_of(response).more
+    assert found == at_once
+    assert ("No more items like that." in response.text) == (page_of(response).items == [])
+    for page in near:
+        before, after = page.before, page.after
+        page = page_of(ada.get(f"{url}/{page.item.number}?{query}"))
+        assert page.before == (before if before is None or page.item.number - before <= 3 else None)
+        assert page.after == (after if after is None or after - page.item.number <= 3 else None)
 
 
 @pytest.mark.parametrize("path", ["items", "assignments", "log"])

@@ -16,10 +16,9 @@ from schemathesis.specs.openapi.checks import (
 from app.db import Sessions
 from app.keys import Keys
 from app.main import create_app
-from app.services import accounts, api_tokens, members, studies
 from app.settings import Settings
 from app.storage import LocalStorage
-from tests.dashboard import make_account
+from tests.dashboard import key_of
 from tests.factories import make_report, make_study
 from tests.sittings import sign_up, sit
 from tests.triplet_folder import contents
@@ -44,15 +43,6 @@ BODY = {
     "version": 1,
     "protocol": {"title": "Theirs"},
 }
-
-
-def key_of(sessions: Sessions, slug: str, role: Any, *, is_site_owner: bool = False) -> dict[str, str]:
-    email = make_account(sessions, is_site_owner=is_site_owner)
-    with sessions.begin() as session:
-        account = accounts.by_email(session, email)
-        if role is not None:
-            members.join(session, study=studies.by_slug(session, slug), account=account, role=role)
-        return {"Authorization": f"Bearer {api_tokens.make(session, account=account, name='test', scope='steer')}"}
 
 
 @pytest.fixture(scope="module")

@@ -19,11 +19,10 @@ from app.services.reports.digest import digest_of
 from app.services.reports.numbers import study_report
 from app.settings import Settings
 from app.storage import LocalStorage
-from tests.dashboard import Visitor, make_account, page_of, sign_in, visitor_as
+from tests.dashboard import Visitor, key_of, make_account, page_of, sign_in, visitor_as
 from tests.factories import make_report, make_study
 from tests.services.test_jnd import sit as sit_at_pairs
 from tests.services.test_quality import FIXED, rightly, sit, wrongly
-from tests.web.test_openapi import key_of
 from worker.reporting import add_reports
 from worker.tasks import make_worker_app
 

@@ -180,22 +180,19 @@ class Snapshot:
     def assignments(self) -> Iterator[Row[Any]]:
         return self._stream(_ASSIGNMENTS)
 
-    def fates(self) -> dict[str, int]:
-        """Items by status, and their valid votes."""
+    def counts(self) -> dict[str, int]:
+        """Items by status, their valid votes, and candidate images that occur in more than one split."""
         rows = self._session.execute(text(_COUNTS), self._known(_COUNTS)).all()
         found = {row.status: int(row.items) for row in rows}
+        shared = self._session.scalars(text(_SHARED_CANDIDATES), self._known(_SHARED_CANDIDATES)).one()
         return {
             "items": sum(found.values()),
             "kept": found.get("kept", 0),
             "dropped": found.get("dropped", 0),
             "short": found.get("short", 0),
             "valid_votes": sum(int(row.votes) for row in rows),
+            "candidate_images_in_several_splits": int(shared),
         }
-
-    def counts(self) -> dict[str, int]:
-        """The fates, and candidate images that occur in more than one split."""
-        shared = self._session.scalars(text(_SHARED_CANDIDATES), self._known(_SHARED_CANDIDATES)).one()
-        return self.fates() | {"candidate_images_in_several_splits": int(shared)}
 
     def _stream(self, query: str) -> Iterator[Row[Any]]:
         rows = self._session.execute(text(query), self._known(query), execution_options={"yield_per": BATCH})

@@ -36,9 +36,7 @@ def ask(session: Session, *, study: Study, form: Format = "folder", choice: Choi
     """Have an export written. Raises Conflict for a draft, which has nothing to export."""
     if study.state == "draft":
         raise Conflict("This study has not been opened yet: there is nothing to export.")
-    request = ExportRequest(
-        study_id=study.id, requested_by=str(session.info.get("actor", "")), form=form, **asdict(choice)
-    )
+    request = ExportRequest(study_id=study.id, requested_by=audit.actor_of(session) or "", form=form, **asdict(choice))
     session.add(request)
     session.flush()
     defer_export(session, request_id=request.id)

@@ -28,7 +28,7 @@ def ask(session: Session, *, study: Study) -> Report:
     """
     if not valid_votes(session, study):
         raise Conflict(f"The study {study.slug!r} has no valid votes yet, so there is nothing to report.")
-    anew = {"asked_by": str(session.info.get("actor", "")), "asked_at": func.clock_timestamp()}
+    anew = {"asked_by": audit.actor_of(session) or "", "asked_at": func.clock_timestamp()}
     asked = session.scalar(
         insert(Report)
         .values(study_id=study.id, **anew)
@@ -89,8 +89,7 @@ def page(session: Session, report: Report) -> str:
 
 
 def valid_votes(session: Session, study: Study) -> int:
-    pool = tallies.pools(session, [study.id])[study.id]
-    return sum(cell.items * cell.votes for cell in pool)
+    return tallies.votes(tallies.pools(session, [study.id])[study.id])
 
 
 def fulfil(sessions: Sessions, *, report_id: int) -> None:

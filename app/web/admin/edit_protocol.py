@@ -83,7 +83,7 @@ def _page(
         frame_of(request, access.signed_in),
         head=head_of(access, title=access.study.slug, current="Protocol"),
         version=now.version,
-        groups=form_groups(now.fixed),
+        groups=form_groups(now.protocol.kind, now.fixed),
         outlook=judged.outlook,
         differences=differences,
         values=judged.values,
@@ -101,7 +101,7 @@ def protocol_page(request: Request, access: AsViewer, session: SessionDep) -> Re
 def outlook(request: Request, form: FormDep, access: AsResearcher, session: SessionDep) -> Response:
     """What the form comes to as it is being typed, and what is wrong with it. Changes nothing."""
     now = _stand(session, access)
-    context = {"judged": _judge(form, now), "groups": form_groups(now.fixed), "others": ()}
+    context = {"judged": _judge(form, now), "groups": form_groups(now.protocol.kind, now.fixed), "others": ()}
     return templates.TemplateResponse(request, "admin/_outlook_update.html", context)
 
 
@@ -124,7 +124,7 @@ def change_protocol(request: Request, form: FormDep, access: AsResearcher, sessi
     except Stale:
         return _merged(request, session, access, form, based_on)
     except (BadInput, Forbidden) as error:
-        judged.problems.update(by_form_field(error.details["fields"]))
+        judged.problems.update(by_form_field(error.details["fields"], now.protocol.kind))
         return show(request, _page(request, access, now, judged), status=error.status)
     notice = "Nothing has changed." if version == now.version else f"Version {version} holds from the next sitting on."
     return go(f"/admin/studies/{access.study.slug}/protocol", access.signed_in, notice)
@@ -144,7 +144,7 @@ def _merged(
     now = _stand(session, access)
     before, theirs = values_of(protocol_version(session, access.study.id, based_on)), values_of(now.protocol)
     typed = {name: _typed(form, name, before, now) for name in before}
-    labels = {each.name: each.label for group in form_groups() for each in group.fields}
+    labels = {each.name: each.label for group in form_groups(now.protocol.kind) for each in group.fields}
     differences = [
         Difference(labels[name], before[name], theirs[name], None if typed[name] == before[name] else typed[name])
         for name in before

@@ -13,7 +13,7 @@ from app.errors import BadInput, NotFound
 from app.models.studies import Export, ExportRequest
 from app.services import tallies
 from app.services.exports import requests as asked
-from app.services.exports.queries import Choice, Snapshot, Split
+from app.services.exports.queries import EVERYTHING, Choice, Split
 from app.services.exports.requests import Change
 from app.services.exports.run import Format
 from app.services.protocols import current_protocol
@@ -101,6 +101,13 @@ def _exports(session: SessionDep, access: StudyAccess, kind: Kind) -> Exports:
     return Exports(kind, asked.of_study(session, access.study), asked.versions(session, access.study))
 
 
+def _preview(session: SessionDep, access: StudyAccess, protocol: Protocol, choice: Choice) -> Preview:
+    pool = tallies.pools(session, [access.study.id], split=choice.split)[access.study.id]
+    min_votes = choice.of(protocol).min_votes
+    counts = tallies.counts(pool, drop=protocol.drop, min_votes=min_votes, only_kept=choice.only_kept)
+    return Preview(protocol.kind, counts)
+
+
 def _chosen(form: Mapping[str, str], protocol: Protocol) -> tuple[Format, Choice]:
     """Raises BadInput for what the form on the page cannot send."""
     most = protocol.rounds * protocol.votes_per_round
@@ -118,12 +125,11 @@ def _chosen(form: Mapping[str, str], protocol: Protocol) -> tuple[Format, Choice
 @router.get("")
 def data_page(request: Request, access: AsViewer, session: SessionDep) -> Response:
     protocol = current_protocol(session, access.study.id)
-    pool = tallies.pools(session, [access.study.id])[access.study.id]
     page = DataPage(
         f"Data · {access.study.slug}",
         frame_of(request, access.signed_in),
         head=_head(access),
-        preview=Preview(protocol.kind, tallies.counts(pool, drop=protocol.drop, min_votes=protocol.min_votes)),
+        preview=_preview(session, access, protocol, EVERYTHING),
         protocol=protocol,
         exports=_exports(session, access, protocol.kind),
         formats=FORMATS,
@@ -133,14 +139,13 @@ def data_page(request: Request, access: AsViewer, session: SessionDep) -> Respon
 
 @router.get("/preview")
 def preview_fragment(request: Request, access: AsViewer, session: SessionDep) -> Response:
-    """What an export of the items chosen would hold. Counts them: a split is in no tally."""
+    """What an export of the items chosen would hold."""
     protocol = current_protocol(session, access.study.id)
     try:
         _, choice = _chosen(request.query_params, protocol)
     except BadInput as error:
         return templates.TemplateResponse(request, "admin/_preview.html", {"problem": error.message})
-    with Snapshot(session, study_id=access.study.id, protocol=protocol, choice=choice) as snapshot:
-        context = {"preview": Preview(protocol.kind, snapshot.fates()), "head": _head(access)}
+    context = {"preview": _preview(session, access, protocol, choice), "head": _head(access)}
     return templates.TemplateResponse(request, "admin/_preview.html", context)
 
 

@@ -11,7 +11,7 @@ from app.domain.protocol import Kind
 from app.models.items import Item
 from app.services import item_history, pool
 from app.services.item_history import Turn
-from app.services.pool import Agreement, Fate, Pace, Vote, Wanted
+from app.services.pool import LARGEST, Agreement, Fate, Pace, Vote, Wanted
 from app.services.protocols import current_protocol
 from app.web.admin.access import AsViewer
 from app.web.admin.pages import StudyPage, frame_of, head_of, show
@@ -21,7 +21,6 @@ from app.web.participant import IMAGE_CACHE
 
 router = APIRouter(prefix="/studies/{slug}")
 PER_PAGE = 48
-LARGEST = 2**31 - 1
 MOST_ROUNDS = 100
 AGREEMENTS: dict[Agreement, str] = {
     "any": "any", "unanimous": "all agree", "most": "three of four agree", "divided": "divided",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from app.domain import protocol as protocols
 from app.domain.forecast import Forecast, forecast
 from app.domain.money import in_words
-from app.domain.protocol import Protocol
+from app.domain.protocol import Kind, Protocol
 from app.errors import BadInput
 from app.web.admin.protocol_form import document_of, form_groups
 
@@ -56,13 +56,13 @@ def judge(form: Mapping[str, str], *, base: Protocol, items: int, problems: Mapp
     try:
         protocol = protocols.parse(document_of(form, base))
     except BadInput as error:
-        found |= by_form_field(error.details["fields"])
+        found |= by_form_field(error.details["fields"], base.kind)
     return Judged(dict(form), found, Outlook(protocol, forecast(protocol, items=items) if protocol and items else None))
 
 
-def by_form_field(problems: Mapping[str, str]) -> dict[str, str]:
+def by_form_field(problems: Mapping[str, str], kind: Kind) -> dict[str, str]:
     """Complaints about a part of a field stand with the field, those about a section as a whole at the form's head."""
-    names = {field.name for group in form_groups() for field in group.fields}
+    names = {field.name for group in form_groups(kind) for field in group.fields}
     placed: dict[str, str] = {}
     for name, problem in problems.items():
         place = name if name in names else name.split(".")[0]

@@ -84,7 +84,7 @@ def _page(frame: Frame, base: Base, judged: Judged) -> NewStudyPage:
             for name in sorted(protocols.preset_names(), key=lambda name: name != DEFAULT_PRESET)
         },
         base=base,
-        groups=form_groups(),
+        groups=form_groups(base.protocol.kind),
         outlook=judged.outlook,
         values=judged.values,
         problems=judged.problems,
@@ -105,8 +105,9 @@ def new_study_page(
 @router.post("/outlook")
 def outlook(request: Request, form: FormDep, signed_in: SignedInDep, session: SessionDep) -> Response:
     """What the form comes to as it is being typed, and what is wrong with it. Changes nothing."""
-    judged = _judge(session, form, _base(session, signed_in, form))
-    context = {"judged": judged, "groups": form_groups(), "others": ("slug", "items")}
+    base = _base(session, signed_in, form)
+    judged = _judge(session, form, base)
+    context = {"judged": judged, "groups": form_groups(base.protocol.kind), "others": ("slug", "items")}
     return templates.TemplateResponse(request, "admin/_outlook_update.html", context)
 
 

@@ -9,6 +9,7 @@ from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from app.domain import protocol as protocols
 from app.domain.protocol import CheckQuestion, Protocol
 
 Kind = Literal["line", "text", "number", "choice", "flag"]
@@ -27,8 +28,13 @@ GROUPS = {
 }
 _FILTER = ("rounds", "votes_per_round", "min_votes", "drop")
 _LONG = ("consent", "instructions", "thanks", "check", "recruiting.description")
-_HIDDEN = ("kind",)
-"""What the preset decides."""
+_ONLY_IN: dict[str, protocols.Kind] = {
+    "assignment.instruction_trials": "2afc", "quality.failed_instructions": "2afc",
+    "quality.instruction_misses_allowed": "2afc", "quality.side_bias_p": "2afc",
+    "assignment.same_sentinels": "jnd", "presentation.stimulus_ms": "jnd", "presentation.gap_ms": "jnd",
+    "presentation.interleave": "jnd", "quality.false_alarm_share_allowed": "jnd",
+}  # fmt: skip
+"""What means nothing in studies of the other kind, whose form does not ask for it."""
 _RIGHT, _WRONG = "*", "-"
 """Before the choices of a question of the comprehension check: the right one, and the others."""
 LABELS = {
@@ -81,8 +87,8 @@ HINTS = {
     "assignment.trials": "From the pool; practice and sentinels come on top.",
     "assignment.practice": "With feedback, before a person's first sitting.",
     "assignment.sentinels": "Trials whose answer is known, at random positions.",
-    "assignment.same_sentinels": "Same or different, one pair an item: of the sentinels. Half of them if empty.",
-    "assignment.instruction_trials": "Which image is more similar: trials that say what to choose.",
+    "assignment.same_sentinels": "One pair an item: of the sentinels. Half of them if empty.",
+    "assignment.instruction_trials": "Trials that say what to choose.",
     "assignment.sentinel_misses_allowed": "Whoever misses more has failed.",
     "assignment.minutes": "What people are told, and what the pay for an hour is reckoned by.",
     "assignment.break_every": "After so many trials a pause is offered.",
@@ -92,12 +98,12 @@ HINTS = {
     "screening.touch": "Without it, phones and tablets are turned away.",
     "screening.min_refresh_hz": "In Hz; 0 for any.",
     "presentation.scale": "CSS pixels per image pixel.",
-    "presentation.stimulus_ms": "Same or different: milliseconds.",
-    "presentation.gap_ms": "Same or different: milliseconds of grey. At most three flashes a second.",
-    "presentation.interleave": "Same or different: reference, reference, candidate, candidate.",
+    "presentation.stimulus_ms": "In milliseconds.",
+    "presentation.gap_ms": "Milliseconds of grey. At most three flashes a second.",
+    "presentation.interleave": "Reference, reference, candidate, candidate.",
     "quality.failed_sentinels": "Either way people are paid, and it can be undone.",
     "quality.failed_instructions": "Whether a human looks before a sitting is paid that missed too many.",
-    "quality.false_alarm_share_allowed": "Same or different: the share tolerated; one always is.",
+    "quality.false_alarm_share_allowed": "The share tolerated; one always is.",
     "quality.instruction_misses_allowed": "Found above so many missed instruction trials.",
     "quality.side_bias_p": "Found below this probability of answers so uneven.",
     "quality.fast_share": "Found above this share of answers in under 200 ms.",
@@ -155,15 +161,16 @@ class FormGroup:
     fields: list[FormField]
 
 
-def form_groups(fixed: Sequence[str] = ()) -> list[FormGroup]:
-    """The protocol's fields in groups; a section is a group, and so are the four fields of the filter.
+def form_groups(kind: protocols.Kind, fixed: Sequence[str] = ()) -> list[FormGroup]:
+    """The fields of such a protocol in groups; a section is a group, and so are the four fields of the filter.
 
     `fixed` are the fields and sections that can no longer be changed.
     """
     groups: dict[str, list[FormField]] = {name: [] for name in GROUPS}
     for name, info in _leaves(Protocol):
-        section = name.rpartition(".")[0] or ("filter" if name in _FILTER else "")
-        groups[section].append(replace(_field(name, info), is_fixed=is_one_of(name, fixed)))
+        if _is_asked(name, kind):
+            section = name.rpartition(".")[0] or ("filter" if name in _FILTER else "")
+            groups[section].append(replace(_field(name, info), is_fixed=is_one_of(name, fixed)))
     return [FormGroup(GROUPS[name], fields) for name, fields in groups.items()]
 
 
@@ -172,12 +179,17 @@ def is_one_of(name: str, fields: Sequence[str]) -> bool:
     return name.split(".")[0] in fields
 
 
+def _is_asked(name: str, kind: protocols.Kind) -> bool:
+    """The kind itself is the preset's."""
+    return name != "kind" and _ONLY_IN.get(name, kind) == kind
+
+
 def _leaves(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
     for name, info in model.model_fields.items():
         kind = info.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield from _leaves(kind, f"{prefix}{name}.")
-        elif prefix + name not in _HIDDEN:
+        else:
             yield prefix + name, info
 
 
@@ -208,13 +220,15 @@ def _bound(info: FieldInfo, *kinds: type) -> float | None:
 
 def values_of(protocol: Protocol) -> dict[str, str]:
     """The protocol as the form's fields hold it."""
-    values = {}
-    for name, _ in _leaves(Protocol):
-        value: Any = protocol
-        for part in name.split("."):
-            value = getattr(value, part)
-        values[name] = _written(value)
-    return values
+    names = (name for name, _ in _leaves(Protocol) if _is_asked(name, protocol.kind))
+    return {name: _written(_value(protocol, name)) for name in names}
+
+
+def _value(protocol: Protocol, name: str) -> object:
+    value: object = protocol
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value
 
 
 def _written(value: object) -> str:
@@ -233,13 +247,13 @@ def _question(question: CheckQuestion) -> str:
 def document_of(form: Mapping[str, str], base: Protocol) -> dict[str, Any]:
     """What `protocol.parse` is to judge: numbers where numbers were typed, and everything else as it stands. What the
     form does not ask for is that of `base`."""
-    document: dict[str, Any] = {name: getattr(base, name) for name in _HIDDEN}
+    document: dict[str, Any] = {}
     for name, info in _leaves(Protocol):
         *parents, leaf = name.split(".")
         section = document
         for parent in parents:
             section = section.setdefault(parent, {})
-        section[leaf] = _typed(form.get(name, ""), info)
+        section[leaf] = _typed(form.get(name, ""), info) if _is_asked(name, base.kind) else _value(base, name)
     return document
 
 

@@ -1,7 +1,9 @@
 """The list of studies, one study live, and steering it."""
 
+import csv
+import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
@@ -187,11 +189,16 @@ def live_fragment(request: Request, access: AsViewer, session: SessionDep) -> Re
     return templates.TemplateResponse(request, "admin/_live_update.html", context)
 
 
+def _survivors(session: SessionDep, study: Study) -> tuple[StudyStatus, Forecast]:
+    """What happened, and what is to be expected."""
+    protocol = current_protocol(session, study.id)
+    status = study_status(session, study, protocol=protocol)
+    return status, forecast_from(status, protocol)
+
+
 @router.get("/studies/{slug}/charts/survivors.json")
 def survivors_chart(access: AsViewer, session: SessionDep) -> dict[str, Any]:
-    status = study_status(session, access.study)
-    expected = forecast_from(status, current_protocol(session, access.study.id))
-    return charts.survivor_curve(status, expected)
+    return charts.survivor_curve(*_survivors(session, access.study))
 
 
 @router.get("/studies/{slug}/charts/shares.json")
@@ -207,9 +214,7 @@ def votes_chart(access: AsViewer, session: SessionDep) -> dict[str, Any]:
 
 @router.get("/studies/{slug}/charts/survivors.svg")
 def survivors_sketch(access: AsViewer, session: SessionDep) -> Response:
-    status = study_status(session, access.study)
-    expected = forecast_from(status, current_protocol(session, access.study.id))
-    return Response(survivor_sketch(status, expected).svg(), media_type="image/svg+xml")
+    return Response(survivor_sketch(*_survivors(session, access.study)).svg(), media_type="image/svg+xml")
 
 
 @router.get("/studies/{slug}/charts/shares.svg")
@@ -226,11 +231,12 @@ def votes_sketched(access: AsViewer, session: SessionDep) -> Response:
 @router.get("/studies/{slug}/charts/rounds.csv")
 def rounds_csv(access: AsViewer, session: SessionDep) -> Response:
     """What the charts of the rounds show, as numbers."""
-    rows = study_status(session, access.study).by_round
-    columns = [field.name for field in fields(RoundStatus)]
-    lines = [",".join(columns)] + [",".join(str(getattr(row, name) or "") for name in columns) for row in rows]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [field.name for field in fields(RoundStatus)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in study_status(session, access.study).by_round)
     return Response(
-        "\n".join(lines) + "\n",
+        text.getvalue(),
         media_type="text/csv",
         headers={"Content-Disposition": f'attachment; filename="{access.study.slug}-rounds.csv"'},
     )

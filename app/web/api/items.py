@@ -7,12 +7,11 @@ from fastapi import APIRouter, Path, Query
 
 from app.models.items import Item
 from app.services import pool
-from app.services.pool import Agreement, Fate, Pace, Vote, Wanted
+from app.services.pool import LARGEST, Agreement, Fate, Pace, Vote, Wanted
 from app.web.api.access import StudyToRead
 from app.web.deps import SessionDep
 
 router = APIRouter(prefix="/studies/{slug}/items")
-LARGEST = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,8 @@ class ItemLine:
 
 @dataclass(frozen=True)
 class Items:
-    """`after` is what to send for the next page, None at the end."""
+    """`after` is what to send for the next page, None at the end. A page can hold fewer items than asked for, or none,
+    before the end: so many are looked at for each."""
 
     items: list[ItemLine]
     after: int | None

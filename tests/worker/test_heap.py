@@ -1,0 +1,26 @@
+"""Threads share one heap where a model runs."""
+
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+import ctypes, threading
+from worker.heap import share_one_heap
+
+if {shares}:
+    share_one_heap()
+thread = threading.Thread(target=lambda: bytearray(10_000))
+thread.start()
+thread.join()
+ctypes.CDLL(None).malloc_stats()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc has heaps of threads")
+@pytest.mark.parametrize(("shares", "heaps"), [(False, 2), (True, 1)])
+def test_threads_take_from_the_main_threads_heap(shares: bool, heaps: int) -> None:
+    command = [sys.executable, "-c", SCRIPT.format(shares=shares)]
+    stats = subprocess.run(command, check=True, capture_output=True, text=True).stderr
+    assert stats.count("Arena ") == heaps
