@@ -111,6 +111,7 @@ def call_bare(pipeline: Any, call: GenerationCall) -> None:
 
 
 def main(batches: int) -> None:
+    share_one_heap()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         save_model(Path(folder, "model"))
         dtype = "float16" if HAS_GPU else "float32"
@@ -130,7 +131,6 @@ def compare(settings: Settings, url: str, sessions: Sessions, order: plans.Order
     bare.set_progress_bar_config(disable=True)
     bare.to(DEVICE)
     workers, pipelines = [], []
-    share_one_heap()
     with presence(sessions, queue=GPU, device=DEVICE) as present:
         studio = Studio(sessions, LocalStorage(settings.images), present, device=DEVICE)
 
@@ -139,8 +139,9 @@ def compare(settings: Settings, url: str, sessions: Sessions, order: plans.Order
             studio.prepare()
             app = make_worker_app(url, sessions, settings)
             add_generation(app, sessions, studio)
-            with Clock(3 * order.per_category).running() as clock:
+            with Clock().running() as clock:
                 app.run_worker(queues=[GPU], concurrency=CONCURRENCY[GPU], delete_jobs="successful", wait=False)
+            clock.images = sum(len(call.images) for call in calls_of(sessions, f"turn-{turn}"))
             return clock
 
         def call(turn: int) -> Clock:
@@ -172,7 +173,7 @@ def compare(settings: Settings, url: str, sessions: Sessions, order: plans.Order
 
 @dataclass
 class Clock:
-    images: int
+    images: int = 0
     seconds: float = 0.0
     cpu_seconds: float = 0.0
 

@@ -33,10 +33,11 @@ from app.postgres import PostgresUnavailable, embedded_postgres, ensure_running
 
 ROOT = os.geteuid() == 0
 USER = """
-import subprocess, sys
+import signal, subprocess, sys
 from pathlib import Path
 from app.postgres import embedded_postgres
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a background job ignores, so do its children
 with embedded_postgres(Path(sys.argv[1])) as url:
     print(url, flush=True)
     sys.stdin.readline()

@@ -2,7 +2,7 @@
 
 import signal
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import structlog
 from procrastinate import App
@@ -47,6 +47,8 @@ def run(
     Raises:
         Unavailable: the database schema is not current.
     """
+    if queue == GPU:
+        share_one_heap()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # also while there is no queue to stop
     with suppress(KeyboardInterrupt), database_url(settings) as url, open_sessions(settings) as sessions:
         for attempt in Retrying(
@@ -67,11 +69,11 @@ def _work(
     concurrency: int,
     stalled_s: float,
 ) -> None:
-    with presence(sessions, queue=queue, device=device) as present:
+    with presence(sessions, queue=queue, device=device) as present, ExitStack() as at_end:
         studio = None
         if queue == GPU:
-            share_one_heap()
             studio = Studio(sessions, open_storage(settings), present, device=device)
+            at_end.callback(studio.close)
         while True:
             while studio is not None and not studio.prepare():
                 _take_no_jobs(studio)

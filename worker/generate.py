@@ -370,7 +370,7 @@ def _load(files: _Files, revision: str, options: Options, device: torch.device) 
 
 
 @contextmanager
-def threads_of(recipe: Mapping[str, Any]) -> Iterator[None]:
+def using_threads_of(recipe: Mapping[str, Any]) -> Iterator[None]:
     """As many threads as made the images: on a CPU the order of sums, and so the last bits, depend on it."""
     before = torch.get_num_threads()
     torch.set_num_threads(recipe["threads"])

@@ -8,7 +8,7 @@ _M_ARENA_MAX = -8
 
 
 def share_one_heap() -> None:
-    """Have all threads use the main thread's heap.
+    """Have all threads use the main thread's heap; before there is a second thread, which would have its own.
 
     glibc gives each a heap of its own, which returns the memory of large tensors to the system and asks for it again:
     on a CPU a model took 6 % longer there than on the main thread, which a worker needs for its queue.

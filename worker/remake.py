@@ -59,11 +59,11 @@ class _Caller:
     def make(self, call: GenerationCall) -> list[Image.Image]:
         if call.recipe["generator"] == "procedural":
             return draw_item(call.images[0]["category"], call.images[0]["seed"], call.recipe["kind"])[0]
-        from worker.generate import TextToImage, threads_of
+        from worker.generate import TextToImage, using_threads_of
 
         if self._recipe != call.recipe:
             self._recipe = call.recipe
             options = Options(**{field.name: call.recipe[field.name] for field in fields(Options)})
             self._model = TextToImage.load(call.recipe["model"], call.recipe["revision"], options, self._device)
-        with threads_of(call.recipe):
+        with using_threads_of(call.recipe):
             return [picture.image for picture in self._model.call([Shot(**shot) for shot in call.images])]

@@ -48,19 +48,25 @@ class Studio:
         self._loaded: tuple[object, ...] = ()
 
     def prepare(self) -> bool:
-        """Load what the next batch needs, before taking jobs; False if it cannot be loaded."""
+        """Load what the next batch needs, before taking jobs; False if it cannot be loaded.
+
+        On the caller's thread, which a signal can stop.
+        """
         with self._sessions() as session:
             work = batches.next_waiting(session)
         try:
-            self._model_thread.submit(self._load_for, work).result()
+            with self._problems_said():
+                if work is not None:
+                    self._load(work)
         except CannotGenerate:
             return False
         return True
 
-    def _load_for(self, work: Work | None) -> None:
-        with self._problems_said():
-            if work is not None:
-                self._load(work)
+    def close(self) -> None:
+        """Let go of the model and the threads."""
+        self._generator = None
+        self._model_thread.shutdown(wait=False)
+        self._encoders.shutdown(wait=False)
 
     def make(self, batch_id: int, stopping: Stopping) -> None:
         """Make a batch and store it, if it still waits.

@@ -65,8 +65,6 @@ class Assignment(Section):
             raise ValueError("deadline_minutes must not be below minutes")
         if self.sentinels and self.sentinel_misses_allowed >= self.sentinels:
             raise ValueError("sentinel_misses_allowed must be below sentinels")
-        if self.identical_sentinels > self.sentinels:
-            raise ValueError("same_sentinels must not be above sentinels")
         return self
 
     @property
@@ -225,6 +223,8 @@ class Protocol(Section):
                 raise ValueError('kind "jnd" needs drop = "none" and rounds = 1: every pair gets votes_per_round votes')
             if self.assignment.instruction_trials:
                 raise ValueError('assignment.instruction_trials are for kind "2afc"')
+            if self.assignment.identical_sentinels > self.assignment.sentinels:
+                raise ValueError("assignment.same_sentinels must not be above assignment.sentinels")
         return self
 
     @model_validator(mode="after")

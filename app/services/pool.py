@@ -27,7 +27,7 @@ PACES: dict[Pace, tuple[float, float]] = {
 """The bounds of the median response time in ms: from the first, below the second."""
 STRETCH = 5000
 """Items that are looked at for one answer, so that none takes longer the larger the pool is."""
-PACED = 250
+PACED = 500
 """Those of them whose votes are."""
 LARGEST = 2**31 - 1
 """No item has a larger number."""

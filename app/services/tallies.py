@@ -99,16 +99,21 @@ _FOLD = """
         RETURNING {key}, {counted}
     )
     INSERT INTO {table} AS tally ({key}, backend, {counted})
-    SELECT {key}, 0, sum({counted}) FROM gone GROUP BY {key} ORDER BY {key}
+    SELECT {key}, 0, sum({counted}) FROM gone GROUP BY {key} HAVING sum({counted}) <> 0 ORDER BY {key}
     ON CONFLICT ({key}, backend) DO UPDATE SET {counted} = tally.{counted} + excluded.{counted}
 """
+_FORGET = "DELETE FROM {table} WHERE backend = 0 AND {counted} = 0"
 _FOLDS = [
-    text(_FOLD.format(table="pool_tallies", key="study_id, split, dropped_round, votes_0, votes_1", counted="items")),
-    text(_FOLD.format(table="assignment_tallies", key="study_id, state", counted="assignments")),
+    text(statement.format(table=table, key=key, counted=counted))
+    for table, key, counted in (
+        ("pool_tallies", "study_id, split, dropped_round, votes_0, votes_1", "items"),
+        ("assignment_tallies", "study_id, state", "assignments"),
+    )
+    for statement in (_FOLD, _FORGET)
 ]
 
 
 def fold(session: Session) -> None:
-    """Put what connections that are gone have contributed into one row each."""
+    """Put what connections that are gone have contributed into one row each, where it comes to anything."""
     for statement in _FOLDS:
         session.execute(statement)

@@ -64,7 +64,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"presentation": {"interleave": 2}}, "presentation.interleave", "valid boolean"),
     (JND | {"drop": "dissent"}, "protocol", 'kind "jnd" needs drop = "none" and rounds = 1'),
     (JND | {"rounds": 2}, "protocol", 'kind "jnd" needs drop = "none" and rounds = 1'),
-    ({"assignment": {"same_sentinels": 11}}, "assignment", "same_sentinels must not be above sentinels"),
+    (JND | {"assignment": {"same_sentinels": 11}}, "protocol", "same_sentinels must not be above assignment.sentinels"),
     (JND | {"assignment": {"instruction_trials": 1}}, "protocol", 'are for kind "2afc"'),
     ({"presentation": {"scale": 0}}, "presentation.scale", "greater than 0"),
     ({"presentation": {"scale": 4.1}}, "presentation.scale", "less than or equal to 4"),

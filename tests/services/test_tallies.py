@@ -40,7 +40,8 @@ def test_what_a_lost_connection_counted_stays(sessions: Sessions, storage: Local
         study = studies.by_slug(session, slug).id
         # As two connections that are gone: no process has such an id.
         session.execute(text("UPDATE pool_tallies SET backend = -1, items = 7 WHERE study_id = :id"), {"id": study})
-        session.execute(text("INSERT INTO pool_tallies VALUES (:id, 'train', 0, 0, 0, -2, -2)"), {"id": study})
+        more = "(:id, 'train', 0, 0, 0, -2, -2), (:id, 'train', 0, 1, 0, -1, 1), (:id, 'train', 0, 1, 0, 0, -1)"
+        session.execute(text(f"INSERT INTO pool_tallies VALUES {more}"), {"id": study})
         for _ in range(2):
             tallies.fold(session)
             rows = session.execute(text("SELECT backend, items FROM pool_tallies WHERE study_id = :id"), {"id": study})

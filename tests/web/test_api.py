@@ -106,6 +106,20 @@ def test_tokens_are_made_and_revoked_in_the_dashboard(client: TestClient, sessio
     assert client.get("/api/v1/studies", headers=key).status_code == 401
 
 
+def test_items_page_by_page(
+    client: TestClient, sessions: Sessions, study: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.services.pool.STRETCH", 7)
+    key, url = key_of(sessions, study, "viewer", scope="read"), f"/api/v1/studies/{study}/items"
+    for category, expected in {"": list(range(40)), "gory 3": list(range(3, 40, 7)), "nothing": []}.items():
+        found: list[int] = []
+        after: int | None = -1
+        while after is not None:
+            page = client.get(url, headers=key, params={"category": category, "after": after, "limit": 5}).json()
+            found, after = found + [item["number"] for item in page["items"]], page["after"]
+        assert found == expected
+
+
 def test_importing(client: TestClient, sessions: Sessions, storage: LocalStorage, settings: Settings) -> None:
     slug, name = make_draft(sessions), make_slug()
     folder = TripletFolder(Path(settings.import_place) / name)

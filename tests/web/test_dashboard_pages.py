@@ -285,7 +285,8 @@ def test_a_search_goes_on_from_stretch_to_stretch(
     near = [page_of(ada.get(f"{url}/{number}?{query}")) for number in at_once]
     monkeypatch.setattr("app.services.pool.STRETCH", 3)
     monkeypatch.setattr("app.services.pool.PACED", 2)
-    found, more = [], f"?{query}"
+    found: list[int] = []
+    more: str | None = f"?{query}"
     while more:
         response = ada.get(url + more, headers={"HX-Request": "true"})
         found += [item.number for item in page_of(response).items]

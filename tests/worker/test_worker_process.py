@@ -79,6 +79,32 @@ def test_a_stopped_worker_gives_its_batch_back_and_another_makes_it(alone: Sessi
         assert all(session.scalars(text("SELECT distance_0 IS NOT NULL AND prompt LIKE 'An image of a %' FROM items")))
 
 
+SLOW_TO_LOAD = """
+import time
+from app.settings import Settings
+from worker.__main__ import run
+from worker.studio import Studio
+
+def load(studio, work):
+    print("loading", flush=True)
+    time.sleep(60)
+
+Studio._load = load
+run(Settings(), queue="gpu")
+"""
+
+
+def test_a_worker_that_loads_its_model_stops_at_once(alone: Sessions) -> None:
+    with alone.begin() as session:
+        studies.create(session, slug=SLUG, protocol=protocol.load("nights-2afc"), seed=1)
+        plans.make_plan(session, slug=SLUG, order=plans.Order("procedural", ["fish"], 4, batch_size=2))
+    with subprocess.Popen([sys.executable, "-c", SLOW_TO_LOAD], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "loading\n"
+        process.terminate()
+        assert process.wait(20) == 0
+
+
 def test_a_worker_without_its_model_takes_no_jobs_and_says_why(
     alone: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

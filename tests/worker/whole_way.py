@@ -45,7 +45,7 @@ from app.storage import Storage, open_storage
 from app.storage.s3 import open_bucket
 from tests.s3_server import KEY_ID, S3_ENVIRONMENT, SECRET, S3Server
 from tests.worker import pipelines
-from worker.generate import describe, threads_of
+from worker.generate import describe, using_threads_of
 from worker.remake import remake
 
 SLUG = "whole-way"
@@ -158,7 +158,7 @@ class WholeWay:
             self.storage.get(key)  # which hashes it again
 
         some = list(range(0, self.size, 37))
-        with threads_of({"threads": 2}):  # the workers had one each
+        with using_threads_of({"threads": 2}):  # the workers had one each
             made_again = remake(session, slug=SLUG, numbers=some, device="cpu")
         for (number, role), image in made_again.items():
             kept = Image.open(io.BytesIO(self.storage.get(getattr(items[number], role))))

@@ -58,12 +58,15 @@ class ItemsPage(StudyPage):
 
 @dataclass(frozen=True)
 class ItemPage(StudyPage):
+    """`query` asks for the same items as where one comes from; `found` is where this one stands among them."""
+
     template = "admin/item.html"
     kind: Kind
     item: Item
     votes: Sequence[Vote]
     history: Sequence[Turn]
     query: str
+    found: str
     before: int | None
     after: int | None
 
@@ -154,6 +157,7 @@ def item_page(request: Request, number: int, access: AsViewer, session: SessionD
         votes=pool.votes_on(session, item),
         history=item_history.history(session, item, protocol.rule),
         query=_query(wanted),
+        found=_query(wanted, after=number - 1),
         before=before,
         after=after,
     )

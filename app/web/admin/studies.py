@@ -189,7 +189,7 @@ def live_fragment(request: Request, access: AsViewer, session: SessionDep) -> Re
     return templates.TemplateResponse(request, "admin/_live_update.html", context)
 
 
-def _survivors(session: SessionDep, study: Study) -> tuple[StudyStatus, Forecast]:
+def _status_and_forecast(session: SessionDep, study: Study) -> tuple[StudyStatus, Forecast]:
     """What happened, and what is to be expected."""
     protocol = current_protocol(session, study.id)
     status = study_status(session, study, protocol=protocol)
@@ -198,7 +198,7 @@ def _survivors(session: SessionDep, study: Study) -> tuple[StudyStatus, Forecast
 
 @router.get("/studies/{slug}/charts/survivors.json")
 def survivors_chart(access: AsViewer, session: SessionDep) -> dict[str, Any]:
-    return charts.survivor_curve(*_survivors(session, access.study))
+    return charts.survivor_curve(*_status_and_forecast(session, access.study))
 
 
 @router.get("/studies/{slug}/charts/shares.json")
@@ -214,7 +214,7 @@ def votes_chart(access: AsViewer, session: SessionDep) -> dict[str, Any]:
 
 @router.get("/studies/{slug}/charts/survivors.svg")
 def survivors_sketch(access: AsViewer, session: SessionDep) -> Response:
-    return Response(survivor_sketch(*_survivors(session, access.study)).svg(), media_type="image/svg+xml")
+    return Response(survivor_sketch(*_status_and_forecast(session, access.study)).svg(), media_type="image/svg+xml")
 
 
 @router.get("/studies/{slug}/charts/shares.svg")

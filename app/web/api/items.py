@@ -42,8 +42,8 @@ class ItemLine:
 
 @dataclass(frozen=True)
 class Items:
-    """`after` is what to send for the next page, None at the end. A page can hold fewer items than asked for, or none,
-    before the end: so many are looked at for each."""
+    """`after` is what to send for the next page, None at the end. Before the end a page can hold fewer items than asked
+    for, or none: a request looks at 5,000 items at most, at the votes of 500."""
 
     items: list[ItemLine]
     after: int | None
