@@ -6,8 +6,8 @@ the page, compressed and without the images of items.
 
     python -m benchmarks.dashboard [--home DIR]
 
-On two cores: every page p95 at most 46 ms, at most 10 queries, at most 54 kB; `/live`, which every open page asks for
-each 3 seconds, 17 ms.
+On two cores: every page p95 at most 47 ms, at most 10 queries, at most 55 kB; `/live`, which every open page asks for
+each 3 seconds, 14 ms.
 
 With `--home` the database stays there, and a second run starts at once.
 """

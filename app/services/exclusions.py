@@ -111,15 +111,16 @@ def preview(session: Session, *, assignment: Assignment) -> Consequence:
     return Consequence(returned, dropped, votes_wanted)
 
 
-# Of every item that the assignment shows: the valid votes now, and once the assignment's own are turned.
+# Of every item that the assignment shows: the valid votes now, and once the assignment's own are turned. Trial by trial
+# (OFFSET 0): for so many the planner would go through all judgments there are.
 _VOTES = text(f"""
     WITH shown AS (
         SELECT item_id FROM trials WHERE assignment_id = :assignment AND slot_id IS NOT NULL
     ), votes AS (
         SELECT t.item_id, j.choice, j.received_at, j.id, t.assignment_id = :assignment AS is_own,
                NOT {IN_FORCE.format(assignment="t.assignment_id")} AS is_valid
-        FROM shown JOIN trials t USING (item_id) JOIN judgments j ON j.trial_id = t.id
-        WHERE {COUNTS}
+        FROM shown JOIN trials t USING (item_id)
+        CROSS JOIN LATERAL (SELECT * FROM judgments j WHERE j.trial_id = t.id AND {COUNTS} OFFSET 0) j
     )
     SELECT coalesce(array_agg(choice ORDER BY received_at, votes.id) FILTER (WHERE is_valid), '{{}}') AS votes,
            coalesce(array_agg(choice ORDER BY received_at, votes.id) FILTER (WHERE is_valid <> is_own), '{{}}')

@@ -132,10 +132,15 @@ def _paced(session: Session, items: Sequence[Item], pace: Pace) -> list[Item]:
     return [item for item in items if item.id in paced]
 
 
+# Trial by trial (OFFSET 0): for so many the planner would go through all judgments there are.
 _MEDIANS = text("""
-    SELECT t.item_id, percentile_cont(0.5) WITHIN GROUP (ORDER BY j.rt_ms) AS median
-    FROM trials t JOIN judgments j ON j.trial_id = t.id
-    WHERE t.item_id = ANY(:items) AND j.question = 0 AND j.rt_ms IS NOT NULL
+    SELECT t.item_id, percentile_cont(0.5) WITHIN GROUP (ORDER BY answer.rt_ms) AS median
+    FROM trials t CROSS JOIN LATERAL (
+        SELECT j.rt_ms FROM judgments j
+        WHERE j.trial_id = t.id AND j.question = 0 AND j.rt_ms IS NOT NULL
+        OFFSET 0
+    ) answer
+    WHERE t.item_id = ANY(:items)
     GROUP BY t.item_id
 """)
 
