@@ -3,7 +3,7 @@
 The same batches go through the bare pipeline, called in a loop, and through a worker with its queue, seeds, checks,
 encoding and storing, in turns in one process. On a GPU the model has the architecture of Stable Diffusion 1.5 at 512
 pixels in half precision and thirty steps, on a CPU a small one at 256 and eight; weights are random. Turns differ by
-what else the machine does; on two cores the worker reached 99 % in the median of eight (82 to 102 %), 95.3 % in all.
+what else the machine does; on two quiet cores the worker reached 98.5 % (97 to 100 % in eight turns).
 
     python benchmarks/generate_speed.py [BATCHES]
 """
