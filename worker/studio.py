@@ -42,6 +42,7 @@ class Studio:
         self._storage = storage
         self._presence = presence
         self._device = device
+        self._one_at_a_time = threading.Lock()
         self._model_thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._encoders = ThreadPoolExecutor(thread_name_prefix="encode", initializer=_give_way)
         self._generator: Generator | None = None
@@ -55,7 +56,7 @@ class Studio:
         with self._sessions() as session:
             work = batches.next_waiting(session)
         try:
-            with self._problems_said():
+            with self._one_at_a_time, self._problems_said():
                 if work is not None:
                     self._load(work)
         except CannotGenerate:
@@ -83,7 +84,7 @@ class Studio:
 
     def _draw(self, work: Work, stopping: Stopping) -> tuple[Drawn, float]:
         """The images, and the seconds that they took."""
-        with self._problems_said():
+        with self._one_at_a_time, self._problems_said():
             if stopping():
                 raise Stopped
             started = time.monotonic()

@@ -54,7 +54,18 @@ def outcome(votes: Sequence[int], rule: Rule, round_number: int) -> Outcome:
 
     Without a filter (`drop = "none"`) an item is kept once it has `min_votes`, whatever they say.
     """
-    if item_state(votes, rule, round_number).dropped_round is not None:
+    return outcome_of(
+        item_state(votes, rule, round_number).dropped_round,
+        has_dissent=first_dissent(votes) is not None,
+        votes=len(votes),
+        drop=rule.drop,
+        min_votes=rule.min_votes,
+    )
+
+
+def outcome_of(dropped_round: int | None, *, has_dissent: bool, votes: int, drop: Drop, min_votes: int) -> Outcome:
+    """The same of an item in this state with so many votes."""
+    if dropped_round is not None:
         return "dropped"
-    agree = rule.drop == "none" or first_dissent(votes) is None
-    return "kept" if agree and len(votes) >= rule.min_votes else "short"
+    agree = drop == "none" or not has_dissent
+    return "kept" if agree and votes >= min_votes else "short"

@@ -102,7 +102,7 @@ def preview(session: Session, *, assignment: Assignment) -> Consequence:
     study = session.get_one(Study, assignment.study_id)
     rule = current_protocol(session, study.id).rule
     returned = dropped = votes_wanted = 0
-    for row in session.execute(_VOTES, {"assignment": assignment.id}):
+    for row in session.execute(_VOTES, {"assignment": assignment.id, "items": _items_of(session, assignment)}):
         before, after = item_state(row.votes, rule, study.round), item_state(row.votes_after, rule, study.round)
         returned += before.dropped_round is not None and after.dropped_round is None
         dropped += before.dropped_round is None and after.dropped_round is not None
@@ -111,23 +111,22 @@ def preview(session: Session, *, assignment: Assignment) -> Consequence:
     return Consequence(returned, dropped, votes_wanted)
 
 
-# Of every item that the assignment shows: the valid votes now, and once the assignment's own are turned. Trial by trial
-# (OFFSET 0): for so many the planner would go through all judgments there are.
+# Of every item with votes: the valid ones now, and once the assignment's own are turned. Trial by trial (OFFSET 0): for
+# so many the planner would go through all judgments there are.
 _VOTES = text(f"""
-    WITH shown AS (
-        SELECT item_id FROM trials WHERE assignment_id = :assignment AND slot_id IS NOT NULL
-    ), votes AS (
-        SELECT t.item_id, j.choice, j.received_at, j.id, t.assignment_id = :assignment AS is_own,
-               NOT {IN_FORCE.format(assignment="t.assignment_id")} AS is_valid
-        FROM shown JOIN trials t USING (item_id)
-        CROSS JOIN LATERAL (SELECT * FROM judgments j WHERE j.trial_id = t.id AND {COUNTS} OFFSET 0) j
-    )
-    SELECT coalesce(array_agg(choice ORDER BY received_at, votes.id) FILTER (WHERE is_valid), '{{}}') AS votes,
-           coalesce(array_agg(choice ORDER BY received_at, votes.id) FILTER (WHERE is_valid <> is_own), '{{}}')
+    SELECT coalesce(array_agg(choice ORDER BY received_at, id) FILTER (WHERE is_valid), '{{}}') AS votes,
+           coalesce(array_agg(choice ORDER BY received_at, id) FILTER (WHERE is_valid <> is_own), '{{}}')
                AS votes_after,
-           (SELECT count(*) FROM slots s WHERE s.item_id = shown.item_id AND s.state = 'leased') AS leased
-    FROM shown LEFT JOIN votes USING (item_id)
-    GROUP BY shown.item_id
+           (SELECT count(*) FROM slots s WHERE s.item_id = votes.item_id AND s.state = 'leased') AS leased
+    FROM (
+        SELECT t.item_id, j.*, t.assignment_id = :assignment AS is_own,
+               NOT {IN_FORCE.format(assignment="t.assignment_id")} AS is_valid
+        FROM trials t CROSS JOIN LATERAL (
+            SELECT j.id, j.choice, j.received_at FROM judgments j WHERE j.trial_id = t.id AND {COUNTS} OFFSET 0
+        ) j
+        WHERE t.item_id = ANY(:items)
+    ) votes
+    GROUP BY item_id
 """)
 
 

@@ -51,7 +51,7 @@ def glances(session: Session, *, account: Account, archived: bool = False) -> li
 
 
 def _glance(study: Study, protocol: Row[Any], pool: list[Cell], sittings: dict[str, int]) -> StudyGlance:
-    survivors = sum(cell.items for cell in pool if cell.dropped_round is None)
+    survivors = tallies.survivors(pool)
     return StudyGlance(
         slug=study.slug,
         title=protocol.title,
@@ -60,7 +60,7 @@ def _glance(study: Study, protocol: Row[Any], pool: list[Cell], sittings: dict[s
         round=study.round,
         rounds=protocol.rounds,
         progress=_progress(study, protocol, pool, survivors),
-        items=sum(cell.items for cell in pool),
+        items=tallies.items(pool),
         survivors=survivors,
         participants_now=sittings.get("active", 0),
         completed=sittings.get("completed", 0),

@@ -93,10 +93,10 @@ def browse(session: Session, study: Study, wanted: Wanted, *, after: int = -1, l
     return Found(items, end)
 
 
-def _end_of_stretch(study_id: int, after: int) -> Select[int | None]:
-    """The number of the last item to look at above this one; none if the pool ends before."""
-    numbers = select(Item.number).where(Item.study_id == study_id, Item.number > after)
-    return numbers.order_by(Item.number).offset(STRETCH - 1).limit(1)
+def _end_of_stretch(study_id: int, number: int, *, back: bool = False) -> Select[int | None]:
+    """The number of the last item to look at from this one on, upwards or back; none if the pool ends before."""
+    beyond, order = (Item.number < number, Item.number.desc()) if back else (Item.number > number, Item.number.asc())
+    return select(Item.number).where(Item.study_id == study_id, beyond).order_by(order).offset(STRETCH - 1).limit(1)
 
 
 def _conditions(study_id: int, wanted: Wanted) -> list[ColumnElement[bool]]:
@@ -154,12 +154,13 @@ def by_number(session: Session, study: Study, number: int) -> Item:
 
 def neighbours(session: Session, item: Item, wanted: Wanted) -> tuple[int | None, int | None]:
     """The numbers before and after this item's, among the wanted ones whatever their pace, if they are near."""
+    number = item.number
+    assert number is not None  # as of every item of a pool
     others = select(Item.number).where(*_conditions(item.study_id, wanted))
-    near = select(Item.number).where(Item.study_id == item.study_id).offset(STRETCH - 1).limit(1)
-    first = near.where(Item.number < item.number).order_by(Item.number.desc()).scalar_subquery()
-    last = near.where(Item.number > item.number).order_by(Item.number).scalar_subquery()
-    before = others.where(Item.number < item.number, Item.number >= func.coalesce(first, 0))
-    after = others.where(Item.number > item.number, Item.number <= func.coalesce(last, LARGEST))
+    first = _end_of_stretch(item.study_id, number, back=True).scalar_subquery()
+    last = _end_of_stretch(item.study_id, number).scalar_subquery()
+    before = others.where(Item.number < number, Item.number >= func.coalesce(first, 0))
+    after = others.where(Item.number > number, Item.number <= func.coalesce(last, LARGEST))
     return (
         session.scalar(before.order_by(Item.number.desc()).limit(1)),
         session.scalar(after.order_by(Item.number).limit(1)),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from app.domain.consensus import Drop, Outcome
+from app.domain.consensus import Drop, Outcome, outcome_of
 
 
 @dataclass(frozen=True)
@@ -56,17 +56,22 @@ def counts(pool: list[Cell], *, drop: Drop, min_votes: int, only_kept: bool = Fa
     """What an export would hold now: `domain/consensus.outcome` of every item, counted."""
     fates: dict[Outcome, list[Cell]] = {"kept": [], "dropped": [], "short": []}
     for cell in pool:
-        fates[_outcome(cell, drop, min_votes)].append(cell)
+        fate = outcome_of(
+            cell.dropped_round, has_dissent=cell.has_dissent, votes=cell.votes, drop=drop, min_votes=min_votes
+        )
+        fates[fate].append(cell)
     if only_kept:
         fates["dropped"], fates["short"] = [], []
-    items: dict[str, int] = {fate: sum(cell.items for cell in cells) for fate, cells in fates.items()}
-    return {"items": sum(items.values()), **items, "valid_votes": sum(votes(cells) for cells in fates.values())}
+    counted: dict[str, int] = {fate: items(cells) for fate, cells in fates.items()}
+    return {"items": sum(counted.values()), **counted, "valid_votes": sum(votes(cells) for cells in fates.values())}
 
 
-def _outcome(cell: Cell, drop: Drop, min_votes: int) -> Outcome:
-    if cell.dropped_round is not None:
-        return "dropped"
-    return "kept" if (drop == "none" or not cell.has_dissent) and cell.votes >= min_votes else "short"
+def items(pool: list[Cell]) -> int:
+    return sum(cell.items for cell in pool)
+
+
+def survivors(pool: list[Cell]) -> int:
+    return sum(cell.items for cell in pool if cell.dropped_round is None)
 
 
 def votes(pool: list[Cell]) -> int:

@@ -1,7 +1,5 @@
 """A study's report: asked for, watched, looked at, downloaded."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +13,7 @@ from app.services.reports import requests
 from app.services.reports.digest import Digest, Drawn
 from app.services.reports.numbers import REPLICATES, Estimate, measures
 from app.services.reports.requests import Standing
+from app.web.admin import downloads
 from app.web.admin.access import AsResearcher, AsViewer, StudyAccess
 from app.web.admin.pages import StudyHead, StudyPage, frame_of, go, head_of, show
 from app.web.deps import SessionDep
@@ -124,11 +123,7 @@ def chart(chart: str, access: AsViewer, session: SessionDep) -> dict[str, Any]:
 def chart_as_csv(chart: str, access: AsViewer, session: SessionDep) -> Response:
     """What the chart shows, as numbers."""
     (rows,) = _drawn(session, access, chart).spec["datasets"].values()
-    file = io.StringIO()
-    writer = csv.DictWriter(file, rows[0] if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return _file(file.getvalue(), "text/csv", f"{access.study.slug}-{chart}.csv")
+    return downloads.table(rows[0] if rows else [], rows, f"{access.study.slug}-{chart}.csv")
 
 
 def _drawn(session: SessionDep, access: StudyAccess, chart: str) -> Drawn:
@@ -142,15 +137,10 @@ def _drawn(session: SessionDep, access: StudyAccess, chart: str) -> Drawn:
 def download_page(access: AsViewer, session: SessionDep) -> Response:
     """The file that opens by itself, as `lookalike report` writes it."""
     page = requests.page(session, requests.made(session, access.study))
-    return _file(page, "text/html", f"{access.study.slug}-report.html")
+    return downloads.file(page, "text/html", f"{access.study.slug}-report.html")
 
 
 @router.get("/report.json")
 def download_document(access: AsViewer, session: SessionDep) -> Response:
     document = requests.document(session, requests.made(session, access.study))
-    return _file(document, "application/json", f"{access.study.slug}-report.json")
-
-
-def _file(content: str, media_type: str, name: str) -> Response:
-    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(content, media_type=media_type, headers=headers)
+    return downloads.file(document, "application/json", f"{access.study.slug}-report.json")

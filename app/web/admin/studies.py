@@ -1,7 +1,5 @@
 """The list of studies, one study live, and steering it."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
@@ -21,7 +19,7 @@ from app.services.generation.progress import progress
 from app.services.overview import StudyGlance
 from app.services.protocols import current_protocol
 from app.services.status import RoundStatus, StudyStatus, study_status
-from app.web.admin import charts, recruiting
+from app.web.admin import charts, downloads, recruiting
 from app.web.admin.access import AsResearcher, AsViewer, SignedInDep, StudyAccess, UploadDep
 from app.web.admin.generating import Making
 from app.web.admin.importing import Importing, importing_of
@@ -231,15 +229,9 @@ def votes_sketched(access: AsViewer, session: SessionDep) -> Response:
 @router.get("/studies/{slug}/charts/rounds.csv")
 def rounds_csv(access: AsViewer, session: SessionDep) -> Response:
     """What the charts of the rounds show, as numbers."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(RoundStatus)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(row) for row in study_status(session, access.study).by_round)
-    return Response(
-        text.getvalue(),
-        media_type="text/csv",
-        headers={"Content-Disposition": f'attachment; filename="{access.study.slug}-rounds.csv"'},
-    )
+    columns = [field.name for field in fields(RoundStatus)]
+    rows = map(asdict, study_status(session, access.study).by_round)
+    return downloads.table(columns, rows, f"{access.study.slug}-rounds.csv")
 
 
 def steps_of(study: Study) -> Sequence[Step]:
