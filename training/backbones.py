@@ -206,7 +206,8 @@ def _backbone_config(source: str) -> tuple[Architecture, Any]:
         config = AutoConfig.from_pretrained(source, local_files_only=_only_local(source))
     except (OSError, ValueError) as error:
         raise _unreachable(source, error) from None
-    if config.model_type == "clip":  # a whole CLIP: its vision half is the tower
+    if config.model_type == "clip":  # a whole CLIP: its vision half is the tower, its projection CLIP's own
+        config.vision_config.projection_dim = config.projection_dim
         config = config.vision_config
     return _architecture(config.model_type, source), config
 

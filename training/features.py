@@ -77,8 +77,13 @@ def _key(model: PerceptualModel, cache: ImageCache) -> str:
         digest.update(f"{tower.feature} {tower.patches} {tower.image_size} {tower.normalisation}".encode())
         for name, tensor in tower.state_dict().items():
             digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+            digest.update(_bytes(tensor))
     return digest.hexdigest()[:32]
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    """The tensor's memory in order, whatever its dtype: NumPy knows no bfloat16."""
+    return tensor.detach().cpu().flatten().view(torch.uint8).numpy().tobytes()
 
 
 def _write(path: Path, features: NDArray[np.float32]) -> None:
