@@ -24,11 +24,7 @@ from transformers import (
 from training.config import Feature, TowerConfig
 from training.errors import ConfigError, WeightsError
 from training.last_block import clip_cls, dinov2_cls, vit_cls
-
-NORMALISATION = {
-    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    "clip": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
-}
+from training.normalisation import NAMED, read_normalisation
 
 
 @dataclass(frozen=True)
@@ -60,7 +56,7 @@ class Architecture:
     last_cls: Callable[[nn.Module, Tensor], Tensor]  # the last layer, for the CLS token alone
     norm: Callable[[Any], nn.Module]
     features: tuple[Feature, ...]
-    normalisation: str
+    normalisation: str  # of weights that come without a preprocessor_config.json
     arguments: dict[str, Any]
 
 
@@ -121,12 +117,14 @@ class Tower(nn.Module):
                 f"{config.source}: image_size {config.image_size} is no multiple of its patches of {patch}"
             )
         self.backbone = backbone
-        self.config = config.model_copy(update={"feature": self.feature})
+        wanted = config.normalisation or self.architecture.normalisation
+        self.normalisation = NAMED[wanted] if isinstance(wanted, str) else wanted
+        self.config = config.model_copy(update={"feature": self.feature, "normalisation": self.normalisation})
         self.image_size = config.image_size
         self.patches = config.patches
-        self.normalisation = config.normalisation or self.architecture.normalisation
-        for name, values in zip(("mean", "std"), NORMALISATION[self.normalisation], strict=True):
-            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
+        for name in ("mean", "std"):
+            values = torch.tensor(getattr(self.normalisation, name)).view(1, 3, 1, 1)
+            self.register_buffer(name, values, persistent=False)
 
     @property
     def width(self) -> int:
@@ -181,15 +179,18 @@ def _architecture(model_type: str, source: str) -> Architecture:
 
 
 def open_tower(config: TowerConfig) -> Tower:
-    """The tower with its pretrained weights in float32.
+    """The tower with its pretrained weights in float32, and the normalisation that the experiment or their files say.
 
-    Raises WeightsError where the hub cannot be reached, naming the files wanted and where to put them.
+    Raises WeightsError where the hub cannot be reached, naming the files wanted and where to put them, and for
+    files that contradict themselves.
     """
     preset = PRESETS.get(config.source)
     source = preset.hub_id if preset else config.source
     if preset and config.feature is None:
         config = config.model_copy(update={"feature": preset.feature})
     architecture, backbone_config = _backbone_config(source)
+    if config.normalisation is None:
+        config = config.model_copy(update={"normalisation": read_normalisation(source, _only_local(source))})
     # transformers reports on stderr; what is wrong is said here, in one sentence
     with redirect_stderr(StringIO()):
         backbone, report = _from_pretrained(architecture, source, backbone_config)
@@ -199,6 +200,19 @@ def open_tower(config: TowerConfig) -> Tower:
     if report["mismatched_keys"]:
         raise WeightsError(f"{source}: tensor {sorted(report['mismatched_keys'])[0]} does not fit its own config.json")
     return Tower(backbone, config)
+
+
+def with_architecture_defaults(config: TowerConfig) -> TowerConfig:
+    """Feature and normalisation said, where `config` leaves them out, as the architecture has them: whatever the
+    weights' own files say of pixels.
+    """
+    if config.feature and config.normalisation:
+        return config
+    preset = PRESETS.get(config.source)
+    architecture, _ = _backbone_config(preset.hub_id if preset else config.source)
+    feature = config.feature or (preset.feature if preset else architecture.features[0])
+    normalisation = config.normalisation or NAMED[architecture.normalisation]
+    return config.model_copy(update={"feature": feature, "normalisation": normalisation})
 
 
 def _backbone_config(source: str) -> tuple[Architecture, Any]:
@@ -233,8 +247,9 @@ def _unreachable(source: str, error: Exception) -> WeightsError:
     if Path(source).is_dir():
         return WeightsError(f"{source} does not hold a model in transformers format: {reason}")
     return WeightsError(
-        f"{source} is not on this machine, and the hub does not serve it ({reason}). Put config.json and "
-        f"model.safetensors of {constants.ENDPOINT}/{source} into a folder, and name that folder instead"
+        f"{source} is not on this machine, and the hub does not serve it ({reason}). Put config.json, "
+        f"preprocessor_config.json and model.safetensors of {constants.ENDPOINT}/{source} into a folder, and name "
+        "that folder instead"
     )
 
 

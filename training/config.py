@@ -5,16 +5,24 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from training.errors import ConfigError
 
 Feature = Literal["cls", "cls_before_norm", "projection"]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+Deviation = Annotated[FiniteFloat, Field(gt=0)]
 
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Normalisation(Section):
+    """(pixel − mean) / std for every channel of pixels in [0, 1]."""
+
+    mean: tuple[FiniteFloat, FiniteFloat, FiniteFloat]
+    std: tuple[Deviation, Deviation, Deviation]
 
 
 class TowerConfig(Section):
@@ -24,7 +32,7 @@ class TowerConfig(Section):
 
     source: str  # a preset's name, a local folder in transformers format, or a hub id
     feature: Feature | None = None
-    normalisation: Literal["imagenet", "clip"] | None = None
+    normalisation: Literal["imagenet", "clip"] | Normalisation | None = None
     image_size: Annotated[int, Field(ge=8)] = 224
     patches: bool = False  # append the mean of the patch tokens to the feature
 

@@ -14,6 +14,7 @@ from training.backbones import Tower
 from training.config import LoraSettings, TowerConfig
 from training.errors import CheckpointError, WeightsError
 from training.models import PerceptualModel, add_lora, load_trainable_state, lora_settings, trainable_state
+from training.normalisation import NAMED
 from training.timm_layout import backbone_from_timm, timm_from_backbone
 
 # The ensemble's towers in the order of their features, with the file of each and its activation.
@@ -162,6 +163,12 @@ def _check_ensemble(towers: list[Tower]) -> None:
             "the DreamSim layout holds DINO (cls_before_norm), CLIP and OpenCLIP (projection), in order; "
             f"this model has {described}"
         )
+    for tower in towers:
+        if tower.normalisation != NAMED[tower.architecture.normalisation]:
+            raise CheckpointError(
+                f"the DreamSim layout cannot say that {tower.config.source} has a normalisation of its own "
+                f"(mean {tower.normalisation.mean}, deviation {tower.normalisation.std})"
+            )
 
 
 def _adapter_config(settings: LoraSettings) -> dict[str, Any]:

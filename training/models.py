@@ -98,6 +98,11 @@ def build_model(config: ModelConfig, seed: int = 0) -> PerceptualModel:
     return model
 
 
+def as_built(config: ModelConfig, model: PerceptualModel) -> ModelConfig:
+    """`config` with what its towers' own files have added, so that it says all by itself what was built."""
+    return config.model_copy(update={"towers": tuple(tower.config for tower in model.iter_towers())})
+
+
 def add_lora(model: PerceptualModel, settings: LoraSettings) -> None:
     """Adapters on the query, key and value projections of every block (Hu et al. 2021); B starts at zero."""
     lora = LoraConfig(

@@ -12,6 +12,7 @@ import peft
 import torch
 import transformers
 
+from training.backbones import with_architecture_defaults
 from training.checkpoint import ADAPTER_FILE, load_adapter, replace_file, save_adapter
 from training.config import Experiment, ModelConfig, load_experiment
 from training.errors import CheckpointError
@@ -39,11 +40,18 @@ def load_run(folder: Path) -> PerceptualModel:
 
     Raises CheckpointError naming the first tensor that does not fit.
     """
-    experiment = load_experiment(folder / CONFIG_FILE)
+    experiment = _stored_experiment(folder)
     model = build_model(experiment.model)
     if experiment.model.head != "none":
         load_trainable_state(model, load_adapter(folder), folder / ADAPTER_FILE)
     return model.eval()
+
+
+def _stored_experiment(folder: Path) -> Experiment:
+    """Runs of earlier versions leave out what their towers' architectures decided."""
+    experiment = load_experiment(folder / CONFIG_FILE)
+    towers = tuple(with_architecture_defaults(tower) for tower in experiment.model.towers)
+    return experiment.model_copy(update={"model": experiment.model.model_copy(update={"towers": towers})})
 
 
 def save_as_run(model: PerceptualModel, folder: Path) -> None:
@@ -81,7 +89,7 @@ def _require_empty(folder: Path) -> None:
 def _check_same(folder: Path, experiment: Experiment, record: dict[str, Any]) -> None:
     if not is_run(folder):
         raise CheckpointError(f"{folder} is no run: there is nothing to resume")
-    if load_experiment(folder / CONFIG_FILE) != experiment:
+    if _stored_experiment(folder) != experiment:
         raise CheckpointError(f"{folder} was started with another experiment than this one; see its {CONFIG_FILE}")
     before = json.loads((folder / RECORD_FILE).read_text())
     for name in ("data_sha256", "precision", "processes"):

@@ -22,6 +22,7 @@ from training.models import (
     MlpMetric,
     PerceptualModel,
     ResidualMlp,
+    as_built,
     build_model,
     load_trainable_state,
 )
@@ -82,6 +83,7 @@ def open_session(
     holdout = experiment.data.holdout
     parts = training_and_validation(triplets, holdout.by, holdout.fraction, holdout.seed)
     model = build_model(experiment.model, experiment.seed).to(accelerator.device)
+    experiment = experiment.model_copy(update={"model": as_built(experiment.model, model)})
     if precision == torch.bfloat16:
         prepare_for_bfloat16(model, accelerator.device)
     with accelerator.main_process_first():  # other processes find the caches made

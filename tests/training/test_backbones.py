@@ -11,12 +11,13 @@ from training import backbones
 from training.backbones import open_tower
 from training.config import TowerConfig
 from training.errors import ConfigError, WeightsError
+from training.normalisation import NAMED
 
 IMAGES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 
 
 def normalised(kind: str) -> torch.Tensor:
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in backbones.NORMALISATION[kind])
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (NAMED[kind].mean, NAMED[kind].std))
     return (IMAGES - mean) / std
 
 
@@ -111,5 +112,7 @@ def test_an_unreachable_hub_says_what_to_put_where(monkeypatch: pytest.MonkeyPat
     backbones._hub_answers.cache_clear()
     with pytest.raises(WeightsError, match="openai/clip-vit-base-patch16 is not on this machine") as error:
         open_tower(TowerConfig(source="clip-vitb16"))
-    assert "Put config.json and model.safetensors of http://127.0.0.1:9/openai" in str(error.value)
+    assert "Put config.json, preprocessor_config.json and model.safetensors of http://127.0.0.1:9/openai" in str(
+        error.value
+    )
     backbones._hub_answers.cache_clear()

@@ -91,7 +91,9 @@ def test_a_run_folder_tells_everything(experiment_file: Write, steady_export: Pa
     assert record["code"]
     epochs = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
     assert [epoch["epoch"] for epoch in epochs] == [0, 1, 2]
-    assert load_experiment(tmp_path / "run/experiment.json") == load_experiment(experiment_file())
+    stored, asked = load_experiment(tmp_path / "run/experiment.json"), load_experiment(experiment_file())
+    assert (stored.train, stored.data, stored.model.head) == (asked.train, asked.data, asked.model.head)
+    assert [tower.source for tower in stored.model.towers] == [tower.source for tower in asked.model.towers]
     assert sorted(load_file(tmp_path / "run/adapter.safetensors"))[0].startswith("towers.0.backbone.layers.0")
 
 
