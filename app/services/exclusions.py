@@ -114,15 +114,15 @@ def preview(session: Session, *, assignment: Assignment) -> Consequence:
 # Of every item with votes: the valid ones now, and once the assignment's own are turned. Trial by trial (OFFSET 0): for
 # so many the planner would go through all judgments there are.
 _VOTES = text(f"""
-    SELECT coalesce(array_agg(choice ORDER BY received_at, id) FILTER (WHERE is_valid), '{{}}') AS votes,
-           coalesce(array_agg(choice ORDER BY received_at, id) FILTER (WHERE is_valid <> is_own), '{{}}')
+    SELECT coalesce(array_agg(choice ORDER BY id) FILTER (WHERE is_valid), '{{}}') AS votes,
+           coalesce(array_agg(choice ORDER BY id) FILTER (WHERE is_valid <> is_own), '{{}}')
                AS votes_after,
            (SELECT count(*) FROM slots s WHERE s.item_id = votes.item_id AND s.state = 'leased') AS leased
     FROM (
         SELECT t.item_id, j.*, t.assignment_id = :assignment AS is_own,
                NOT {IN_FORCE.format(assignment="t.assignment_id")} AS is_valid
         FROM trials t CROSS JOIN LATERAL (
-            SELECT j.id, j.choice, j.received_at FROM judgments j WHERE j.trial_id = t.id AND {COUNTS} OFFSET 0
+            SELECT j.id, j.choice FROM judgments j WHERE j.trial_id = t.id AND {COUNTS} OFFSET 0
         ) j
         WHERE t.item_id = ANY(:items)
     ) votes

@@ -27,7 +27,8 @@ NEED = """CASE
 END"""
 IN_FORCE = "EXISTS (SELECT FROM exclusions e WHERE e.assignment_id = {assignment} AND e.reinstated_at IS NULL)"
 COUNTS = "j.slot_id IS NOT NULL AND j.question = 0 AND NOT j.late"
-"""A judgment `j` counts for its item, unless it is excluded."""
+"""A judgment `j` counts for its item, unless it is excluded. The order of an item's votes is that of their ids, which
+come under the item's lock: clocks are set back."""
 HOLDS_VALID_VOTE = f"""EXISTS (
     SELECT FROM judgments j JOIN trials t ON t.id = j.trial_id
     WHERE j.slot_id = {{slot}} AND {COUNTS} AND NOT {IN_FORCE.format(assignment="t.assignment_id")}
@@ -63,7 +64,7 @@ _RECOMPUTE = text(f"""
         SELECT t.item_id, j.choice, row_number() OVER receipt AS place, first_value(j.choice) OVER receipt AS first
         FROM judgments j JOIN trials t ON t.id = j.trial_id
         WHERE t.item_id = ANY(:items) AND {COUNTS} AND NOT {IN_FORCE.format(assignment="t.assignment_id")}
-        WINDOW receipt AS (PARTITION BY t.item_id ORDER BY j.received_at, j.id)
+        WINDOW receipt AS (PARTITION BY t.item_id ORDER BY j.id)
     ), tally AS (
         SELECT wanted.id,
                count(choice) FILTER (WHERE choice = 0) AS votes_0,

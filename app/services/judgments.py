@@ -76,9 +76,9 @@ _FIRST_DISSENT = """coalesce(i.first_dissent, CASE
     WHEN i.votes_0 + 1 - stored.choice > 0 AND i.votes_1 + stored.choice > 0 THEN i.votes_0 + i.votes_1 + 1
 END)"""
 
-# The ids come out of the sequence, and the clock is read, only once the item is locked: the order of receipt of an
-# item's votes is the order in which they were counted. `given` has a row per question. In JND a question is stored
-# under the candidate whose pair it is about; in 2AFC the candidate is what was chosen.
+# The ids come out of the sequence only once the item is locked: their order is the one in which an item's votes were
+# counted. `given` has a row per question. In JND a question is stored under the candidate whose pair it is about; in
+# 2AFC the candidate is what was chosen.
 _STORE = text(f"""
     WITH given AS (
         SELECT * FROM unnest(CAST(:trial AS bigint[]), CAST(:place AS int[]), CAST(:choice AS int[]),

@@ -181,7 +181,7 @@ _VOTES = text("""
     LEFT JOIN slots s ON s.id = j.slot_id
     LEFT JOIN exclusions e ON e.assignment_id = a.id AND e.reinstated_at IS NULL
     WHERE t.item_id = :item
-    ORDER BY j.received_at, j.id
+    ORDER BY j.id
 """)
 
 

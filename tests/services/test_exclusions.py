@@ -5,19 +5,22 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import Select, func, select, text
+from sqlalchemy.orm import Session
 
 from app.db import Sessions
 from app.errors import Conflict
-from app.keys import Keys
+from app.keys import Keys, token_sha256
 from app.models.assignments import Assignment
 from app.models.items import Item, Slot
-from app.services import assignments, judgments, rounds, studies
+from app.services import assignments, item_history, judgments, pool, rounds, studies
 from app.services.exclusions import Consequence, exclude_by_hand, preview, reinstate_by_hand
 from app.services.judgments import Answer
+from app.services.protocols import current_protocol
+from app.services.reports.numbers import study_report
 from app.storage import LocalStorage
 from tests.factories import make_study
 from tests.services.test_histories import History
-from tests.sittings import sign_up
+from tests.sittings import sign_up, sit
 
 NO_CHECKS = {"assignment__practice": 0, "assignment__sentinels": 0, "assignment__sentinel_misses_allowed": 0}
 DECISIONS = 30
@@ -111,6 +114,59 @@ def test_a_dissent_ahead_of_the_round_asks_for_the_rest_of_it(
     with sessions() as session:
         item = session.scalars(select(Item).where(Item.study_id == studies.by_slug(session, slug).id)).one()
         assert (item.votes_0, item.votes_1, item.dropped_round) == (3, 1, 2)
+
+
+def test_a_clock_set_back_changes_no_fate(sessions: Sessions, storage: LocalStorage, keys: Keys) -> None:
+    """Two votes agree, the third does not, though by the clock it came first: the item fell in round 3, whoever is
+    excluded and reinstated, and wherever its votes are shown in their order."""
+    slug = make_study(sessions, storage, items=1, rounds=4, min_votes=1, assignment__trials=1, **NO_CHECKS)
+    tokens = []
+    for person, (choice, behind) in enumerate([(0, "0"), (0, "20 minutes"), (1, "1 hour")]):
+        tokens.append(sit(sessions, keys, slug, f"{slug}-{person}", lambda _, choice=choice: choice))
+        with sessions.begin() as session:
+            _set_back(session, tokens[-1], behind)
+    with sessions() as session:
+        study = studies.by_slug(session, slug)
+        item = session.scalars(select(Item).where(Item.study_id == study.id, Item.role == "pool")).one()
+        people = [assignments.by_token(session, token) for token in tokens]
+        for person in people:
+            exclude_by_hand(session, assignment_id=person.id, reason="looked odd", actor="test")
+            told = preview(session, assignment=person)
+            reinstate_by_hand(session, assignment_id=person.id, reason="was not", actor="test")
+            session.expire(item)
+            assert (item.votes_0, item.votes_1, item.first_dissent, item.dropped_round) == (2, 1, 3, 3)
+            assert told.dropped == (1 if person is people[2] else 0)
+        assert [vote.choice for vote in pool.votes_on(session, item)] == [0, 0, 1]
+        rule = current_protocol(session, study.id).rule
+        assert [turn.round for turn in item_history.history(session, item, rule)] == [3, 2, 3, 2, 3, None, 3]
+        unanimous = study_report(session, study).filter
+        assert unanimous is not None
+        assert [(step.votes, step.items) for step in unanimous.unanimous] == [(1, 1), (2, 1)]
+
+
+def test_a_clock_set_back_changes_no_announcement(sessions: Sessions, storage: LocalStorage, keys: Keys) -> None:
+    """Two votes agree, a third in round 2 does not: `round_end` waits for a fourth. By the clock the third came first,
+    and the item would have fallen in round 1."""
+    settings = {"drop": "round_end", "rounds": 2, "votes_per_round": 2, "min_votes": 1, "assignment__trials": 1}
+    slug = make_study(sessions, storage, items=1, **settings, **NO_CHECKS)
+    tokens = [
+        sit(sessions, keys, slug, f"{slug}-{person}", lambda _, choice=person // 2: choice) for person in range(3)
+    ]
+    with sessions.begin() as session:
+        _set_back(session, tokens[2], "1 hour")
+    with sessions() as session:
+        told = preview(session, assignment=assignments.by_token(session, tokens[2]))
+    assert told == Consequence(returned=0, dropped=0, votes_wanted=1)
+
+
+def _set_back(session: Session, token: str, behind: str) -> None:
+    """As if the clock had been so much behind when the votes of this sitting came."""
+    session.execute(
+        text("""UPDATE judgments SET received_at = received_at - CAST(:behind AS interval)
+                FROM trials t JOIN assignments a ON a.id = t.assignment_id
+                WHERE trial_id = t.id AND a.token_sha256 = :token"""),
+        {"behind": behind, "token": token_sha256(token)},
+    )
 
 
 def test_deciding_while_they_vote(sessions: Sessions, storage: LocalStorage, keys: Keys) -> None:

@@ -1,7 +1,8 @@
 """Random histories of whole studies through the real services, compared item by item with the naive oracle.
 
-A history signs people up, votes in random order, lets leases run out, withdraws, excludes and reinstates, and closes
-rounds. The test keeps its own books, in which it, not the database, decides which votes came in time.
+A history signs people up, votes in random order, lets leases run out, withdraws, excludes and reinstates, sets the
+clock back, and closes rounds. The test keeps its own books, in which it, not the database, decides which votes came in
+time.
 """
 
 import random
@@ -17,13 +18,14 @@ from app.db import Sessions
 from app.domain.dealing import draw_key, left_candidate
 from app.errors import Gone, NothingNow
 from app.keys import Keys
-from app.models.assignments import Assignment, Trial
+from app.models.assignments import Assignment, Judgment, Trial
 from app.models.items import Item, Slot
 from app.models.studies import Study
 from app.recruiters.arrival import Arrival
 from app.services import assignments, judgments, rounds, sign_ups, studies, tallies
 from app.services.exclusions import exclude, reinstate
 from app.services.exports.queries import Choice, Snapshot, Split
+from app.services.item_history import history as history_of
 from app.services.judgments import Answer
 from app.services.protocols import current_protocol
 from app.services.status import study_status
@@ -54,6 +56,7 @@ class History:
         for item in session.scalars(select(Item).where(Item.id.in_(pool))):
             item.split = self.rng.choice(get_args(Split))
         self.opinion = {item: self.rng.getrandbits(1) for item in self.items}
+        self.clock_behind = timedelta()
 
     def sign_up(self) -> None:
         name = f"{self.study.slug}-{len(self.tokens)}"
@@ -88,7 +91,16 @@ class History:
             choice = self.opinion[trial.item_id] ^ (self.rng.random() < 0.12)
             side = "left" if choice == trial.left_candidate else "right"
             judgments.record(self.session, token=self.tokens[assignment], answers=[Answer(trial.id, (side,))])
+            self.session.execute(
+                update(Judgment)
+                .where(Judgment.trial_id == trial.id)
+                .values(received_at=Judgment.received_at - self.clock_behind)
+            )
             self.items[trial.item_id].votes.append(NaiveVote(assignment, int(choice), late=not in_time))
+
+    def set_the_clock_back(self) -> None:
+        """What is received from now on seems to have come before much that came before it."""
+        self.clock_behind += timedelta(minutes=self.rng.uniform(1, 5))
 
     def let_a_lease_run_out(self) -> None:
         active = [a for a in self.tokens if a not in self.withdrawn]
@@ -131,8 +143,16 @@ class History:
 
     def step(self) -> None:
         action = self.rng.choices(
-            [self.sign_up, self.vote, self.let_a_lease_run_out, self.withdraw, self.exclude_or_reinstate, self.advance],
-            weights=[4, 12, 1, 0.5, 2, 3],
+            [
+                self.sign_up,
+                self.vote,
+                self.let_a_lease_run_out,
+                self.withdraw,
+                self.exclude_or_reinstate,
+                self.set_the_clock_back,
+                self.advance,
+            ],
+            weights=[4, 12, 1, 0.5, 2, 1, 3],
         )[0]
         action()
         # A lease that ended with its slot closed is over for good, also if the slot opens again.
@@ -153,6 +173,8 @@ class History:
             dropped_round, need = naive_state(valid, self.rule, self.study.round)
             assert (item.votes_0, item.votes_1) == (valid.count(0), valid.count(1))
             assert item.dropped_round == dropped_round
+            turns = history_of(self.session, item, self.rule)
+            assert (turns[-1].round if turns else None) == dropped_round
             states = [slot.state for slot in slots[item.id]]
             assert states.count("open") == max(0, need - states.count("leased"))
             self.check_sides(item, slots[item.id])

@@ -173,7 +173,7 @@ def study_report(session: Session, study: Study) -> StudyReport:
 
 _VOTES = text(f"""
     SELECT t.item_id, j.question, t.participant_id, j.choice,
-           row_number() OVER (PARTITION BY t.item_id, j.question ORDER BY j.received_at, j.id) AS place
+           row_number() OVER (PARTITION BY t.item_id, j.question ORDER BY j.id) AS place
     FROM judgments j JOIN trials t ON t.id = j.trial_id JOIN assignments a ON a.id = t.assignment_id
     WHERE a.study_id = :study AND j.slot_id IS NOT NULL AND NOT j.late AND NOT {IN_FORCE.format(assignment="a.id")}
     ORDER BY t.item_id, j.question, place

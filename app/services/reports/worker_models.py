@@ -29,7 +29,7 @@ _VOTES = text(f"""
     FROM judgments j JOIN trials t ON t.id = j.trial_id JOIN items i ON i.id = t.item_id
     WHERE i.study_id = :study AND j.slot_id IS NOT NULL AND NOT j.late
       AND NOT {IN_FORCE.format(assignment="t.assignment_id")}
-    ORDER BY i.number, j.question, j.received_at, j.id
+    ORDER BY i.number, j.question, j.id
 """)
 
 
