@@ -12,6 +12,7 @@ from app.domain.protocol import Protocol
 from app.models.studies import Study
 from app.services.money import PAID_BONUSES
 from app.services.recruiting import notices
+from app.services.rounds import is_over
 from app.services.status import StudyStatus
 
 Level = Literal["bad", "warn", "info"]
@@ -39,8 +40,6 @@ _FACTS = text(f"""
         WHERE study_id = :study ORDER BY id DESC LIMIT :latest
     )
     SELECT extract(epoch FROM clock_timestamp() - greatest(r.opened_at, a.last)) AS silent_s,
-           EXISTS (SELECT FROM slots
-                   WHERE study_id = :study AND NOT make_up AND state IN ('open', 'leased')) AS pending,
            a.ended, a.excluded, a.minutes, a.bonus
     FROM rounds r, (
         SELECT max(greatest(created_at, completed_at)) AS last,
@@ -65,7 +64,7 @@ def alerts(
     facts = session.execute(_FACTS, {"study": study.id, "round": study.round, "latest": LATEST}).one()
     found = []
     if status.status == "collecting":
-        if not facts.pending and facts.silent_s > STUCK_SECONDS:
+        if facts.silent_s > STUCK_SECONDS and is_over(session, study, rounds=protocol.rounds):
             found.append(Alert("bad", f"Round {study.round} is complete, but no worker has closed it. Is one running?"))
         elif facts.silent_s > QUIET_MINUTES * 60 and not status.participants_now:
             found.append(Alert("warn", f"Nobody has taken part for {duration(float(facts.silent_s) / 60)}."))

@@ -20,15 +20,12 @@ def advance(session: Session, *, study_id: int) -> None:
     """
     study = lock_study(session, study_id)
     rounds = current_protocol(session, study_id).rounds
-    while study.state in ("open", "paused") and study.finished_at is None and not _pending(session, study_id, False):
+    while study.state in ("open", "paused") and study.finished_at is None and is_over(session, study, rounds=rounds):
+        _close_round(session, study)
         if study.round < rounds:
-            _close_round(session, study)
             open_round(session, study)
             defer_recruiting(session)
-        elif _pending(session, study_id, True):
-            return
         else:
-            _close_round(session, study)
             study.finished_at = func.clock_timestamp()
             session.flush()
             session.refresh(study)
@@ -69,6 +66,12 @@ def reconcile(session: Session, *, study: Study, item_ids: list[int]) -> None:
 def is_round_complete(session: Session, *, study_id: int) -> bool:
     """Whether no regular slot of the current round is open or leased."""
     return not _pending(session, study_id, False)
+
+
+def is_over(session: Session, study: Study, *, rounds: int) -> bool:
+    """Whether the current round can be closed: no regular slot is open or leased, and in the last of the `rounds` no
+    make-up slot either."""
+    return not _pending(session, study.id, False) and (study.round < rounds or not _pending(session, study.id, True))
 
 
 def _pending(session: Session, study_id: int, make_up: bool) -> bool:
