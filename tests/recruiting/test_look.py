@@ -45,7 +45,8 @@ def paid(sessions: Sessions, storage: LocalStorage, keys: Keys, prolific: Prolif
 
 def told(paid: PaidStudy) -> dict[str, str]:
     with paid.sessions() as session:
-        return {notice.kind: notice.message for notice in notices.unresolved(session, paid.study_id)}
+        found = notices.unresolved(session, paid.study_id)
+    return {kind: "\n".join(each.message for each in found if each.kind == kind) for kind in {n.kind for n in found}}
 
 
 def at_recruiter(paid: PaidStudy) -> FakeStudy:
@@ -217,7 +218,9 @@ def test_edits_on_the_website_pause_recruiting(paid: PaidStudy) -> None:
     study.fields["total_available_places"] = 5
     study.fields["reward"] = 150
     paid.look()
-    assert "2 places were added; the reward is 150 instead of 120" in told(paid)["edited"]
+    paid.look()
+    assert "2 places were added, which makes 5" in told(paid)["edited"], "though the second look has not seen it"
+    assert told(paid)["edited"].count("the reward is 150 instead of 120") == 1
     with paid.sessions() as session:
         assert money.balance(session, paid.study_id).outside == 2 * 183
     resume(paid)
@@ -352,11 +355,12 @@ def test_one_study_whose_look_fails_does_not_stop_the_others(
     look_at_all(sessions, keys, deployed)
     assert "participant_id: String should have at least 1 character" in told(paid)["look-failed"]
     assert [*told(later)] == ["review"]
+    look_at_all(sessions, keys, deployed.model_copy(update={"prolific_token": None}))
+    assert "set PROLIFIC_TOKEN" in told(paid)["look-failed"], "what is wrong now, not what was wrong first"
+    assert "participant_id" not in told(paid)["look-failed"]
     odd.participant = nameless
     look_at_all(sessions, keys, deployed)
     assert told(paid) == {}
-    look_at_all(sessions, keys, deployed.model_copy(update={"prolific_token": None}))
-    assert "set PROLIFIC_TOKEN" in told(paid)["look-failed"]
     theirs = {"prolific_url": "https://api.prolific.com", "public_url": "http://localhost:8000"}
     with pytest.raises(Unavailable, match="Set PUBLIC_URL"):
         look_at(sessions, keys, deployed.model_copy(update=theirs), slug=slug)

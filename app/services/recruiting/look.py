@@ -224,7 +224,7 @@ def _notice_edits(session: Session, recruitment: Recruitment, remote: RemoteStud
         more = remote.places - recruitment.places
         money.count_outside(session, recruitment=recruitment, places=more)
         recruitment.places = remote.places
-        edits.append(f"{more} places were added")
+        edits.append(f"{more} places were added, which makes {remote.places}")
     if remote.reward != recruitment.reward:
         edits.append(f"the reward is {remote.reward} instead of {recruitment.reward}")
     if remote.url.partition("?")[0] != url:  # the parameters come back as Prolific writes them
@@ -238,12 +238,12 @@ def _notice_edits(session: Session, recruitment: Recruitment, remote: RemoteStud
         and remote.places == recruitment.places > _taken(session, recruitment) + remote.unlisted
     ):
         edits.append("it was stopped")
-    if edits:
+    for edit in edits:
         message = (
-            f"The study {recruitment.external_id} was changed on {recruitment.recruiter}'s website: "
-            f"{'; '.join(edits)}. Recruiting is paused. Have a look, then go on with: lookalike recruit resume"
+            f"The study {recruitment.external_id} was changed on {recruitment.recruiter}'s website: {edit}. "
+            "Recruiting is paused. Have a look, then go on with: lookalike recruit resume"
         )
-        tell(session, study_id=recruitment.study_id, kind="edited", message=message, stops=True)
+        tell(session, study_id=recruitment.study_id, kind="edited", subject=edit, message=message, stops=True)
 
 
 def _taken(session: Session, recruitment: Recruitment) -> int:

@@ -10,11 +10,16 @@ from app.services import audit
 
 
 def tell(session: Session, *, study_id: int, kind: str, message: str, subject: str = "", stops: bool = False) -> None:
-    """Say it, unless it is said already and not resolved."""
+    """Say it, unless it is said already and not resolved: then what is said is what holds now. What happened, and does
+    not happen again at every look, needs a `subject` of its own, or the next of its kind takes its place."""
+    notice = insert(Notice).values(study_id=study_id, kind=kind, subject=subject, message=message, stops=stops)
     session.execute(
-        insert(Notice)
-        .values(study_id=study_id, kind=kind, subject=subject, message=message, stops=stops)
-        .on_conflict_do_nothing()
+        notice.on_conflict_do_update(
+            index_elements=[Notice.study_id, Notice.kind, Notice.subject],
+            index_where=Notice.resolved_at.is_(None),
+            set_={"message": notice.excluded.message},
+            where=Notice.message != notice.excluded.message,
+        )
     )
 
 
