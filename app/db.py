@@ -31,7 +31,7 @@ POOL_SIZE = 40
 def database_url(settings: Settings) -> Iterator[str]:
     """The URL of the database; without DATABASE_URL, of the home's embedded server, run while the block lasts."""
     if settings.database_url is not None:
-        yield with_driver(settings.database_url)
+        yield with_driver(settings.database_url.get_secret_value())
         return
     from app.postgres import embedded_postgres
 

@@ -23,6 +23,8 @@ LookalikeError                 a sentence for a human and an HTTP status
 
 from typing import Any
 
+from app.redaction import redact
+
 
 class LookalikeError(Exception):
     """An error whose message is meant to be read by the person who caused or can mend it."""
@@ -31,8 +33,8 @@ class LookalikeError(Exception):
     title = "Something went wrong"
 
     def __init__(self, message: str, **details: Any) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = redact(message)
+        super().__init__(self.message)
         self.details = details
         self.headers: dict[str, str] = {}
 

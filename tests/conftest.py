@@ -79,7 +79,7 @@ def settings(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Set
 @pytest.fixture(scope="session")
 def sessions(settings: Settings) -> Iterator[Sessions]:
     assert settings.database_url is not None
-    engine = make_engine(settings.database_url)
+    engine = make_engine(settings.database_url.get_secret_value())
     yield sessionmaker(engine)
     engine.dispose()
 

@@ -1,6 +1,7 @@
 """The worker process: `python -m worker`, or `lookalike worker`."""
 
 import signal
+import sys
 import time
 from contextlib import ExitStack, suppress
 
@@ -11,8 +12,10 @@ from sqlalchemy.exc import OperationalError
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
 
 from app.db import Sessions, database_url, open_sessions
+from app.errors import LookalikeError
+from app.logs import configure_logs
 from app.queue import DEFAULT, GPU
-from app.settings import Settings
+from app.settings import Settings, read_settings
 from app.storage import open_storage
 from worker.exporting import add_exports
 from worker.heap import share_one_heap
@@ -113,4 +116,8 @@ def _say_so(state: RetryCallState) -> None:
 
 
 if __name__ == "__main__":
-    run(Settings())
+    configure_logs("info")
+    try:
+        run(read_settings())
+    except LookalikeError as error:
+        sys.exit(error.message)

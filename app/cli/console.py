@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -19,7 +18,7 @@ from app.db import Sessions, open_sessions
 from app.errors import BadInput, LookalikeError, NoSuchStudy, NotFound, os_error_in_words
 from app.postgres import PostgresUnavailable
 from app.services import audit, studies
-from app.settings import Settings
+from app.settings import Settings, read_settings
 
 out = Console(soft_wrap=True)
 err = Console(stderr=True)
@@ -29,28 +28,13 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text
 HOME = Path(".lookalike")
 
 
-_ALLOWED = {
-    "DATABASE_URL": "must be a PostgreSQL URL, such as postgresql://user:password@host/name",
-    "SECRET_KEY": "must have at least 32 characters",
-    "S3_BUCKET": "must be the name of a bucket, without s3:// or a path",
-    "S3_SSE": "must be AES256, aws:kms or aws:kms:dsse",
-    "METRICS_TOKEN": "must have at least 16 characters",
-    "S3_ENDPOINT_URL": "must be the URL of an S3 server without a path, such as https://s3.example.org:9000",
-}
-
-
 def settings_for(home: Path) -> Settings:
     """The environment's settings for this home.
 
     Raises:
         BadInput: a variable is wrong; names it, but not its value, which may be secret.
     """
-    try:
-        return Settings(LOOKALIKE_HOME=home)
-    except ValidationError as error:
-        names = {".".join(map(str, problem["loc"])): problem["msg"] for problem in error.errors()}
-        wrong = "; ".join(f"{name} {_ALLOWED.get(name, message)}" for name, message in names.items())
-        raise BadInput(f"The environment is not usable: {wrong}.") from None
+    return read_settings(LOOKALIKE_HOME=home)
 
 
 @contextmanager

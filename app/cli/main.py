@@ -1,12 +1,11 @@
 """The `lookalike` command."""
 
-import sys
 import warnings
 
-import structlog
 import typer
 
 from app.cli import admin, data, demo, forecasts, generate, quality, recruiting, serving, storage, studies
+from app.logs import configure_logs
 
 cli = typer.Typer(
     name="lookalike",
@@ -41,10 +40,7 @@ cli.add_typer(storage.storage, name="storage")
 @cli.callback()
 def quiet_by_default() -> None:
     """Logs go to stderr, warnings and worse only: stdout is for what a command reports."""
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger("warning"),
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
-    )
+    configure_logs()
     # What Pillow finds odd about an image is an error of ours or nothing.
     warnings.filterwarnings("ignore", module="PIL")
 

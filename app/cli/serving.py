@@ -39,7 +39,9 @@ def serve(port: Port = 8000, host: Host = "127.0.0.1", home: Home = HOME) -> Non
     with plain_errors():
         settings = settings_for(home)
         with listen(host, port) as listener, open_sessions(settings):
-            config = uvicorn.Config(create_app(settings), log_level="warning", access_log=False, lifespan="on")
+            config = uvicorn.Config(
+                create_app(settings), log_config=None, log_level="warning", access_log=False, lifespan="on"
+            )
             server = uvicorn.Server(config)
             server.run(sockets=[listener])
     if not server.started:

@@ -78,7 +78,9 @@ def open_bucket(settings: Settings, name: str, *, prefix: str = "") -> "Bucket":
     )
     encryption = {"ServerSideEncryption": settings.s3_sse, "SSEKMSKeyId": settings.s3_sse_kms_key_id}
     try:
-        client = boto3.Session().client("s3", endpoint_url=settings.s3_endpoint_url, config=config)
+        client = boto3.Session(**settings.aws_credentials).client(
+            "s3", endpoint_url=settings.s3_endpoint_url, config=config
+        )
     except PartialCredentialsError:
         raise Unavailable("Half of the S3 credentials is missing. " + _SET_CREDENTIALS) from None
     except ProfileNotFound as error:

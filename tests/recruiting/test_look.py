@@ -308,8 +308,9 @@ def test_both_sides_beside_each_other(paid: PaidStudy, deployed: Settings) -> No
         ("APPROVED", None, None, 183, "was never here"),
         ("AWAITING REVIEW", sitting, "active", 0, "yours to review"),
     ]
+    assert deployed.database_url is not None
     environment = {
-        "DATABASE_URL": str(deployed.database_url),
+        "DATABASE_URL": deployed.database_url.get_secret_value(),
         "PUBLIC_URL": deployed.public_url,
         "PROLIFIC_URL": deployed.prolific_url,
         "PROLIFIC_TOKEN": TOKEN,

@@ -571,7 +571,8 @@ with open_sessions(Settings()) as sessions:
 def test_an_export_that_was_killed_is_absent(
     sessions: Sessions, storage: LocalStorage, settings: Settings, small: str, out: Path
 ) -> None:
-    environment = {"LOOKALIKE_HOME": str(settings.home), "DATABASE_URL": str(settings.database_url)}
+    assert settings.database_url is not None
+    environment = {"LOOKALIKE_HOME": str(settings.home), "DATABASE_URL": settings.database_url.get_secret_value()}
     killed = subprocess.run([sys.executable, "-c", KILLED, small, str(out)], env=environment, check=False)
     assert killed.returncode == -signal.SIGKILL
     assert not out.exists()

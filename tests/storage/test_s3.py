@@ -263,7 +263,6 @@ def _two_at_a_time(params: dict[str, Any], **others: Any) -> None:
     ("name", "value"),
     [
         ("S3_BUCKET", "s3://bucket"),
-        ("S3_BUCKET", ""),
         ("S3_ENDPOINT_URL", "minio:9000"),
         ("S3_ENDPOINT_URL", "http://minio:9000/bucket"),
         ("S3_SSE", "AES"),
