@@ -271,11 +271,20 @@ def test_one_frame_shows_one_trial_and_the_next_frame_the_next(sittings: Sitting
     assert all(places == frames[0][3] for *_, places in frames)
 
 
-def test_without_local_storage(sittings: Sittings, sessions: Sessions, short_study: str) -> None:
+_BLOCKED = "Object.defineProperty(window, '{}', {{get() {{ throw new DOMException('no', 'SecurityError') }}}});"
+
+
+@pytest.mark.parametrize(
+    "storage_faults",
+    [
+        _BLOCKED.format("localStorage") + _BLOCKED.format("indexedDB"),
+        _BLOCKED.format("localStorage") + "IDBFactory.prototype.open = () => ({});",
+    ],
+    ids=["blocked", "hanging"],
+)
+def test_without_storage(sittings: Sittings, sessions: Sessions, short_study: str, storage_faults: str) -> None:
     ada = sittings.participant()
-    ada.page.add_init_script(
-        "Object.defineProperty(window, 'localStorage', {get() { throw new DOMException('no', 'SecurityError') }})"
-    )
+    ada.page.add_init_script(storage_faults)
     ada.start(short_study)
     ada.practise(1)
     for number, side in enumerate(SIDES[:4], start=2):

@@ -59,12 +59,12 @@ async function leave() {
 
 async function judge() {
   await passCheck(api);
-  const kind = await loadKind(kindName);
+  const [kind] = await Promise.all([loadKind(kindName), restored]);
   const breaks = new Breaks(Number(breakEvery));
   return sit({ kind, api, outbox, breaks, signal: ended.signal, onAnswered: showSaving });
 }
 
-onUnsentChange();
+const restored = outbox.restore();
 wireDialogs(leave);
 // Nice to know; the answers count without it.
 watchEnvironment((measured) => untilAnswered(() => api.environment(measured), { tries: 3 })).catch(() => {});

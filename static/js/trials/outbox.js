@@ -6,6 +6,9 @@ import { untilAnswered } from './connection.js';
 
 const LARGEST_BATCH = 100;
 
+/** So long a page waits for what earlier visits have kept; what is found later is sent all the same. */
+const READING_MS = 3000;
+
 export class Outbox {
   /** @type {Map<number, import('./api.js').Judgment>} */
   #unsent = new Map();
@@ -31,8 +34,19 @@ export class Outbox {
     this.#judge = judge;
     this.#onChange = onChange;
     this.#onRefusal = onRefusal;
-    for (const judgment of kept.all()) this.#unsent.set(judgment.trial, judgment);
-    this.#send();
+  }
+
+  /** Go on with what earlier visits left unsent. Resolves once it is known, or takes too long. */
+  async restore() {
+    const read = this.#kept.read((judgments) => {
+      // What was answered again meanwhile stays as it is.
+      for (const judgment of judgments) {
+        if (!this.#unsent.has(judgment.trial)) this.#unsent.set(judgment.trial, judgment);
+      }
+      this.#onChange();
+      this.#send();
+    });
+    await Promise.race([read, new Promise((resolve) => setTimeout(resolve, READING_MS))]);
   }
 
   get size() {
