@@ -16,6 +16,7 @@ LookalikeError                 a sentence for a human and an HTTP status
 │   ├── Withdrawn       410    the person has left the study
 │   └── Erased          410    the person had their data deleted
 ├── TooLarge            413
+├── TooSlow             408    the request did not arrive in time
 ├── TooMany             429    too many attempts; carries Retry-After
 └── Unavailable         503    database, storage or disk
     └── Damaged         503    stored bytes are not what their key says
@@ -120,6 +121,15 @@ class Erased(Gone):
 class TooLarge(LookalikeError):
     status = 413
     title = "Too large"
+
+
+class TooSlow(LookalikeError):
+    status = 408
+    title = "Too slow"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.headers = {"Connection": "close"}
 
 
 class TooMany(LookalikeError):

@@ -11,6 +11,7 @@ from app.db import POOL_SIZE, open_sessions
 from app.keys import load_keys
 from app.paths import STATIC
 from app.recruiters.configured import Doors
+from app.services import uploads
 from app.services.import_places import open_import_place
 from app.settings import Settings
 from app.storage import open_storage
@@ -18,11 +19,15 @@ from app.web import health, metrics, participant, webhooks
 from app.web.admin.router import router as admin_router
 from app.web.api.router import router as api_router
 from app.web.assets import Assets
+from app.web.body_limit import BodyLimit
 from app.web.deps import Resources
-from app.web.limits import MAX_BODY, Compression, DefaultHeaders, Places
+from app.web.failures import AnswerErrors
+from app.web.limits import Compression, DefaultHeaders, Places
 from app.web.metrics import Requests
 from app.web.pages import MessagePage, render
 from app.web.problems import add_error_handlers
+
+UPLOADS = {r"/admin/studies/[^/]+/import": uploads.LARGEST}
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -48,9 +53,11 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/openapi.json",
-        max_body_size=MAX_BODY,
     )
+    # The last one added is the outermost.
     app.add_middleware(Places, count=POOL_SIZE)
+    app.add_middleware(BodyLimit, larger=UPLOADS)
+    app.add_middleware(AnswerErrors)
     app.add_middleware(DefaultHeaders, framing=settings.mturk_origins)
     app.add_middleware(Compression)
     app.state.requests = CollectorRegistry()

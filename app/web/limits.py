@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 import anyio
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
-from starlette.responses import PlainTextResponse
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-MAX_BODY = 256 * 1024
-"""Bytes of a request's body: far more than an honest page sends."""
+from app.errors import TooSlow
+from app.web.body_limit import MAX_BODY, says_it_is_large
 
 _COMPRESSED = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "application/octet-stream", "application/vnd.apache.parquet")
 
@@ -96,11 +96,10 @@ class Places:
             return
         begun: list[Message] = []
         with anyio.move_on_after(self._patience) as reading:
-            if not _says_it_is_large(scope):
+            if not says_it_is_large(scope):
                 begun = await _read(receive)
         if reading.cancelled_caught:
-            await PlainTextResponse("The request did not arrive in time.", status_code=408)(scope, receive, send)
-            return
+            raise TooSlow("The request did not arrive in time. Please send it again.")
         await self._places.acquire()
         with ExitStack() as place:
             place.callback(self._places.release)
@@ -115,16 +114,13 @@ class Places:
             await self._app(scope, received, answering)
 
 
-def _says_it_is_large(scope: Scope) -> bool:
-    said = Headers(scope=scope).get("content-length", "")
-    return said.isdecimal() and int(said) > MAX_BODY
-
-
 async def _read(receive: Receive) -> list[Message]:
-    """A request's body, or the beginning of one that is larger than `MAX_BODY`."""
+    """A request's body, or the beginning of one that is larger than `MAX_BODY`. Raises ClientDisconnect."""
     messages, size = [], 0
     while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
         messages.append(message)
         size += len(message.get("body", b""))
         if not message.get("more_body") or size > MAX_BODY:

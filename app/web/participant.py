@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from app.domain.protocol import Protocol
 from app.domain.timing_records import is_absurd, is_possible_ms
 from app.errors import BadInput, Forbidden, Gone, NothingNow, Screened, TooLarge
+from app.json_text import UnusableJSON, read_json
 from app.models.assignments import Assignment
 from app.models.recruiting import Recruitment
 from app.recruiters.recruiter import Door, Ending
@@ -21,6 +22,7 @@ from app.services.protocols import current_protocol, current_version, protocol_v
 from app.services.recruiting import admission
 from app.services.texts import to_html
 from app.web.deps import Resources, ResourcesDep, SessionDep
+from app.web.json_bodies import LenientJSONRoute
 from app.web.pages import ConsentPage, MessagePage, ThanksPage, TrialsPage, render
 from app.web.payloads import (
     MAX_JUDGMENTS,
@@ -53,7 +55,7 @@ PROBLEMS = documented(
         503: "a part of the server does not answer; try again",
     }
 )
-router = APIRouter(tags=["participant"], responses=PROBLEMS)
+router = APIRouter(tags=["participant"], responses=PROBLEMS, route_class=LenientJSONRoute)
 COLOUR_VISION = ("normal", "deficient", "unsure")
 PREVIEW = "This is a preview. To take part, accept the task on the page around this one."
 IMAGE_CACHE = "private, max-age=86400, immutable"
@@ -63,9 +65,9 @@ async def read_fields(request: Request) -> dict[str, str]:
     """The fields of a form or a flat JSON object, as strings."""
     if request.headers.get("content-type", "").split(";")[0].strip() == "application/json":
         try:
-            body = await request.json()
-        except ValueError:
-            raise BadInput("The body is not valid JSON.") from None
+            body = read_json(await request.body())
+        except UnusableJSON as error:
+            raise BadInput(f"The body is no JSON that can be used: {error.msg}.") from None
         if not isinstance(body, dict):
             raise BadInput("The body must be a JSON object.")
         return {str(name): _as_text(value) for name, value in body.items() if value is not None}

@@ -4,9 +4,14 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import anyio
+import pytest
+from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
-from app.web.limits import MAX_BODY, Places
+from app.errors import TooSlow
+from app.web.body_limit import MAX_BODY
+from app.web.failures import AnswerErrors
+from app.web.limits import Places
 
 HALF: Message = {"type": "http.request", "body": b"{", "more_body": True}
 REST: Message = {"type": "http.request", "body": b"}", "more_body": False}
@@ -49,12 +54,18 @@ class Client:
 
 
 def test_one_place_among_slow_clients() -> None:
+    refused: list[Client] = []
     slow_sender, slow_reader, other = Client(HALF), Client(HALF, REST, reads=False), Client(HALF, REST)
     places = Places(read_all, count=1, patience=1.0)
 
     async def meet() -> None:
+        async def send_slowly() -> None:
+            with pytest.raises(TooSlow):
+                await places(SCOPE, slow_sender.receive, slow_sender.send)
+            refused.append(slow_sender)
+
         async with anyio.create_task_group() as group:
-            group.start_soon(places, SCOPE, slow_sender.receive, slow_sender.send)
+            group.start_soon(send_slowly)
             group.start_soon(places, SCOPE, slow_reader.receive, slow_reader.send)
             await anyio.wait_all_tasks_blocked()
             with anyio.fail_after(0.5):
@@ -64,7 +75,23 @@ def test_one_place_among_slow_clients() -> None:
 
     run(meet)
     assert other.answer[-1]["body"] == b"{}"
-    assert slow_sender.answer[0]["status"] == 408
+    assert refused == [slow_sender]
+
+
+def test_whoever_hangs_up_keeps_no_place_and_is_no_error() -> None:
+    """Neither before the body is here nor while a route reads it."""
+    gone: Message = {"type": "http.disconnect"}
+
+    async def reads(scope: Scope, receive: Receive, send: Send) -> None:
+        await Request(scope, receive).body()
+
+    async def hang_up() -> None:
+        for app in (Places(read_all, count=1), reads):
+            client = Client(HALF, gone)
+            await AnswerErrors(app)(SCOPE, client.receive, client.send)
+            assert client.answer == []
+
+    run(hang_up)
 
 
 def test_what_is_large_is_left_to_its_route() -> None:

@@ -5,7 +5,6 @@ They come more than once and in any order, so nothing of their content is stored
 
 import hashlib
 import hmac
-import json
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.errors import BadInput, LookalikeError
+from app.json_text import UnusableJSON, read_json
 from app.recruiters.prolific.api import Api
 
 SIGNATURE, TIMESTAMP, EVENT_ID = "x-prolific-request-signature", "x-prolific-request-timestamp", "x-event-id"
@@ -52,9 +52,9 @@ def read_event(body: bytes, headers: Mapping[str, str], *, secret: str, now: dat
     if abs((now - _moment(stamp)).total_seconds()) > OLDEST_S:
         raise Unsigned("The event's timestamp is more than five minutes off: an old event, or a clock that is wrong.")
     try:
-        event: Any = json.loads(body)
-    except ValueError:
-        raise BadInput("The event is not JSON.") from None
+        event: Any = read_json(body)
+    except UnusableJSON as error:
+        raise BadInput(f"The event is no JSON that can be used: {error.msg}.") from None
     kind = event.get("event_type") if isinstance(event, dict) else None
     if kind not in EVENTS:
         raise BadInput(f"Unknown event {str(kind)[:80]!r}.")

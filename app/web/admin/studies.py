@@ -165,7 +165,7 @@ def preview(request: Request, access: AsViewer, session: SessionDep) -> Response
     return render(request, consent_page_of(access.study.slug, protocol, fields={}, preview=PREVIEW))
 
 
-@router.post("/studies/{slug}/import", max_body_size=uploads.LARGEST)
+@router.post("/studies/{slug}/import")
 def import_items(
     request: Request, access: AsResearcher, upload: UploadDep, session: SessionDep, resources: ResourcesDep
 ) -> Response:

@@ -14,8 +14,9 @@ from app.services import exclusions, sittings
 from app.services.sittings import ReplayedTrial, SittingLine, Which
 from app.web.api.access import NOT_NOW, Id, Steerer, StudyToRead, StudyToSteer
 from app.web.deps import SessionDep
+from app.web.json_bodies import StorableJSONRoute
 
-router = APIRouter(prefix="/studies/{slug}/assignments")
+router = APIRouter(prefix="/studies/{slug}/assignments", route_class=StorableJSONRoute)
 LARGEST = 2**63 - 1
 
 

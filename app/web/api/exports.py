@@ -14,8 +14,9 @@ from app.services.exports.queries import Choice, Split
 from app.services.exports.run import Format
 from app.web.api.access import NOT_NOW, Id, StudyToRead, StudyToSteer
 from app.web.deps import ResourcesDep, SessionDep
+from app.web.json_bodies import StorableJSONRoute
 
-router = APIRouter(prefix="/studies/{slug}/exports")
+router = APIRouter(prefix="/studies/{slug}/exports", route_class=StorableJSONRoute)
 
 
 @dataclass(frozen=True)

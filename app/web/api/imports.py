@@ -11,9 +11,10 @@ from app.models.studies import ImportRequest
 from app.services import import_requests
 from app.web.api.access import NOT_NOW, Id, StudyToRead, StudyToSteer
 from app.web.deps import ResourcesDep, SessionDep
+from app.web.json_bodies import StorableJSONRoute
 from app.web.problems import documented
 
-router = APIRouter(prefix="/studies/{slug}/imports")
+router = APIRouter(prefix="/studies/{slug}/imports", route_class=StorableJSONRoute)
 NOT_THERE = documented({503: "the place of imports cannot be reached"})
 
 

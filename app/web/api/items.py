@@ -10,8 +10,9 @@ from app.services import pool
 from app.services.pool import LARGEST, Agreement, Fate, Pace, Vote, Wanted
 from app.web.api.access import StudyToRead
 from app.web.deps import SessionDep
+from app.web.json_bodies import StorableJSONRoute
 
-router = APIRouter(prefix="/studies/{slug}/items")
+router = APIRouter(prefix="/studies/{slug}/items", route_class=StorableJSONRoute)
 
 
 @dataclass(frozen=True)

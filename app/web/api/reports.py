@@ -12,8 +12,9 @@ from app.services.reports import requests
 from app.services.reports.numbers import StudyReport
 from app.web.api.access import NOT_NOW, StudyToRead, StudyToSteer
 from app.web.deps import SessionDep
+from app.web.json_bodies import StorableJSONRoute
 
-router = APIRouter(prefix="/studies/{slug}/report")
+router = APIRouter(prefix="/studies/{slug}/report", route_class=StorableJSONRoute)
 
 
 @dataclass(frozen=True)

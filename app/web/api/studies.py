@@ -16,9 +16,10 @@ from app.services.protocols import current_version, protocol_version
 from app.services.status import RoundStatus, StudyStatus, study_status
 from app.web.api.access import NOT_NOW, Reader, Steerer, StudyToRead, StudyToSteer
 from app.web.deps import SessionDep
+from app.web.json_bodies import StorableJSONRoute
 from app.web.problems import documented
 
-router = APIRouter(prefix="/studies")
+router = APIRouter(prefix="/studies", route_class=StorableJSONRoute)
 Step = Literal["open", "pause", "close"]
 
 

@@ -6,8 +6,9 @@ from app.services import members, system
 from app.services.system import SystemStatus
 from app.web.api.access import NOT_NOW, Id, Reader, Steerer
 from app.web.deps import ResourcesDep, SessionDep
+from app.web.json_bodies import StorableJSONRoute
 
-router = APIRouter(prefix="/system")
+router = APIRouter(prefix="/system", route_class=StorableJSONRoute)
 
 
 @router.get("")

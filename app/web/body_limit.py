@@ -1,0 +1,52 @@
+"""How large a request's body may be."""
+
+import re
+from collections.abc import Mapping
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_BODY = 256 * 1024
+"""Bytes of a request's body: far more than an honest page sends."""
+
+
+class BodyLimit:
+    """Refuses bodies of more than `MAX_BODY` bytes, or of more than an address is given in `larger` (bytes by a
+    pattern of the whole path): by their own word if they say how long they are, else as soon as they are too long."""
+
+    def __init__(self, app: ASGIApp, *, larger: Mapping[str, int]) -> None:
+        self._app = app
+        self._larger = [(re.compile(pattern), most) for pattern, most in larger.items()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        most, size = self._most(scope["path"]), 0
+        if says_it_is_large(scope, most):
+            raise _too_large(most)
+
+        async def limited() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > most:
+                raise _too_large(most)
+            return message
+
+        await self._app(scope, limited, send)
+
+    def _most(self, path: str) -> int:
+        return next((most for pattern, most in self._larger if pattern.fullmatch(path)), MAX_BODY)
+
+
+def says_it_is_large(scope: Scope, most: int = MAX_BODY) -> bool:
+    """Whether a request says that its body has more than `most` bytes."""
+    said = Headers(scope=scope).get("content-length", "")
+    return said.isascii() and said.isdigit() and (len(said) > 15 or int(said) > most)
+
+
+def _too_large(most: int) -> HTTPException:
+    """Of Starlette's kind, which frameworks hand through. The connection ends: what is left unread is not read."""
+    return HTTPException(413, f"A request holds at most {most // 1024} kB here.", headers={"Connection": "close"})
