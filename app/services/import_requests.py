@@ -5,7 +5,6 @@ again. Rows that are in are not repeated.
 """
 
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +23,10 @@ from app.services.import_places import FolderPlace, ImportPlace, require_table
 from app.services.imports import ImportResult, Report, import_items
 from app.services.item_files import read_table, the_table
 from app.services.items import require_draft, require_no_import
+from app.services.progress_writer import ProgressWriter
 from app.storage import Storage
 
 log = structlog.get_logger()
-_REPORT_EVERY_S = 0.5
 _IS_UNDER_WAY = ImportRequest.state.in_(UNDER_WAY)
 
 
@@ -121,19 +120,21 @@ def fulfil(
     task = _begin(sessions, request_id)
     if task is None:
         return
-    report = _reporter(sessions, request_id, stopping)
+    progress = _progress(sessions, request_id)
+    report = _unless_stopping(progress, stopping)
     try:
         result = _import(sessions, storage, place, task=task, into=incoming / str(request_id), report=report)
-        _end(sessions, request_id, state="done", items=result.items, already_there=result.already_there)
+        _end(sessions, request_id, progress, state="done", items=result.items, already_there=result.already_there)
     except (GivenBack, OperationalError):
         raise
     except _Stopped:
         pass
     except LookalikeError as error:
-        _end(sessions, request_id, state="failed", message=error.message)
+        _end(sessions, request_id, progress, state="failed", message=error.message)
     except Exception:
         log.exception("an import failed", study=task.slug)
-        _end(sessions, request_id, state="failed", message="Something went wrong; the worker's log says what.")
+        sorry = "Something went wrong; the worker's log says what."
+        _end(sessions, request_id, progress, state="failed", message=sorry)
     _tidy(sessions, incoming)
 
 
@@ -161,23 +162,28 @@ def _import(
         raise BadInput(error.message.replace(f"{folder}/", "")) from None
 
 
-def _reporter(sessions: Sessions, request_id: int, stopping: Callable[[], bool]) -> Report:
-    """Writes down from time to time how far it has come, and looks whether to go on."""
-    reported = 0.0
+def _progress(sessions: Sessions, request_id: int) -> ProgressWriter:
+    """Writes down how far it has come, and sees there whether a person stopped it."""
 
-    def report(what: str, done: int, total: int) -> None:
-        nonlocal reported
+    def write(what: str, done: int, total: int) -> None:
+        if not _set(sessions, request_id, stage=what, done=done, total=total):
+            raise _Stopped
+
+    return ProgressWriter(write)
+
+
+def _unless_stopping(report: Report, stopping: Callable[[], bool]) -> Report:
+    def step(what: str, done: int, total: int) -> None:
         if stopping():
             raise GivenBack
-        if time.monotonic() - reported > _REPORT_EVERY_S:
-            reported = time.monotonic()
-            if not _set(sessions, request_id, stage=what, done=done, total=total):
-                raise _Stopped
+        report(what, done, total)
 
-    return report
+    return step
 
 
-def _end(sessions: Sessions, request_id: int, **values: object) -> None:
+def _end(sessions: Sessions, request_id: int, progress: ProgressWriter, **values: object) -> None:
+    if progress.latest is not None:
+        values["stage"], values["done"], values["total"] = progress.latest
     _set(sessions, request_id, ended_at=func.clock_timestamp(), **values)
 
 

@@ -6,6 +6,7 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from pyarrow import parquet
@@ -13,8 +14,9 @@ from pyarrow import parquet
 from app.db import Sessions
 from app.errors import BadInput, Conflict
 from app.keys import Keys
+from app.models.studies import ExportRequest
 from app.services import studies
-from app.services.exports import run, shards
+from app.services.exports import requests, run, shards
 from app.services.exports.run import ExportResult, Format, export_study
 from app.settings import Settings
 from app.storage import LocalStorage
@@ -73,6 +75,37 @@ def fates(sessions: Sessions, slug: str) -> dict[str, list[int]]:
         is_kept = item.dropped_round is None and item.votes_0 + item.votes_1 >= 2
         found.setdefault(item.split if is_kept else "others", []).append(item.number)
     return found
+
+
+@pytest.mark.parametrize(("form", "written"), [*((form, 9) for form in FORMATS), ("bapps", 7)])
+def test_a_finished_export_has_written_all(
+    sessions: Sessions, storage: LocalStorage, study: str, tmp_path: Path, form: Format, written: int
+) -> None:
+    with sessions.begin() as session:
+        asked = requests.ask(session, study=studies.by_slug(session, study), form=form).id
+    requests.fulfil(sessions, storage, folder=tmp_path, request_id=asked)
+    with sessions() as session:
+        request = session.get_one(ExportRequest, asked)
+        assert (request.state, request.done, request.total) == ("done", written, written)
+
+
+def test_a_failed_export_says_how_far_it_came_and_another_try_begins_anew(
+    sessions: Sessions, storage: LocalStorage, study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with sessions.begin() as session:
+        asked = requests.ask(session, study=studies.by_slug(session, study)).id
+
+    def fulfil() -> ExportRequest:
+        requests.fulfil(sessions, storage, folder=tmp_path, request_id=asked)
+        with sessions() as session:
+            return session.get_one(ExportRequest, asked)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run.tables, "write_parquet", Mock(side_effect=Conflict("The disk is full.")))
+        failed = fulfil()
+    assert (failed.state, failed.message, failed.done, failed.total) == ("failed", "The disk is full.", 9, 9)
+    done = fulfil()
+    assert (done.state, done.message, done.done, done.total) == ("done", None, 9, 9)
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # webdataset leaves closing files to the collector

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from app.db import Sessions
 from app.errors import BadInput, Conflict, Unavailable
 from app.models.studies import ImportRequest
-from app.services import audit, import_places, import_requests, imports, studies
+from app.services import audit, import_places, import_requests, imports, progress_writer, studies
 from app.services.import_places import BucketPlace, FolderPlace, ImportPlace, open_import_place
 from app.services.import_requests import GivenBack
 from app.settings import Settings
@@ -100,6 +100,9 @@ def test_a_folder_is_imported_once(
     done, repeated = read(sessions, first), read(sessions, again)
     assert (done.state, done.items, done.already_there) == ("done", 3, 0)
     assert (repeated.state, repeated.items, repeated.already_there) == ("done", 0, 3)
+    assert (
+        (done.stage, done.done, done.total) == (repeated.stage, repeated.done, repeated.total) == ("adding items", 3, 3)
+    )
     assert [item.number for item in pool(sessions, slug)] == [0, 1, 2]
 
 
@@ -185,7 +188,7 @@ def test_stopped_given_back_and_gone_on_with(
     sessions: Sessions, storage: LocalStorage, tmp_path: Path, slug: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """First the worker is to stop, then a person stops it; the third time it is done, and each row is in once."""
-    monkeypatch.setattr(import_requests, "_REPORT_EVERY_S", 0)
+    monkeypatch.setattr(progress_writer, "EVERY_S", 0)
     monkeypatch.setattr(imports, "IMAGES_PER_CHUNK", 3)
     monkeypatch.setattr(imports, "ROWS_PER_CHUNK", 2)
     place, folder = FolderPlace(tmp_path), TripletFolder(tmp_path / "shoes")

@@ -1,6 +1,5 @@
 """Exports that are asked for in the dashboard: a worker writes them, and people watch and download."""
 
-import time
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -20,10 +19,10 @@ from app.services import audit
 from app.services.exports.drafts import MANIFEST
 from app.services.exports.queries import EVERYTHING, Choice, Split
 from app.services.exports.run import Format, export_study, file_names
+from app.services.progress_writer import ProgressWriter
 from app.storage import Storage
 
 log = structlog.get_logger()
-_REPORT_EVERY_S = 0.5
 _CHUNK = 2**20
 
 
@@ -86,28 +85,27 @@ def fulfil(sessions: Sessions, storage: Storage, *, folder: Path, request_id: in
     with sessions.begin() as session:
         request = session.get_one(ExportRequest, request_id)
         slug = session.get_one(Study, request.study_id).slug
-        request.state = "running"
+        request.state, request.message, request.ended_at = "running", None, None
         form, choice = cast(Format, request.form), choice_of(request)
-    reported = 0.0
-
-    def report(_what: str, done: int, total: int) -> None:
-        nonlocal reported
-        if time.monotonic() - reported > _REPORT_EVERY_S:
-            reported = time.monotonic()
-            _set(sessions, request_id, done=done, total=total)
-
+    progress = ProgressWriter(lambda _, done, total: _set(sessions, request_id, done=done, total=total))
+    out = place_of(folder, slug, request_id)
     try:
-        result = export_study(sessions, storage, slug=slug, out=place_of(folder, slug, request_id), report=report,
-                              form=form, choice=choice)  # fmt: skip
+        result = export_study(sessions, storage, slug=slug, out=out, report=progress, form=form, choice=choice)
     except LookalikeError as error:
-        _set(sessions, request_id, state="failed", message=error.message, ended_at=func.clock_timestamp())
+        _end(sessions, request_id, progress, state="failed", message=error.message)
     except Exception:
         log.exception("an export failed", study=slug)
         sorry = "Something went wrong; the worker's log says what."
-        _set(sessions, request_id, state="failed", message=sorry, ended_at=func.clock_timestamp())
+        _end(sessions, request_id, progress, state="failed", message=sorry)
         raise
     else:
-        _set(sessions, request_id, state="done", version=result.version, ended_at=func.clock_timestamp())
+        _end(sessions, request_id, progress, state="done", version=result.version)
+
+
+def _end(sessions: Sessions, request_id: int, progress: ProgressWriter, **values: object) -> None:
+    if progress.latest is not None:
+        _, values["done"], values["total"] = progress.latest
+    _set(sessions, request_id, ended_at=func.clock_timestamp(), **values)
 
 
 def _set(sessions: Sessions, request_id: int, **values: object) -> None:

@@ -116,13 +116,15 @@ def _write(
     with Snapshot(session, study_id=study.id, protocol=agreed, choice=choice) as snapshot:
         counts = snapshot.counts()
 
-        def writing(done: int) -> None:
-            report("writing images", done, counts["items"])
+        def writing(done: int, total: int = counts["items"]) -> None:
+            report("writing images", done, total)
 
         if form == "folder":
             _write_images(draft, storage, snapshot, writing)
         elif form == "bapps":
-            _write_bapps(draft, storage, bapps.judged(snapshot, kind=protocol.kind, study=study.slug), writing)
+            total = sum(1 for _ in bapps.judged(snapshot, kind=protocol.kind, study=study.slug))
+            judged = bapps.judged(snapshot, kind=protocol.kind, study=study.slug)
+            _write_bapps(draft, storage, judged, lambda done: writing(done, total))
         else:
             write_shards(draft, snapshot, form, storage.get, versions=versions, report=writing)
         names = file_names(protocol.kind, form)
