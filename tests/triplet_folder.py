@@ -13,8 +13,9 @@ from app.db import Sessions
 from app.domain import protocol
 from app.services import studies
 from app.services.imports import ImportResult, Report, import_items
-from app.services.item_files import NIGHTS_COLUMNS, read_csv, read_nights, read_pairs
+from app.services.item_files import read_csv, read_nights, read_pairs
 from app.storage import Storage
+from datafiles.nights import NIGHTS_COLUMNS
 from tests.factories import make_slug
 from tests.pictures import png
 

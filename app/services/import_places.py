@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from app.errors import BadInput, Unavailable
 from app.services.imports import Report
-from app.services.item_files import IMPORTED, MOST_FILES, the_table
+from app.services.item_files import IMPORTED, MOST_FILES, is_table, the_table
 from app.settings import Settings
 from app.storage import open_place
 
@@ -98,7 +98,7 @@ def _is_plain(name: str) -> bool:
 def _listing(folders: Iterable[str], files: Iterable[str]) -> Listing:
     return Listing(
         sorted(islice(filter(_is_plain, folders), MOST_SHOWN)),
-        sorted(name for name in files if _is_plain(name) and name.endswith(".csv")),
+        sorted(name for name in files if _is_plain(name) and is_table(name)),
     )
 
 

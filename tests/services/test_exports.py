@@ -30,10 +30,10 @@ from app.services.exports import queries, run, tables
 from app.services.exports.layout import text_cell
 from app.services.exports.queries import Snapshot
 from app.services.exports.run import ExportResult, export_study
-from app.services.item_files import NIGHTS_COLUMNS
 from app.services.protocols import current_protocol
 from app.settings import Settings
 from app.storage import LocalStorage
+from datafiles.nights import NIGHTS_COLUMNS
 from tests.disks import no_space, small_disk
 from tests.factories import make_study
 from tests.sittings import answer, judge_all, recorded_majority, sign_up, sit

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -11,7 +12,11 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from app.errors import BadInput
-from app.services.item_files import NIGHTS_COLUMNS, read_csv, read_nights
+from app.services.item_files import read_csv, read_nights, read_table
+from datafiles.errors import BadFile
+from datafiles.formulas import unguard
+from datafiles.nights import NIGHTS_COLUMNS
+from datafiles.tables import Limits, open_table
 from tests.triplet_folder import Row, TripletFolder, table
 
 
@@ -39,13 +44,14 @@ def without(columns: tuple[str, ...], *names: str) -> list[str]:
 
 def test_columns_of_nights_are_exactly_those_of_nights(nights: tuple[TripletFolder, list[Row]]) -> None:
     folder, rows = nights
-    full = [row | {"colour": "red", "Id": "1"} for row in rows]
+    full = [row | {"colour": "red", "name": "1", "Split ": "val"} for row in rows]
     for columns, complaint in (
-        (without(NIGHTS_COLUMNS, "votes"), "is missing the column 'votes'"),
-        (without(NIGHTS_COLUMNS, "id", "prompt"), "is missing the columns 'id', 'prompt'"),
-        ((*NIGHTS_COLUMNS, "colour"), "does not know the column 'colour'"),
-        ((*without(NIGHTS_COLUMNS, "id"), "Id"), "is missing the column 'id'"),
+        (without(NIGHTS_COLUMNS, "votes"), "the column 'votes' is missing; it has 'id',"),
+        (without(NIGHTS_COLUMNS, "id", "prompt"), "the columns 'id', 'prompt' are missing"),
+        ((*NIGHTS_COLUMNS, "colour"), "the column 'colour' is not known here"),
+        ((*without(NIGHTS_COLUMNS, "id"), "name"), "the column 'id' is missing"),
         ((*NIGHTS_COLUMNS, "split"), "has twice the column 'split'"),
+        ((*NIGHTS_COLUMNS, "Split "), "has twice the column 'split'"),
     ):
         folder.csv(unquoted(columns, full), "data.csv")
         with pytest.raises(BadInput, match=re.escape(complaint)) as refused:
@@ -58,8 +64,8 @@ def test_columns_of_a_csv(plain: tuple[TripletFolder, list[Row]]) -> None:
     full = [row | {"votes_0": "1", "votes_1": "2", "weight": "3", "closer": "a", "farther": "b"} for row in rows]
     for columns, complaint in (
         (("reference", "closer", "farther"), "looks like training's judged triplets"),
-        (("reference", "candidate_0"), "is missing the column 'candidate_1'"),
-        (("reference", "candidate_0", "candidate_1", "weight"), "does not know the column 'weight'"),
+        (("reference", "candidate_0"), "the column 'candidate_1' is missing"),
+        (("reference", "candidate_0", "candidate_1", "weight"), "the column 'weight' is not known here"),
         (("reference", "candidate_0", "candidate_1", "votes_0"), "votes_0 and votes_1 come together or not at all"),
         (("reference", "reference", "candidate_0", "candidate_1"), "has twice the column 'reference'"),
     ):
@@ -72,7 +78,10 @@ def test_columns_of_a_csv(plain: tuple[TripletFolder, list[Row]]) -> None:
 BAD_NIGHTS_CELLS = [
     ("id", "", "id must be a whole number"),
     ("id", "-1", "id must be a whole number"),
-    ("id", "1.0", "id must be a whole number"),
+    ("id", "1.5", "id must be a whole number"),
+    ("id", "1,000", "id must be a whole number"),
+    ("id", "1.000", "id must be a whole number"),
+    ("id", "1_0", "id must be a whole number"),
     ("id", "²", "id must be a whole number"),
     ("id", "2147483648", "id must be a whole number from 0 to 999,999,999"),
     ("id", "1000000000", "id must be a whole number"),
@@ -88,13 +97,14 @@ BAD_NIGHTS_CELLS = [
     ("left_vote", "1", "left_vote and right_vote must add up to 1"),
     ("right_vote", "0", "left_vote and right_vote must add up to 1"),
     ("split", "dev", "split must be train, val, test or empty"),
-    ("split", "Train", "split must be train, val, test or empty"),
     ("is_imagenet", "maybe", "is_imagenet must be True or False"),
     ("is_imagenet", "", "is_imagenet must be True or False"),
     ("prompt", "x" * 1001, "prompt is longer than 1000 characters"),
-    ("prompt", "nul\0nul", "prompt .* holds a null character"),
+    ("prompt", "nul\0nul", "the line holds null characters"),
     ("ref_path", "", "ref_path names no file"),
-    ("ref_path", "ref\0.png", "ref_path names no file"),
+    ("ref_path", " ", "ref_path names no file"),
+    ("ref_path", "ref\0.png", "the line holds null characters"),
+    ("ref_path", "C:\\Users\\ada\\r.png", "is a path of another computer"),
     ("ref_path", "ref/none.png", "ref_path 'ref/none.png' does not exist"),
     ("left_path", "../outside.png", "left_path '../outside.png' leads out"),
     ("left_path", "ref/../../outside.png", "left_path 'ref/../../outside.png' leads out"),
@@ -178,23 +188,28 @@ BAD_FILES: list[tuple[str, Callable[[str], str | bytes], str]] = [
     ("empty", lambda _: "", "is empty"),
     ("only white space", lambda _: "\n\n", "is empty"),
     ("header alone", lambda good: good.splitlines()[0], "holds no rows"),
-    ("Latin-1", lambda good: good.replace("r.png", "é.png").encode("latin-1"), "is not UTF-8 text"),
-    ("UTF-16", lambda good: good.encode("utf-16"), "is not UTF-8 text"),
-    ("an image", lambda _: b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "is not UTF-8 text"),
-    ("an open quote", lambda good: good + '"a,b,c\n', "is not CSV"),
-    ("a cell of 200 kB", lambda good: good + "a" * 200_000 + ",b,c\n", "is not CSV"),
+    (
+        "Windows-1252",
+        lambda good: good.replace("1-r.png", "é.png").encode("cp1252"),
+        r"line 3: this is not UTF-8 text \(byte 0xe9\).*Windows-1252.*CSV UTF-8",
+    ),
+    ("half of UTF-16", lambda good: good.encode("utf-16")[:-1], "is not UTF-16 text"),
+    ("an image", lambda _: b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "is a PNG image"),
+    ("a workbook", lambda _: b"PK\x03\x04\x14\0\x06\0", "a ZIP file or an Excel workbook"),
+    ("an open quote", lambda good: good + '"a,b,c\n', "line 5: this is not CSV: a quotation mark is opened"),
+    ("a stray quote", lambda good: good + '"a"x,b,c\n', "line 5: this is not CSV: something stands between"),
+    ("a cell of 200 kB", lambda good: good + "a" * 200_000 + ",b,c\n", "line 5: a row is longer than"),
+    ("a row of many lines", lambda good: good + '"a\n' + '","\n' * 90_000, "a row is longer than"),
+    ("300 columns", lambda good: good.replace("candidate_1", "candidate_1" + ",x" * 300), "has 303 columns"),
     ("too few cells", lambda good: good + "a,b\n", r"line 5: 2 values for 3 columns"),
     ("too many cells", lambda good: good + "a,b,c,d\n", r"line 5: 4 values for 3 columns"),
     (
-        "semicolons",
-        lambda good: good.replace(",", ";"),
-        "is missing the columns 'reference'",
+        "an unnamed column with a value",
+        lambda good: good.replace("\n", ",\n").replace("-1.png,", "-1.png,x"),
+        "line 2: column 4 has no name, but holds something",
     ),
-    (
-        "null characters",
-        lambda good: good.replace("_0,", "_0\0,"),
-        "is missing the column 'candidate_0'",
-    ),
+    ("two separators", lambda good: good.replace(",", ";", 1), "'reference;candidate_0'"),
+    ("null characters", lambda good: good.replace("_0,", "_0\0,"), "line 1: the line holds null characters"),
 ]
 
 
@@ -222,23 +237,127 @@ def test_no_such_file_and_a_folder_for_a_file(tmp_path: Path) -> None:
             read(path)
 
 
-@pytest.mark.parametrize(
-    "dress",
-    [
-        lambda good: b"\xef\xbb\xbf" + good.encode(),
-        lambda good: good.replace("\n", "\r\n").encode(),
-        lambda good: good.replace("\n", "\r").encode(),
-        lambda good: good.replace("\n", "\n\n").encode(),
-        lambda good: good.rstrip("\n").encode(),
-        lambda good: re.sub("[^,\n]+", r'"\g<0>"', good).encode(),
-    ],
-    ids=["byte order mark", "CRLF", "CR", "blank lines", "no last line end", "all quoted"],
-)
-def test_every_common_way_to_write_csv(plain: tuple[TripletFolder, list[Row]], dress: Callable[[str], bytes]) -> None:
+def in_columns(good: str, before: str = "", after: str = "", header: str = "") -> str:
+    """With more at the beginning or end of each row, the header apart."""
+    first, *others = good.splitlines()
+    return "\n".join([header + first + after, *(f"{before}{row}{after}" for row in others)]) + "\n"
+
+
+DRESSES: dict[str, Callable[[str], str | bytes]] = {
+    "byte order mark": lambda good: b"\xef\xbb\xbf" + good.encode(),
+    "two byte order marks": lambda good: "\ufeff\ufeff" + good,
+    "CRLF": lambda good: good.replace("\n", "\r\n"),
+    "CR": lambda good: good.replace("\n", "\r"),
+    "blank lines": lambda good: "\n" + good.replace("\n", "\n\n"),
+    "no last line end": lambda good: good.rstrip("\n"),
+    "all quoted": lambda good: re.sub("[^,\n]+", r'"\g<0>"', good),
+    "semicolons": lambda good: good.replace(",", ";"),
+    "tabs": lambda good: good.replace(",", "\t"),
+    "sep= as Excel knows it": lambda good: "sep=;\n" + good.replace(",", ";"),
+    "UTF-16 with a mark": lambda good: good.replace(",", "\t").encode("utf-16"),
+    "big-endian UTF-16": lambda good: ("\ufeff" + good).encode("utf-16-be"),
+    "UTF-16 without a mark": lambda good: good.encode("utf-16-le"),
+    "UTF-32": lambda good: good.encode("utf-32"),
+    "spaces after commas": lambda good: good.replace(",", ", "),
+    "spaces before commas": lambda good: good.replace(",", " ,").replace("\n", " \n"),
+    "spaces before quotes": lambda good: re.sub("[^,\n]+", r' "\g<0>"', good),
+    "capitals in the header": lambda good: good.replace("reference", "Reference").replace("candidate", "CANDIDATE"),
+    "a space for _": lambda good: good.replace("candidate_", "Candidate "),
+    "an index of pandas": lambda good: in_columns(good, before="0,", header=","),
+    "an index that was read and saved": lambda good: in_columns(good, before="0,5,", header="Unnamed: 0.1,Unnamed: 0,"),
+    "row names of R": lambda good: in_columns(good, before='"x",', header='"",'),
+    "empty last columns": lambda good: in_columns(good, after=",,"),
+    "empty last cells": lambda good: good.splitlines()[0] + "\n" + in_columns(good, after=",,").split("\n", 1)[1],
+    "empty last rows": lambda good: good + ",,\n  , ,\n\n",
+    "backslashes": lambda good: good.replace("/", "\\"),
+    "./ before paths": lambda good: re.sub(r"(\d+/)", r"./\1", good),
+    "capitals in paths": lambda good: good.replace(".png", ".PNG"),
+}
+
+
+@pytest.mark.parametrize("dress", DRESSES.values(), ids=DRESSES)
+def test_every_common_way_to_save_a_table(
+    plain: tuple[TripletFolder, list[Row]], dress: Callable[[str], str | bytes]
+) -> None:
     folder, rows = plain
     found = read_csv(folder.csv(dress(table(rows)))).rows
     assert [row.reference.name for row in found] == [Path(row["reference"]).name for row in rows]
-    assert [row.candidate_1.name for row in found] == [Path(row["candidate_1"]).name for row in rows]
+    assert [row.candidate_1.name for row in found if row.candidate_1] == [Path(r["candidate_1"]).name for r in rows]
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        ({"votes": "6.0", "left_vote": "0.0", "right_vote": "1.0"}, {"recorded": (0, 6)}),
+        ({"votes": "4,0", "left_vote": "0,25", "right_vote": "0,75"}, {"recorded": (1, 3)}),
+        ({"votes": "1e+05", "id": "1e+05"}, {"recorded": (0, 100_000), "number": 100_000}),
+        ({"votes": "0", "left_vote": "", "right_vote": "NaN"}, {"recorded": (0, 0)}),
+        ({"is_imagenet": "TRUE"}, {"is_imagenet": True}),
+        ({"is_imagenet": "true"}, {"is_imagenet": True}),
+        ({"is_imagenet": "1"}, {"is_imagenet": True}),
+        ({"is_imagenet": "WAHR"}, {"is_imagenet": True}),
+        ({"is_imagenet": "FALSCH"}, {"is_imagenet": False}),
+        ({"is_imagenet": "0.0"}, {"is_imagenet": False}),
+        ({"split": "Train"}, {"split": "train"}),
+        ({"split": "NA"}, {"split": None}),
+        ({"prompt": "NA"}, {"prompt": "NA"}),
+        ({"prompt": "'=SUM(A1)"}, {"prompt": "=SUM(A1)"}),
+        ({"prompt": "'apostrophe"}, {"prompt": "'apostrophe"}),
+        ({"prompt": "  spaced  "}, {"prompt": "spaced"}),
+    ],
+    ids=repr,
+)
+def test_cells_as_spreadsheets_write_them(
+    nights: tuple[TripletFolder, list[Row]], cells: dict[str, str], expected: dict[str, object]
+) -> None:
+    folder, rows = nights
+    row = read_nights(folder.nights([rows[0] | cells])).rows[0]
+    assert {name: getattr(row, name) for name in expected} == expected
+
+
+def test_names_whose_accents_are_composed_otherwise(tmp_path: Path) -> None:
+    folder = TripletFolder(tmp_path)
+    on_disk, written = (unicodedata.normalize(form, "Stühle/é.png") for form in ("NFD", "NFC"))
+    folder.picture(on_disk)
+    row = read_csv(folder.csv(f"reference,candidate_0,candidate_1\n{written},{on_disk},{written}\n")).rows[0]
+    assert row.images == ((tmp_path / on_disk).resolve(),) * 3
+
+
+def test_a_name_that_fits_two_files_is_not_guessed(tmp_path: Path) -> None:
+    folder = TripletFolder(tmp_path)
+    for name in ("A.png", "a.PNG", "b.png"):
+        folder.picture(name)
+    assert read_csv(folder.csv("reference,candidate_0,candidate_1\nA.png,a.PNG,B.PNG\n")).rows[0].images == tuple(
+        (tmp_path / name).resolve() for name in ("A.png", "a.PNG", "b.png")
+    )
+    with pytest.raises(BadInput, match=r"line 2: candidate_0 'a\.png' may be 'A\.png' or 'a\.PNG'"):
+        read_csv(folder.csv("reference,candidate_0,candidate_1\nA.png,a.png,b.png\n"))
+
+
+def test_capitals_do_not_lead_out(tmp_path: Path) -> None:
+    folder = TripletFolder(tmp_path / "inside")
+    folder.picture("a.png")
+    (tmp_path / "Secret.png").write_bytes(b"")
+    (folder.path / "Out").symlink_to(tmp_path)
+    for name, complaint in (("out/secret.png", "leads out"), (r"out\secret.png", "leads out"), (r"..\x", "does not")):
+        with pytest.raises(BadInput, match=complaint):
+            read_csv(folder.csv(f"reference,candidate_0,candidate_1\n{name},a.png,a.png\n"))
+
+
+def test_tables_have_bounds(plain: tuple[TripletFolder, list[Row]]) -> None:
+    folder, rows = plain
+    path = folder.csv(rows)
+    with pytest.raises(BadFile, match="more than 2 rows"), open_table(path, Limits(rows=2)) as read:
+        list(read.rows)
+    with pytest.raises(BadFile, match="larger than 0 MB"), open_table(path, Limits(bytes=10)):
+        pass
+
+
+def test_data_csv_in_capitals(tmp_path: Path) -> None:
+    folder = TripletFolder(tmp_path)
+    folder.nights(folder.nights_rows(1))
+    (tmp_path / "data.csv").rename(tmp_path / "DATA.CSV")
+    assert len(read_nights(tmp_path).rows) == len(read_table(tmp_path / "DATA.CSV").rows) == 1
 
 
 def test_columns_may_stand_in_any_order(nights: tuple[TripletFolder, list[Row]]) -> None:
@@ -287,7 +406,7 @@ def test_whatever_a_csv_writer_writes_is_read_back(
     found = read_csv(folder.csv(out.getvalue())).rows
 
     def kept(value: str) -> str | None:
-        return re.sub("\r\n?", "\n", value.strip()) or None
+        return re.sub("\r\n?", "\n", unguard(value.strip())) or None
 
     expected = [
         (kept(prompt), kept(source), split or None, (votes_0, votes_1))

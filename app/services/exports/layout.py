@@ -5,21 +5,13 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from app.services.item_files import NIGHTS_COLUMNS
+from datafiles.nights import NIGHTS_COLUMNS, image_path
 
 UNFILTERED_COLUMNS = (*NIGHTS_COLUMNS, "status", "dropped_round")
 PAIR_COLUMNS = (
     "id", "pair", "image_a", "image_b", "same_votes", "different_votes", "votes", "same", "split", "is_imagenet",
-    "prompt", "status",
+    "prompt", "status", "method",
 )  # fmt: skip
-
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
-
-def text_cell(text: str | None) -> str:
-    """Somebody else's words in a CSV file: what a spreadsheet would run as a formula gets an apostrophe before it."""
-    return f"'{text}" if text and text.startswith(_FORMULA) else text or ""
 
 
 @dataclass(frozen=True)
@@ -36,13 +28,11 @@ class ItemPaths:
 
 
 def paths(row: Row[Any]) -> ItemPaths:
-    """`ref/xxx/yyy.EXT`, `distort/xxx/yyy_0.EXT` and, if there is a candidate 1, `…_1.EXT`, with xxx = number // 1000
-    and yyy the rest."""
-    place = f"{row.number // 1000:03d}/{row.number % 1000:03d}"
+    """Those of `datafiles.nights.image_path`."""
     return ItemPaths(
-        reference=f"ref/{place}.{row.reference_extension}",
-        candidate_0=f"distort/{place}_0.{row.candidate_0_extension}",
-        candidate_1=f"distort/{place}_1.{row.candidate_1_extension}" if row.candidate_1 else None,
+        reference=image_path(row.number, "reference", row.reference_extension),
+        candidate_0=image_path(row.number, "candidate_0", row.candidate_0_extension),
+        candidate_1=image_path(row.number, "candidate_1", row.candidate_1_extension) if row.candidate_1 else None,
     )
 
 
@@ -63,7 +53,7 @@ def unfiltered_row(row: Row[Any]) -> list[object]:
     """A line of unfiltered.csv: vote shares (0 and 0 without votes), status and dropped_round."""
     votes = row.votes_0 + row.votes_1
     left, right = (row.votes_0 / votes, row.votes_1 / votes) if votes else (0.0, 0.0)
-    return [*_row(row, left, right), row.status, "" if row.dropped_round is None else row.dropped_round]
+    return [*_row(row, left, right), row.status, row.dropped_round]
 
 
 def pair_row(row: Row[Any]) -> list[object]:
@@ -78,11 +68,12 @@ def pair_row(row: Row[Any]) -> list[object]:
         row.same_votes,
         row.different_votes,
         votes,
-        row.same_votes / votes if votes else "",
+        row.same_votes / votes if votes else None,
         row.split,
         row.is_imagenet,
-        text_cell(row.prompt),
+        row.prompt,
         row.status,
+        row.source,
     ]
 
 
@@ -98,5 +89,5 @@ def _row(row: Row[Any], left: float, right: float) -> list[object]:
         where.candidate_1,
         row.split,
         row.is_imagenet,
-        text_cell(row.prompt),
+        row.prompt,
     ]

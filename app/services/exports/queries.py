@@ -47,7 +47,7 @@ _PAIRS = f"""
         WHERE a.study_id = :study AND j.slot_id IS NOT NULL AND NOT j.late AND NOT {IN_FORCE.format(assignment="a.id")}
         GROUP BY t.item_id, j.question
     )
-    SELECT i.number, pair, i.split, i.is_imagenet, i.prompt, {_STATUS} AS status,
+    SELECT i.number, pair, i.split, i.is_imagenet, i.prompt, i.source, {_STATUS} AS status,
            i.reference, i.candidate_0, i.candidate_1,
            coalesce(valid.same, 0) AS same_votes, coalesce(valid.different, 0) AS different_votes,
            r.extension AS reference_extension,

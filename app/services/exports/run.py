@@ -1,6 +1,5 @@
 """Exporting a study: complete or absent, in constant memory, byte-identical for the same state."""
 
-import csv
 import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator
@@ -25,9 +24,10 @@ from app.services.exports.drafts import MANIFEST, Draft, drafting, require_free
 from app.services.exports.manifest import file_sha256, write_manifest
 from app.services.exports.queries import EVERYTHING, Choice, Snapshot
 from app.services.exports.shards import write_shards
-from app.services.item_files import NIGHTS_COLUMNS
 from app.services.protocols import current_version, protocol_version
 from app.storage import Storage
+from datafiles.nights import NIGHTS_COLUMNS
+from datafiles.writing import write_table
 
 if TYPE_CHECKING:
     from app.storage.s3 import Bucket
@@ -233,9 +233,7 @@ def _write_tables(folder: Path, names: Iterable[str], snapshot: Snapshot, protoc
 
 def _write_csv(path: Path, columns: Iterable[str], rows: Iterable[list[object]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
+        write_table(file, columns, rows)
 
 
 def _remember(session: Session, slug: str, manifest_sha256: str, counts: dict[str, int], kept: list[int]) -> int:

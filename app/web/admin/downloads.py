@@ -1,11 +1,12 @@
 """Texts and tables that a browser is to save."""
 
-import csv
 import io
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from fastapi import Response
+
+from datafiles.writing import write_table
 
 
 def file(content: str, media_type: str, name: str) -> Response:
@@ -15,7 +16,5 @@ def file(content: str, media_type: str, name: str) -> Response:
 def table(columns: Collection[str], rows: Iterable[Mapping[str, Any]], name: str) -> Response:
     """As CSV; what is None is left empty."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    write_table(text, columns, ([row.get(column) for column in columns] for row in rows))
     return file(text.getvalue(), "text/csv", name)
