@@ -10,6 +10,10 @@ from datafiles.errors import BadFile
 _OF_ANOTHER_COMPUTER = re.compile(r"[/\\]|[A-Za-z]:[/\\]")
 
 
+class NoSuchFile(BadFile):
+    """There is none of that name, nor of a similar one."""
+
+
 class Files:
     """The files below a folder. Folders are listed once, and only if a name is not there as it is written.
 
@@ -18,7 +22,7 @@ class Files:
     """
 
     def __init__(self, root: Path, *, follow_links: bool) -> None:
-        self._root = Path(os.path.abspath(root)) if follow_links else root.resolve()
+        self.root = Path(os.path.abspath(root)) if follow_links else root.resolve()
         self._follow_links = follow_links
         self._listings: dict[Path, dict[str, list[str]]] = {}
         self._found: dict[str, Path] = {}
@@ -28,24 +32,24 @@ class Files:
         more than backslashes for slashes, spaces around it, capitals, and how accents are composed.
 
         Raises:
-            BadFile: there is none, there are several, or it lies outside the folder. OSError, RuntimeError: a folder
-            cannot be read, or a link leads to itself.
+            NoSuchFile: there is none. BadFile: there are several, or it lies outside the folder. OSError,
+            RuntimeError: a folder cannot be read, or a link leads to itself.
         """
         if name not in self._found:
-            path = self._inside(self._root / name)
+            path = self._inside(self.root / name)
             self._found[name] = path if path.exists() else self._similar(name.strip())
         return self._found[name]
 
     def _inside(self, path: Path) -> Path:
         path = Path(os.path.abspath(path)) if self._follow_links else path.resolve()
-        if not path.is_relative_to(self._root):
+        if not path.is_relative_to(self.root):
             raise BadFile("leads out of the table's folder.")
         return path
 
     def _similar(self, name: str) -> Path:
         if _OF_ANOTHER_COMPUTER.match(name):
-            raise BadFile("does not exist: it is a path of another computer. Write it relative to the table.")
-        path = self._root
+            raise NoSuchFile("does not exist: it is a path of another computer. Write it relative to the table.")
+        path = self.root
         for part in re.split(r"[/\\]+", name):
             if part not in ("", "."):
                 path = self._inside(path / self._entry(path, part))
@@ -58,7 +62,7 @@ class Files:
         composed = [entry for entry in alike if _composed(entry) == _composed(name)]
         found = exact or composed or alike
         if not found:
-            raise BadFile("does not exist.")
+            raise NoSuchFile("does not exist.")
         if len(found) > 1:
             raise BadFile(f"may be {' or '.join(map(ascii, sorted(found)))}. Write it exactly as the file is called.")
         return found[0]

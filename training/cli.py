@@ -156,7 +156,7 @@ def compare(
     from training.devices import choose_device
     from training.evaluations import select_triplets
 
-    triplets = select_triplets(data, split, min_votes)
+    triplets = select_triplets(data, split, min_votes, cache)
     openers = baselines(weights or [], metric or [])
     with console.status("comparing") as status:
         result = run_comparison(openers, triplets, choose_device(device), cache, lambda name: status.update(name))

@@ -5,88 +5,131 @@ from pathlib import Path
 
 import numpy as np
 
+from datafiles.nights import NIGHTS_COLUMNS, NIGHTS_TABLE, SPLITS
+from datafiles.rows import Row
 from training.errors import DataError
 from training.manifest import read_manifest
-from training.tables import BappsImages, find_images, load_share, parse_count, parse_share, read_rows, require_columns
+from training.shards import has_shards, open_shards
+from training.tables import BappsImages, index_images, load_share, naming, read_rows, table_in
 from training.triplets import Triplets
 
-NIGHTS_COLUMNS = ("id", "left_vote", "right_vote", "votes", "ref_path", "left_path", "right_path", "split")
 BAPPS_FOLDERS = ("ref", "p0", "p1", "judge")
 LAYOUTS = (
-    "an export or NIGHTS folder (data.csv, ref/, distort/), a BAPPS folder (ref/, p0/, p1/, judge/, or such "
-    "folders inside it), a CSV file with the columns reference, closer, farther or reference, candidate_0, "
-    "candidate_1, votes_0, votes_1, or a folder with such a file named triplets.csv"
+    "an export or NIGHTS folder (data.csv, ref/, distort/; or the shards of an export in data/), a BAPPS folder (ref/, "
+    "p0/, p1/, judge/, or such folders inside it), a CSV file with the columns reference, closer, farther or "
+    "reference, candidate_0, candidate_1, votes_0, votes_1, or a folder with such a file named triplets.csv"
 )
+_ALWAYS_THERE = [column for column in NIGHTS_COLUMNS if column not in ("is_imagenet", "prompt")]
 
 
-def read_triplets(path: Path, statuses: Sequence[str] = ()) -> Triplets:
-    """Reads any known layout of 2AFC judgments, by column name.
+def read_triplets(path: Path, statuses: Sequence[str] = (), cache: Path | None = None) -> Triplets:
+    """Reads any known layout of 2AFC judgments, by column name. Triplets that nobody has judged are left out.
 
-    `statuses` reads an export's unfiltered.csv instead and keeps the items of those statuses.
+    `statuses` reads all items of an export, not only the kept ones, and keeps those of these statuses. `cache` is where
+    the images of shards are unpacked.
     Raises DataError naming the file, the row and what is allowed.
     """
-    if (path / "data.csv").is_file():
-        return _read_nights(path, statuses)
+    if path.is_dir() and (nights := table_in(path, NIGHTS_TABLE)):
+        return _read_nights(path, nights, statuses)
+    if has_shards(path):
+        return _read_shards(path, statuses, cache)
     if statuses:
         raise DataError(f"{path}: only an export has statuses to choose from")
     if path.is_dir() and _bapps_parts(path):
         return _read_bapps(path)
-    table = path / "triplets.csv" if path.is_dir() else path
-    if table.is_file():
+    table = table_in(path, "triplets.csv") if path.is_dir() else path
+    if table and table.is_file():
         return _read_csv(table)
     raise DataError(f"{path} is not a dataset that can be read; known layouts are {LAYOUTS}")
 
 
-def _read_nights(folder: Path, statuses: Sequence[str]) -> Triplets:
+def _read_nights(folder: Path, table: Path, statuses: Sequence[str]) -> Triplets:
     """Left is candidate 0, right candidate 1; their votes are shares (0 or 1 where all agree)."""
     manifest = read_manifest(folder)
-    table = folder / ("unfiltered.csv" if statuses else "data.csv")
-    rows = read_rows(table, [*NIGHTS_COLUMNS, *(["status"] if statuses else [])])
     if statuses:
-        rows = [row for row in rows if row["status"] in statuses and int(row["votes"]) > 0]
-    if not rows:
-        raise DataError(
-            f"{table} has no row" + (f" with status {' or '.join(statuses)} and a vote" if statuses else "")
+        table = folder / "unfiltered.csv"
+    rows = read_rows(table, [*_ALWAYS_THERE, *(["status"] if statuses else [])])
+    if statuses:
+        rows = [row for row in rows if row.text("status") in statuses]
+    with naming(table):
+        rows = _judged(table, rows, [row.count("votes") for row in rows], statuses)
+        return _assemble(
+            folder,
+            str(folder),
+            [(row.cells["ref_path"], row.cells["left_path"], row.cells["right_path"]) for row in rows],
+            targets=[_share(row) for row in rows],
+            votes=[row.count("votes") for row in rows],
+            ids=[str(row.count("id")) for row in rows],
+            splits=[row.one_of("split", SPLITS) or "" for row in rows],
+            is_imagenet=[row.truth("is_imagenet") for row in rows] if "is_imagenet" in rows[0].cells else None,
+            categories=[row.text("prompt") for row in rows] if "prompt" in rows[0].cells else None,
+            sha256=manifest,
         )
+
+
+def _read_shards(folder: Path, statuses: Sequence[str], cache: Path | None) -> Triplets:
+    """The same triplets as the folder of the same export, in the same order."""
+    shards = open_shards(folder, cache)
+    items = [item for item in shards.items if item.status in (statuses or ("kept",)) and item.votes]
+    if not items:
+        raise DataError(_nobody(folder, statuses))
+    if any(len(item.images) != 3 for item in items):
+        raise DataError(f"{folder}: holds pairs, not triplets")
     return _assemble(
-        folder,
+        shards.images,
         str(folder),
-        [(row["ref_path"], row["left_path"], row["right_path"]) for row in rows],
-        targets=_shares(table, rows, "left_vote", "right_vote"),
-        votes=[int(row["votes"]) for row in rows],
-        ids=[row["id"] for row in rows],
-        splits=[row["split"] for row in rows],
-        is_imagenet=[row["is_imagenet"] == "True" for row in rows] if "is_imagenet" in rows[0] else None,
-        categories=[row["prompt"] for row in rows] if "prompt" in rows[0] else None,
-        sha256=manifest,
+        [item.images for item in items],
+        targets=[item.votes_1 / item.votes for item in items],
+        votes=[item.votes for item in items],
+        ids=[str(item.number) for item in items],
+        splits=[item.split for item in items],
+        is_imagenet=[item.is_imagenet for item in items],
+        categories=[item.prompt for item in items],
+        sha256=shards.sha256,
     )
 
 
 def _read_csv(table: Path) -> Triplets:
     rows = read_rows(table, ["reference"])
-    if not rows:
-        raise DataError(f"{table} has no row")
-    if {"closer", "farther"} <= rows[0].keys():
-        paths = [(row["reference"], row["closer"], row["farther"]) for row in rows]
-        targets, votes = [0.0] * len(rows), [0] * len(rows)
-    else:
-        require_columns(table, rows[0], ["candidate_0", "candidate_1", "votes_0", "votes_1"])
-        counted = [(row, parse_count(table, row, "votes_0"), parse_count(table, row, "votes_1")) for row in rows]
-        counted = [(row, zero, one) for row, zero, one in counted if zero + one > 0]
-        rows = [row for row, _, _ in counted]
-        paths = [(row["reference"], row["candidate_0"], row["candidate_1"]) for row in rows]
-        targets = [one / (zero + one) for _, zero, one in counted]
-        votes = [int(zero + one) for _, zero, one in counted]
-    splits = [row.get("split") or "" for row in rows]
-    return _assemble(
-        table.parent,
-        str(table),
-        paths,
-        targets=targets,
-        votes=votes,
-        ids=map(str, range(len(rows))),
-        splits=splits,
-    )
+    with naming(table):
+        if {"closer", "farther"} <= rows[0].cells.keys():
+            columns = ("closer", "farther")
+            targets, votes = [0.0] * len(rows), [0] * len(rows)
+        else:
+            columns = ("candidate_0", "candidate_1")
+            _require(table, rows[0], (*columns, "votes_0", "votes_1"))
+            rows = [row for row in rows if not (row.is_missing("votes_0") and row.is_missing("votes_1"))]
+            rows = _judged(table, rows, [row.count("votes_0") + row.count("votes_1") for row in rows])
+            votes = [row.count("votes_0") + row.count("votes_1") for row in rows]
+            targets = [row.count("votes_1") / total for row, total in zip(rows, votes, strict=True)]
+        return _assemble(
+            table.parent,
+            str(table),
+            [tuple(row.cells[column] for column in ("reference", *columns)) for row in rows],
+            targets=targets,
+            votes=votes,
+            ids=map(str, range(len(rows))),
+            splits=[row.one_of("split", SPLITS) or "" for row in rows],
+        )
+
+
+def _require(table: Path, row: Row, columns: Sequence[str]) -> None:
+    missing = [column for column in columns if column not in row.cells]
+    if missing:
+        raise DataError(f"{table}: the column {', '.join(missing)} is missing; it has {', '.join(row.cells)}")
+
+
+def _judged(table: Path, rows: Sequence[Row], votes: Sequence[int], statuses: Sequence[str] = ()) -> list[Row]:
+    """The rows with a vote. Raises DataError where there is none."""
+    judged = [row for row, count in zip(rows, votes, strict=True) if count]
+    if not judged:
+        raise DataError(_nobody(table, statuses))
+    return judged
+
+
+def _nobody(source: Path, statuses: Sequence[str]) -> str:
+    chosen = f" with status {' or '.join(statuses)}" if statuses else ""
+    return f"{source} has no triplet{chosen} that anybody has judged: there is nothing to learn or to measure"
 
 
 def _bapps_parts(folder: Path) -> list[Path]:
@@ -97,7 +140,7 @@ def _bapps_parts(folder: Path) -> list[Path]:
 
 def _read_bapps(folder: Path) -> Triplets:
     """`judge/*.npy` holds the share of votes for p1 (BAPPS README); the category is the distortion."""
-    judged = [(part, file) for part in _bapps_parts(folder) for file in sorted((part / "judge").glob("*.npy"))]
+    judged = [(part, file) for part in _bapps_parts(folder) for file in sorted((part / "judge").glob("[!.]*.npy"))]
     if not judged:
         raise DataError(f"{folder}: judge/ holds no .npy file")
     find = BappsImages(folder)
@@ -116,7 +159,7 @@ def _read_bapps(folder: Path) -> Triplets:
 def _assemble(
     root: Path,
     name: str,
-    paths: Sequence[tuple[str, str, str]],
+    paths: Sequence[tuple[str, ...]],
     *,
     targets: Sequence[float],
     votes: Sequence[int],
@@ -126,11 +169,11 @@ def _assemble(
     categories: Sequence[str] | None = None,
     sha256: dict[Path, str] | None = None,
 ) -> Triplets:
-    order = {path: i for i, path in enumerate(sorted({path for triple in paths for path in triple}))}
+    images, indices = index_images(root, paths)
     return Triplets(
         name=name,
-        images=find_images(root, list(order)),
-        indices=np.array([[order[path] for path in triple] for triple in paths], dtype=np.int64),
+        images=images,
+        indices=indices,
         targets=np.array(targets, dtype=np.float32),
         votes=np.array(votes, dtype=np.int64),
         ids=np.array(list(ids), dtype=np.str_),
@@ -141,11 +184,9 @@ def _assemble(
     )
 
 
-def _shares(table: Path, rows: Sequence[dict[str, str]], left: str, right: str) -> list[float]:
-    targets = []
-    for row in rows:
-        zero, one = parse_share(table, row[left], left), parse_share(table, row[right], right)
-        if abs(zero + one - 1) > 1e-3:
-            raise DataError(f"{table}, id {row['id']}: {left} and {right} must add up to 1, not {zero + one:g}")
-        targets.append(one)
-    return targets
+def _share(row: Row) -> float:
+    """The share of votes for candidate 1."""
+    zero, one = row.share("left_vote"), row.share("right_vote")
+    if abs(zero + one - 1) > 1e-3:
+        raise row.bad(f"left_vote and right_vote must add up to 1 (got {zero:g} and {one:g})")
+    return one

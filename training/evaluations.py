@@ -27,8 +27,8 @@ def watched(console: Console) -> Iterator[Progress]:
         yield progress
 
 
-def select_triplets(data: Path, split: str | None, min_votes: int) -> Triplets:
-    triplets = read_triplets(data).with_votes(min_votes)
+def select_triplets(data: Path, split: str | None, min_votes: int, cache: Path | None = None) -> Triplets:
+    triplets = read_triplets(data, cache=cache).with_votes(min_votes)
     return triplets.split(split) if split else triplets
 
 
@@ -43,7 +43,7 @@ def on_triplets(
     progress: Progress,
 ) -> str:
     """Scores triplets; writes report and contact sheet to `out`, returns the report."""
-    triplets = select_triplets(data, split, min_votes)
+    triplets = select_triplets(data, split, min_votes, cache)
     result = evaluate_triplets(measure, triplets, device, cache, progress)
     text = two_afc_markdown(result)
     write_report(out, text, result)
@@ -62,7 +62,7 @@ def on_jnd(
     cache: Path | None,
     progress: Progress,
 ) -> str:
-    pairs = read_jnd(data)
+    pairs = read_jnd(data, cache)
     result = evaluate_jnd(measure, pairs.split(split) if split else pairs, device, cache, progress)
     text = jnd_markdown(result)
     write_report(out, text, result)

@@ -7,9 +7,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from datafiles.nights import SPLITS
+from datafiles.rows import Row
 from training.errors import DataError
 from training.manifest import read_manifest
-from training.tables import BappsImages, find_images, load_share, parse_count, parse_share, read_rows
+from training.shards import has_shards, open_shards
+from training.tables import BappsImages, index_images, load_share, naming, read_rows, table_in
 
 
 @dataclass(frozen=True)
@@ -51,31 +54,37 @@ JND_COLUMNS = (
 )
 
 
-def read_jnd(path: Path) -> JndPairs:
+def read_jnd(path: Path, cache: Path | None = None) -> JndPairs:
     """An export (jnd.csv), a CSV of pairs (pairs.csv in a folder), or a BAPPS JND folder (p0, p1, same).
 
-    Pairs that nobody has judged are left out. Raises DataError naming the file and what is wanted.
+    Pairs that nobody has judged are left out. `cache` is where the images of an export in shards are unpacked.
+    Raises DataError naming the file and what is wanted.
     """
-    if path.is_dir() and not any((path / name).is_file() for name in ("jnd.csv", "pairs.csv")):
+    table = table_in(path, "jnd.csv", "pairs.csv") if path.is_dir() else path
+    if table is None:
         return _read_bapps_jnd(path)
-    table = next((path / name for name in ("jnd.csv", "pairs.csv") if (path / name).is_file()), path)
-    manifest = read_manifest(path) if path.is_dir() else None
-    rows = [row for row in read_rows(table, []) if row.get("votes") != "0"]
-    first = rows[0] if rows else {}
-    columns = next((pair for pair in PAIR_COLUMNS if set(pair) <= first.keys()), None)
+    root, manifest = table.parent, read_manifest(path) if path.is_dir() else None
+    if has_shards(path):
+        shards = open_shards(path, cache)
+        root, manifest = shards.images, shards.sha256
+    rows = read_rows(table, [])
+    columns = next((pair for pair in PAIR_COLUMNS if set(pair) <= rows[0].cells.keys()), None)
     if columns is None:
-        raise DataError(
-            f"{table}: needs at least one judged pair and {JND_COLUMNS}; found {', '.join(first) or 'nothing'}"
-        )
-    pairs = [(row[columns[0]], row[columns[1]]) for row in rows]
-    same = [_same_share(table, row) for row in rows]
-    kinds, splits = ([row.get(column) or "" for row in rows] for column in ("method", "split"))
-    return _assemble_pairs(table.parent, str(table), pairs, same, kinds, splits, manifest)
+        raise DataError(f"{table}: needs {JND_COLUMNS}; found {', '.join(rows[0].cells)}")
+    with naming(table):
+        rows = [row for row in rows if row.is_missing("votes") or row.count("votes")]
+        if not rows:
+            raise DataError(f"{table} has no pair that anybody has judged")
+        pairs = [(row.cells[columns[0]], row.cells[columns[1]]) for row in rows]
+        same = [_same_share(table, row) for row in rows]
+        splits = [row.one_of("split", SPLITS) or "" for row in rows]
+        kinds = [row.text("method") for row in rows]
+    return _assemble_pairs(root, str(table), pairs, same, kinds, splits, manifest)
 
 
 def _read_bapps_jnd(folder: Path) -> JndPairs:
     parts = [part for part in (folder, *sorted(folder.iterdir())) if (part / "same").is_dir()]
-    judged = [(part, file) for part in parts for file in sorted((part / "same").glob("*.npy"))]
+    judged = [(part, file) for part in parts for file in sorted((part / "same").glob("[!.]*.npy"))]
     if not judged:
         raise DataError(f"{folder} holds no JND judgments: wanted jnd.csv, pairs.csv, or p0/, p1/ and same/*.npy")
     find = BappsImages(folder)
@@ -99,18 +108,18 @@ def _assemble_pairs(
     splits: Sequence[str],
     sha256: dict[Path, str] | None = None,
 ) -> JndPairs:
-    order = {path: i for i, path in enumerate(sorted({path for pair in pairs for path in pair}))}
-    indices = np.array([[order[path] for path in pair] for pair in pairs], dtype=np.int64)
-    images = find_images(root, list(order))
+    images, indices = index_images(root, pairs)
     shares = np.array(same, dtype=np.float64)
     return JndPairs(name, images, indices, shares, np.array(kinds), np.array(splits), sha256)
 
 
-def _same_share(table: Path, row: dict[str, str]) -> float:
-    if "same" in row:
-        return parse_share(table, row["same"], "same")
+def _same_share(table: Path, row: Row) -> float:
+    if "same" in row.cells:
+        return row.share("same")
     for column in ("same_votes", "different_votes"):
-        if column in row and "votes" in row:
-            share = parse_count(table, row, column) / max(parse_count(table, row, "votes"), 1.0)
-            return parse_share(table, str(share if column == "same_votes" else 1 - share), column)
-    raise DataError(f"{table}: needs {JND_COLUMNS}; found {', '.join(row)}")
+        if column in row.cells and "votes" in row.cells:
+            counted, votes = row.count(column), row.count("votes")
+            if counted > votes:
+                raise row.bad(f"{column} is {counted}, but there are {votes} votes")
+            return counted / votes if column == "same_votes" else 1 - counted / votes
+    raise DataError(f"{table}: needs {JND_COLUMNS}; found {', '.join(row.cells)}")

@@ -79,7 +79,7 @@ def open_session(
     precision = choose_precision(experiment.train.precision, device)
     accelerator = Accelerator(cpu=device.type == "cpu")
 
-    triplets = read_experiment_data(experiment, data)
+    triplets = read_experiment_data(experiment, data, cache_folder)
     holdout = experiment.data.holdout
     parts = training_and_validation(triplets, holdout.by, holdout.fraction, holdout.seed)
     model = build_model(experiment.model, experiment.seed).to(accelerator.device)
@@ -100,8 +100,8 @@ def open_session(
     return Session(experiment, folder, train, val, inputs, accelerator, module, embed, prepared, progress, precision)
 
 
-def read_experiment_data(experiment: Experiment, data: Path) -> Triplets:
-    triplets = read_triplets(data, experiment.data.statuses).with_votes(experiment.data.min_votes)
+def read_experiment_data(experiment: Experiment, data: Path, cache_folder: Path | None = None) -> Triplets:
+    triplets = read_triplets(data, experiment.data.statuses, cache_folder).with_votes(experiment.data.min_votes)
     return triplets.with_majority() if experiment.data.targets == "majority" else triplets
 
 

@@ -1,49 +1,41 @@
-"""What every reader of judgments needs: CSV by column name, shares and counts, images that are there."""
+"""What every reader of judgments needs: rows of tables, shares of arrays, images that are there."""
 
-import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from datafiles.errors import BadFile
+from datafiles.names import Files, NoSuchFile
+from datafiles.rows import Row
+from datafiles.tables import Limits, open_table
 from training.errors import DataError
 
+_LIMITS = Limits(bytes=8 * 2**30, rows=20_000_000)
 
-def read_rows(table: Path, required: Sequence[str]) -> list[dict[str, str]]:
+
+@contextmanager
+def naming(table: Path) -> Iterator[None]:
+    """What is wrong with the table becomes a DataError that names it."""
     try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, strict=True)
-            rows = list(reader)
-            require_columns(table, reader.fieldnames or (), required)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{table}: cannot be read as CSV ({error})") from None
-    for number, row in enumerate(rows, start=2):
-        if None in row or None in row.values():
-            raise DataError(f"{table}, line {number}: has not as many values as the header")
+        yield
+    except BadFile as error:
+        where = f"{table}" if error.line is None else f"{table}, line {error.line}"
+        raise DataError(f"{where}: {error.message}") from None
+    except OSError as error:
+        raise DataError(f"{table}: cannot be read ({error.strerror})") from None
+
+
+def read_rows(table: Path, required: Sequence[str]) -> list[Row]:
+    """The rows of a table with at least these columns. Raises DataError, also where there are none."""
+    with naming(table), open_table(table, _LIMITS) as opened:
+        opened.require(required)
+        rows = list(opened.rows)
+    if not rows:
+        raise DataError(f"{table} has no row")
     return rows
-
-
-def require_columns(table: Path, found: Iterable[str], required: Sequence[str]) -> None:
-    missing = [column for column in required if column not in set(found)]
-    if missing:
-        raise DataError(f"{table}: column {', '.join(missing)} is missing; it has {', '.join(found) or 'none'}")
-
-
-def parse_share(table: Path, text: str, column: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not 0 <= value <= 1:
-        raise DataError(f"{table}: {column} must be a share in [0, 1], not {text!r}")
-    return value
-
-
-def parse_count(table: Path, row: dict[str, str], column: str) -> float:
-    text = row[column]
-    if not text.isdigit():
-        raise DataError(f"{table}: {column} must be a number of votes, not {text!r}")
-    return float(text)
 
 
 def load_share(file: Path) -> float:
@@ -53,22 +45,45 @@ def load_share(file: Path) -> float:
         raise DataError(f"{file}: is not a plain array ({error})") from None
     if value.size != 1:
         raise DataError(f"{file}: must hold one share, not {value.size} numbers")
-    return parse_share(file, str(value.reshape(-1)[0]), "the share")
+    share = float(value.reshape(-1)[0])
+    if not 0 <= share <= 1:
+        raise DataError(f"{file}: the share must be between 0 and 1 (got {share})")
+    return share
 
 
-def find_images(root: Path, names: Sequence[str]) -> tuple[Path, ...]:
-    """Absolute paths below `root`.
+def table_in(folder: Path, *names: str) -> Path | None:
+    """The first of these tables that the folder has, in whatever capitals."""
+    files = Files(folder, follow_links=True)
+    for name in names:
+        with suppress(NoSuchFile):
+            return files.find(name)
+    return None
 
-    Raises DataError for paths that leave it and for files that are not there.
+
+def index_images(root: Path, rows: Sequence[Sequence[str]]) -> tuple[tuple[Path, ...], NDArray[np.int64]]:
+    """The distinct images that n rows name, as absolute paths in order, and where in them each of a row's k is (n, k).
+
+    Links are followed, also out of `root`: research data often are links.
+    Raises DataError for names that lead out of it by themselves and for files that are not there.
     """
-    root = root.resolve()
-    images = tuple(root / name for name in names)
-    outside = [name for name, image in zip(names, images, strict=True) if not image.resolve().is_relative_to(root)]
-    if outside:
-        raise DataError(f"{root}: {outside[0]} points outside the dataset's folder")
-    missing = [name for name, image in zip(names, images, strict=True) if not image.is_file()]
+    found = _find_images(root, sorted({name for row in rows for name in row}))
+    images = sorted(set(found.values()), key=str)
+    order = {path: place for place, path in enumerate(images)}
+    return tuple(images), np.array([[order[found[name]] for name in row] for row in rows], dtype=np.int64)
+
+
+def _find_images(root: Path, names: Sequence[str]) -> dict[str, Path]:
+    files, images, missing = Files(root, follow_links=True), {}, []
+    for name in names:
+        try:
+            images[name] = files.find(name)
+        except NoSuchFile:
+            missing.append(name)
+        except (BadFile, OSError) as error:
+            raise DataError(f"{root}: {name} {error}") from None
+    missing += [name for name, image in images.items() if not image.is_file()]
     if missing:
-        raise DataError(f"{root}: {len(missing)} of {len(names)} images are missing, the first is {missing[0]}")
+        raise DataError(f"{root}: {len(missing)} of {len(names)} images are missing, the first is {min(missing)}")
     return images
 
 
@@ -83,6 +98,6 @@ class BappsImages:
         """The image's path relative to the root; one that is missing is named as BAPPS would have it."""
         if folder not in self._names:
             there = folder.iterdir() if folder.is_dir() else ()
-            self._names[folder] = {path.stem: path.name for path in there}
+            self._names[folder] = {path.stem: path.name for path in there if not path.name.startswith(".")}
         name = self._names[folder].get(judgment.stem, f"{judgment.stem}.png")
         return str((folder / name).relative_to(self._root))

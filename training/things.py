@@ -1,13 +1,17 @@
 """Odd-one-out choices of THINGS."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from datafiles.encoding import open_text
+from datafiles.errors import BadFile
+from datafiles.values import whole_number
 from training.errors import DataError
-from training.tables import find_images
+from training.tables import index_images, naming
 
 
 @dataclass(frozen=True)
@@ -24,16 +28,20 @@ def read_things(folder: Path, table: Path) -> OddOneOut:
 
     The images are `folder/NUMBER.png`. Raises DataError naming the line that is not three numbers.
     """
-    try:
-        lines = [line.split() for line in table.read_text().splitlines() if line.strip()]
-    except OSError as error:
-        raise DataError(f"{table}: {error.strerror}") from None
-    for number, line in enumerate(lines, start=1):
-        if len(line) != 3 or not all(part.isdigit() for part in line):
-            raise DataError(f"{table}, line {number}: must be three image numbers, the odd one last")
-    if not lines:
+    with naming(table), open_text(table) as text:
+        choices = [_choice(line, number) for number, line in enumerate(text, start=1) if line.strip()]
+    if not choices:
         raise DataError(f"{table} has no line")
-    names = sorted({part for line in lines for part in line}, key=int)
-    order = {name: i for i, name in enumerate(names)}
-    images = find_images(folder, [f"{name}.png" for name in names])
-    return OddOneOut(str(table), images, np.array([[order[part] for part in line] for line in lines]))
+    images, indices = index_images(folder, [[f"{number}.png" for number in choice] for choice in choices])
+    return OddOneOut(str(table), images, indices)
+
+
+def _choice(line: str, number: int) -> list[int]:
+    """Three image numbers, separated by spaces, tabs, commas or semicolons."""
+    try:
+        choice = [whole_number(part) for part in re.split(r"[\s,;]+", line.strip())]
+    except ValueError:
+        choice = []
+    if len(choice) != 3:
+        raise BadFile("must be three image numbers, the odd one last", line=number)
+    return choice

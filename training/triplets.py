@@ -107,7 +107,13 @@ def hold_out(triplets: Triplets, by: str, fraction: float, seed: int) -> tuple[T
 
 
 def training_and_validation(triplets: Triplets, by: str, fraction: float, seed: int) -> tuple[Triplets, Triplets]:
-    """The source's own `train` and `val` splits, or a held-out part where it has none."""
-    if (triplets.splits != "").any():
-        return triplets.split("train"), triplets.split("val")
-    return hold_out(triplets, by, fraction, seed)
+    """The source's own `train` and `val` splits; or a part held out of `train` where it has no `val`, as a small export
+    may, or out of all where it has no splits."""
+    if not has_validation(triplets):
+        return hold_out(triplets.split("train") if (triplets.splits != "").any() else triplets, by, fraction, seed)
+    return triplets.split("train"), triplets.split("val")
+
+
+def has_validation(triplets: Triplets) -> bool:
+    """Whether the source itself says what to validate on."""
+    return bool((triplets.splits == "val").any())

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
+import numpy as np
 import pytest
 from pyarrow import parquet
 
@@ -23,8 +24,14 @@ from app.storage import LocalStorage
 from app.storage.s3 import Bucket
 from tests.factories import make_study
 from tests.s3_server import S3Server
+from tests.services.test_jnd import sit as sit_at_pairs
 from tests.sittings import answer, sign_up, sit
 from tests.triplet_folder import TripletFolder, bring, make_draft, pool, silent
+from training.data import read_triplets
+from training.errors import DataError
+from training.image_cache import open_cache
+from training.jnd import read_jnd
+from training.run_folder import data_hash
 
 FORMATS: tuple[Format, ...] = ("folder", "webdataset", "parquet")
 
@@ -174,6 +181,65 @@ def test_pairs_have_no_second_candidate(sessions: Sessions, storage: LocalStorag
     assert [row["number"] for row in rows] == sorted(items)
     assert {row["candidate_1"] for row in rows} == {None}
     assert "jnd.csv" in json.loads((tmp_path / "parquet/manifest.json").read_bytes())["files"]
+
+
+@pytest.mark.parametrize("form", ["webdataset", "parquet"])
+def test_training_reads_every_format_alike(
+    sessions: Sessions, storage: LocalStorage, study: str, tmp_path: Path, form: Format
+) -> None:
+    """The same triplets in the same order, with the same splits and the same hashes, of triplets and of images."""
+    cache = tmp_path / "cache"
+    for name in ("folder", form):
+        export(sessions, storage, study, tmp_path / name, name)
+    for statuses in ((), ("kept", "dropped", "short")):
+        folder, shards = (read_triplets(tmp_path / name, statuses, cache) for name in ("folder", form))
+        assert len(folder) == (9 if statuses else 7)
+        for array in ("indices", "targets", "votes", "ids", "splits", "is_imagenet", "categories"):
+            assert np.array_equal(getattr(folder, array), getattr(shards, array)), array
+        assert folder.sha256 is not None
+        assert shards.sha256 is not None
+        assert [folder.sha256[path] for path in folder.images] == [shards.sha256[path] for path in shards.images]
+        pixels = [open_cache(read.images, 8, cache, read.sha256) for read in (folder, shards)]
+        assert data_hash(folder, pixels[0]) == data_hash(shards, pixels[1])
+
+
+@pytest.mark.parametrize("form", ["webdataset", "parquet"])
+def test_training_reads_pairs_of_every_format_alike(
+    sessions: Sessions, storage: LocalStorage, keys: Keys, tmp_path: Path, form: Format
+) -> None:
+    sitting = {"trials": "3", "practice": "0", "sentinels": "0", "same_sentinels": "0"}
+    slug = make_draft(sessions, "bapps-jnd", **{f"assignment.{name}": value for name, value in sitting.items()})
+    bring(sessions, storage, slug, TripletFolder(tmp_path / "pairs").pairs(3, method="blur"))
+    with sessions.begin() as session:
+        studies.open_study(session, slug=slug)
+    sit_at_pairs(sessions, keys, slug, "Ada", lambda item, _: item.number % 2)
+    for name in ("folder", form):
+        export(sessions, storage, slug, tmp_path / name, name)
+    folder, shards = (read_jnd(tmp_path / name, tmp_path / "cache") for name in ("folder", form))
+    assert folder.same.tolist() == [1, 0, 1]
+    assert folder.kinds.tolist() == ["blur"] * 3
+    for array in ("indices", "same", "kinds", "splits"):
+        assert np.array_equal(getattr(folder, array), getattr(shards, array)), array
+    assert folder.sha256 is not None
+    assert shards.sha256 is not None
+    assert [folder.sha256[path] for path in folder.images] == [shards.sha256[path] for path in shards.images]
+
+
+def test_a_damaged_shard_is_named_and_nothing_is_unpacked(
+    sessions: Sessions, storage: LocalStorage, study: str, tmp_path: Path
+) -> None:
+    export(sessions, storage, study, tmp_path / "out", "webdataset")
+    shard = tmp_path / "out/data/train-00001.tar"
+    data = shard.read_bytes()
+    shard.write_bytes(data[:-1] + b"x")
+    with pytest.raises(DataError, match=r"train-00001\.tar is not the file that was exported"):
+        read_triplets(tmp_path / "out", cache=tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+    shard.write_bytes(data)
+    assert len(read_triplets(tmp_path / "out", cache=tmp_path / "cache")) == 7
+    shard.unlink()
+    with pytest.raises(DataError, match=r"incomplete: 1 of its files"):
+        read_triplets(tmp_path / "out", cache=tmp_path / "cache")
 
 
 @pytest.fixture

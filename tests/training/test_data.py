@@ -1,4 +1,5 @@
 import csv
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -101,6 +102,8 @@ def test_things_lines(tmp_path: Path) -> None:
         ["3", "10", "7"],
         ["7", "3", "10"],
     ]
+    (tmp_path / "choices.txt").write_bytes("\ufeff3,10.0,7\r\n\r\n7\t3\t10\r\n".encode())
+    assert np.array_equal(read_things(tmp_path, tmp_path / "choices.txt").indices, choices.indices)
     (tmp_path / "choices.txt").write_text("3 10 7\n7 3\n")
     with pytest.raises(DataError, match="line 2: must be three image numbers"):
         read_things(tmp_path, tmp_path / "choices.txt")
@@ -191,18 +194,79 @@ def short_row(export: Path) -> None:
     [
         (remove_image, r"incomplete: 1 of its files are missing, the first is .*ref/000/003\.png"),
         (change_table, r"data\.csv is not the file that was exported: its sha256 is"),
-        (drop_column, r"data\.csv: column right_vote is missing; it has id, left_vote, right,"),
-        (label_outside, r"left_vote must be a share in \[0, 1\], not '1\.5'"),
-        (label_nan, r"left_vote must be a share in \[0, 1\], not 'nan'"),
-        (shares_too_large, r"id 0: left_vote and right_vote must add up to 1, not 2"),
-        (escape, r"\.\./\.\./secret\.png points outside"),
-        (short_row, r"line 24: has not as many values as the header"),
+        (drop_column, r"data\.csv: the column 'right_vote' is missing; it has 'id', 'left_vote', 'right',"),
+        (label_outside, r"data\.csv, line 2: left_vote must be between 0 and 1 \(got '1\.5'\)"),
+        (label_nan, r"data\.csv, line 2: left_vote must be between 0 and 1 \(got 'nan'\)"),
+        (shares_too_large, r"data\.csv, line 2: left_vote and right_vote must add up to 1 \(got 1 and 1\)"),
+        (escape, r"\.\./\.\./secret\.png leads out of the table's folder"),
+        (short_row, r"data\.csv, line 24: 3 values for 10 columns"),
     ],
 )
 def test_damaged_exports_are_refused(export: Path, damage: Callable[[Path], None], complaint: str) -> None:
     damage(export)
     with pytest.raises(DataError, match=complaint):
         read_triplets(export)
+
+
+def saved_again(export: Path, change: Callable[[str], str | bytes]) -> Path:
+    """The export's table after a way through another program, which knows of no manifest."""
+    (export / "manifest.json").unlink()
+    table = export / "data.csv"
+    changed = change(table.read_text())
+    table.write_bytes(changed if isinstance(changed, bytes) else changed.encode())
+    return export
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: re.sub(r"(,[01],[01],\d),", r"\1.0,", text),
+        lambda text: text.replace("True", "TRUE").replace("False", "FALSE"),
+        lambda text: text.replace("True", "1").replace("False", "0"),
+        lambda text: text.replace(",", ";").encode("utf-16"),
+        lambda text: re.sub("^", ",", text, count=1) and re.sub(r"(?m)^(?=\d)", "7,", "," + text),
+        lambda text: re.sub(r"([a-z]+)/000/", r"\1\\000\\", text),
+        lambda text: text.replace("ref_path", " Ref_Path ").replace(".png", ".PNG"),
+        lambda text: text + "," * 9 + "\n\n",
+    ],
+    ids=["6.0", "TRUE", "1", "UTF-16 and ;", "index", "backslashes", "capitals", "empty rows"],
+)
+def test_a_table_that_was_saved_again_reads_the_same(export: Path, change: Callable[[str], str | bytes]) -> None:
+    before = read_triplets(export)
+    after = read_triplets(saved_again(export, change))
+    assert before.images == after.images
+    for name in ("indices", "targets", "votes", "ids", "splits", "is_imagenet", "categories"):
+        assert np.array_equal(getattr(before, name), getattr(after, name)), name
+    assert after.is_imagenet is not None
+    assert after.is_imagenet.any()
+
+
+def test_what_nobody_has_judged_is_left_out_and_all_of_it_is_an_error(export: Path) -> None:
+    def unjudged(rows: str) -> Callable[[str], str]:
+        return lambda text: re.sub(rf"(?m)^({rows}),[01],[01],\d,", r"\1,0.0,0.0,0,", text)
+
+    table = (export / "data.csv").read_bytes()
+    assert len(read_triplets(saved_again(export, unjudged("3")))) == 21
+    (export / "data.csv").write_bytes(table)
+    write_manifest(export)
+    with pytest.raises(DataError, match=r"data\.csv has no triplet that anybody has judged"):
+        read_triplets(saved_again(export, unjudged(r"\d+")))
+    counted = export / "triplets.csv"
+    counted.write_text("reference,candidate_0,candidate_1,votes_0,votes_1\na,b,c,0,0\na,b,c,NA,NA\n")
+    with pytest.raises(DataError, match="anybody has judged"):
+        read_triplets(counted)
+
+
+def test_links_of_a_local_dataset_are_followed(export: Path, tmp_path: Path) -> None:
+    before = read_triplets(export)
+    assert before.sha256 is not None
+    image = export / "ref/000/003.png"
+    image.rename(tmp_path / "elsewhere.png")
+    image.symlink_to(tmp_path / "elsewhere.png")
+    after = read_triplets(export)
+    assert after.images == before.images
+    assert after.sha256 is not None
+    assert after.sha256[image.resolve()] == before.sha256[image]
 
 
 def test_missing_images_without_a_manifest(export: Path) -> None:
@@ -216,10 +280,10 @@ def test_unknown_layout_names_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="known layouts are an export or NIGHTS folder"):
         read_triplets(tmp_path)
     (tmp_path / "table.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(DataError, match="column reference is missing; it has a, b"):
+    with pytest.raises(DataError, match="the column 'reference' is missing; it has 'a', 'b'"):
         read_triplets(tmp_path / "table.csv")
     (tmp_path / "table.csv").write_text("reference,candidate_0,candidate_1,votes_0,votes_1\na,b,c,-1,2\n")
-    with pytest.raises(DataError, match="votes_0 must be a number of votes, not '-1'"):
+    with pytest.raises(DataError, match=r"table\.csv, line 2: votes_0 must be a whole number .* \(got '-1'\)"):
         read_triplets(tmp_path / "table.csv")
 
 

@@ -78,3 +78,16 @@ def test_own_splits_come_first() -> None:
     own = Triplets(**{**triplets.__dict__, "splits": splits})
     train, val = training_and_validation(own, "images", 0.5, 0)
     assert (len(train), len(val)) == (20, 10)
+
+
+@pytest.mark.parametrize("names", [("train",), ("train", "test")])
+def test_without_val_a_part_of_train_is_held_out_and_always_the_same(names: tuple[str, ...]) -> None:
+    triplets = some_triplets(30, 60, 0)
+    splits = np.array([names[reference % len(names)] for reference in triplets.indices[:, 0]])
+    small = Triplets(**{**triplets.__dict__, "splits": splits})
+    train, val = training_and_validation(small, "references", 0.2, 0)
+    assert len(train) + len(val) == (splits == "train").sum()
+    assert set(train.splits) == set(val.splits) == {"train"}
+    references = [{part.images[i] for i in part.indices[:, 0]} for part in (train, val)]
+    assert not references[0] & references[1]
+    assert val.ids.tolist() == training_and_validation(small, "references", 0.2, 0)[1].ids.tolist()
