@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from datafiles import pixels
 from training.checkpoint import replace_file
 from training.image_cache import ImageCache, default_cache_folder
 from training.models import PerceptualModel, evaluating
@@ -72,7 +73,7 @@ def embed_all(
 
 
 def _key(model: PerceptualModel, cache: ImageCache) -> str:
-    digest = hashlib.sha256("\n".join(cache.sha256).encode())
+    digest = hashlib.sha256("\n".join([str(pixels.RULES), *cache.sha256]).encode())
     for tower in model.iter_towers():
         digest.update(f"{tower.feature} {tower.patches} {tower.image_size} {tower.normalisation}".encode())
         for name, tensor in tower.state_dict().items():

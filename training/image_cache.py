@@ -1,7 +1,6 @@
 """Decoded, resized images on disk, so that an epoch does not touch JPEG or PNG again."""
 
 import hashlib
-import io
 import json
 import os
 import shutil
@@ -14,8 +13,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from datafiles import pixels
+from datafiles.errors import BadFile
 from training.errors import DataError
 from training.manifest import check_hash
 from training.progress import Progress, silent
@@ -64,7 +65,7 @@ def open_cache(
 
 
 def _key(images: Sequence[Path], size: int) -> str:
-    digest = hashlib.sha256(str(size).encode())
+    digest = hashlib.sha256(f"{pixels.RULES} {size}".encode())
     for path in images:
         stat = path.stat()
         digest.update(f"\n{path.resolve()}\t{stat.st_size}\t{stat.st_mtime_ns}".encode())
@@ -95,29 +96,31 @@ def _fill(draft: Path, images: Sequence[Path], size: int, progress: Progress) ->
         header = {"descr": "|u1", "fortran_order": False, "shape": (len(images), size, size, 3)}
         np.lib.format.write_array_header_1_0(file, header)
         for start in range(0, len(images), 256):  # map() submits all at once; this bounds what waits in memory
-            for pixels, digest in pool.map(lambda path: decode(path, size), images[start : start + 256]):
-                file.write(pixels.tobytes())
+            for decoded, digest in pool.map(lambda path: decode(path, size), images[start : start + 256]):
+                file.write(decoded.tobytes())
                 hashes.append(digest)
             progress(len(hashes), len(images))
     (draft / "sha256.json").write_text(json.dumps(hashes))
 
 
 def decode(path: Path, size: int) -> tuple[NDArray[np.uint8], str]:
-    """One file as uint8 (size, size, 3) and its sha256. Raises DataError where it is not a whole image."""
+    """One file as uint8 (size, size, 3), as a browser shows it on white, and its sha256.
+
+    Raises DataError where it is not a whole image, or one of colours that programs do not agree on.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror})") from None
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            return resize(image, size), hashlib.sha256(content).hexdigest()
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path} cannot be decoded as an image ({error})") from None
+        image = pixels.read(content).upright_srgb()
+    except BadFile as error:
+        raise DataError(f"{path} cannot be used as an image: {error}") from None
+    return resize(image, size), hashlib.sha256(content).hexdigest()
 
 
-def resize(image: Image.Image, size: int) -> NDArray[np.uint8]:
-    """RGB, squashed to `size` × `size` by PIL's antialiased bicubic filter, as DreamSim does."""
-    rgb = image.convert("RGB")
+def resize(rgb: Image.Image, size: int) -> NDArray[np.uint8]:
+    """An RGB image as uint8, squashed to `size` × `size` by PIL's antialiased bicubic filter, as DreamSim does."""
     if rgb.size != (size, size):
         rgb = rgb.resize((size, size), Image.Resampling.BICUBIC)
     return np.asarray(rgb, dtype=np.uint8)

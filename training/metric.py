@@ -3,10 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from datafiles import pixels
+from datafiles.errors import BadFile
 from training.devices import choose_device
 from training.dreamsim import LORA_FOLDER, is_dreamsim_folder, load_dreamsim
 from training.errors import CheckpointError, DataError
@@ -22,6 +26,8 @@ class Metric:
     """Perceptual distance between images: 0 for the same embedding, at most 2.
 
     Images are file names, PIL images, or tensors in [0, 1] of (3, h, w) or (n, 3, h, w), alone or in a list.
+    Files and PIL images are taken as a browser shows them (`datafiles.pixels`): upright, in sRGB, on white. Of a
+    PNG's cICP chunk Pillow knows nothing, so give such files by name.
     Gradients reach the pixels of a tensor that asks for them, so the metric serves as a loss.
     """
 
@@ -50,14 +56,22 @@ class Metric:
         size = self.model.image_size
         if isinstance(image, Tensor):
             return _resize_tensor(image, size)
-        pixels = resize(image, size) if isinstance(image, Image.Image) else decode(Path(image), size)[0]
-        return torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 255
+        prepared = _prepare_pil(image, size) if isinstance(image, Image.Image) else decode(Path(image), size)[0]
+        return torch.from_numpy(prepared.copy()).permute(2, 0, 1).float() / 255
 
 
 def _is_single(images: Images) -> bool:
     if isinstance(images, Tensor):
         return images.ndim == 3
     return isinstance(images, str | Path | Image.Image)
+
+
+def _prepare_pil(image: Image.Image, size: int) -> NDArray[np.uint8]:
+    try:
+        return resize(pixels.of_pillow(image).upright_srgb(), size)
+    except BadFile as error:
+        name = getattr(image, "filename", "") or "a PIL image"
+        raise DataError(f"{name} cannot be used as an image: {error}") from None
 
 
 def _resize_tensor(image: Tensor, size: int) -> Tensor:

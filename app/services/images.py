@@ -4,14 +4,10 @@ import hashlib
 import io
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import product
 
-import numpy as np
 from PIL import Image as Pillow
-from PIL import ImageChops, ImageCms, ImageStat, UnidentifiedImageError
+from PIL import ImageStat
 from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
@@ -20,9 +16,10 @@ from app.domain.disguise import extended_webp
 from app.errors import BadInput
 from app.models.items import Derivative, Image
 from app.storage import Storage
+from datafiles import pixels
+from datafiles.errors import BadFile
 
 MAX_BYTES = 64 * 2**20
-MAX_PIXELS = 40_000_000
 DISPLAY, LOSSLESS = "display", "lossless"
 DERIVATIVE_FOR = {"2afc": DISPLAY, "jnd": LOSSLESS}
 """What participants are sent by the kind of their study: in JND every pixel counts."""
@@ -36,20 +33,6 @@ ROWS_TO_COME = 0x6C6F6F6B
 it, an object without a row is not known to be abandoned."""
 
 _EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}  # MPO: a JPEG with further pictures behind
-_PLAIN_MODES = ("RGB", "L", "P", "1")
-_ORIENTATION = 0x0112
-_UPRIGHT = {
-    2: Pillow.Transpose.FLIP_LEFT_RIGHT,
-    3: Pillow.Transpose.ROTATE_180,
-    4: Pillow.Transpose.FLIP_TOP_BOTTOM,
-    5: Pillow.Transpose.TRANSPOSE,
-    6: Pillow.Transpose.ROTATE_270,
-    7: Pillow.Transpose.TRANSVERSE,
-    8: Pillow.Transpose.ROTATE_90,
-}
-_PNG_BIT_DEPTH = 24  # offset in the file: Pillow opens 16-bit colour as 8-bit RGB without a word
-_SAME_COLOUR = 3
-"""By how many of 256 levels a profile may move a colour and still be sRGB: rounding, and curves said in other words."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +54,8 @@ def check(data: bytes, *, name: str, normalise: bool = False, derivative: str = 
 
     Args:
         name: what errors call it.
-        normalise: turn what would be refused but can be mended (alpha, CMYK, 16 bits, rotation, colour profile,
-            further pictures) into an upright 8-bit sRGB PNG.
+        normalise: turn what would be refused but can be converted (alpha, CMYK, 16 bits, rotation, colours other
+            than sRGB's, further pictures) into an upright 8-bit sRGB PNG, as `datafiles.pixels` says.
         derivative: `DISPLAY` or `LOSSLESS`.
 
     Raises:
@@ -80,15 +63,17 @@ def check(data: bytes, *, name: str, normalise: bool = False, derivative: str = 
     """
     if len(data) > MAX_BYTES:
         raise BadInput(f"{name}: {len(data) / 2**20:.0f} MB is more than the {MAX_BYTES / 2**20:.0f} MB allowed.")
-    image = _decode(data, name)
-    extension = _EXTENSIONS[image.format or ""]
-    blemishes = _blemishes(image, data)
+    try:
+        picture = pixels.read(data, pixels.SHOWN_BY_BROWSERS)
+    except BadFile as error:
+        raise BadInput(f"{name}: {error}.") from None
+    extension = _EXTENSIONS[picture.image.format or ""]
+    blemishes = picture.blemishes()
     if blemishes and not normalise:
         raise BadInput(f"{name}: {', '.join(blemishes)}. Convert it, or import with --normalise.")
+    shown = picture.upright_srgb()
     if blemishes:
-        image = _normalised(image)
-        data, extension = _encoded(image, "PNG"), "png"
-    shown = image.convert("RGB")
+        data, extension = _encoded(shown, "PNG"), "png"
     if derivative == LOSSLESS and max(shown.size) > LOSSLESS_SIDE:
         raise BadInput(f"{name}: {shown.width} × {shown.height} pixels are more than a screen shows in their own size.")
     red, green, blue = ImageStat.Stat(shown).mean
@@ -102,109 +87,6 @@ def check(data: bytes, *, name: str, normalise: bool = False, derivative: str = 
         derivative_kind=derivative,
         derivative=_lossless(shown) if derivative == LOSSLESS else _display(shown),
     )
-
-
-def _decode(data: bytes, name: str) -> Pillow.Image:
-    try:
-        image = Pillow.open(io.BytesIO(data), formats=["JPEG", "PNG", "WEBP"])
-        if image.width * image.height > MAX_PIXELS:
-            raise BadInput(f"{name}: {image.width} × {image.height} pixels are too many (at most {MAX_PIXELS:,}).")
-        image.load()
-    except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning):
-        raise BadInput(f"{name}: the image has too many pixels (at most {MAX_PIXELS:,}).") from None
-    except UnidentifiedImageError:
-        raise BadInput(f"{name}: this is not a JPEG, PNG or WebP image.") from None
-    except (OSError, SyntaxError, ValueError) as error:
-        raise BadInput(f"{name}: the image is damaged ({error}).") from None
-    return image
-
-
-def _blemishes(image: Pillow.Image, data: bytes) -> list[str]:
-    """What makes an image look different from one program to the next."""
-    found = []
-    if _has_alpha(image):
-        found.append("it has an alpha channel")
-    elif image.mode == "CMYK":
-        found.append("it is CMYK")
-    elif image.mode not in _PLAIN_MODES or (image.format == "PNG" and data[_PNG_BIT_DEPTH] == 16):
-        found.append("it has more than 8 bits a channel")
-    if getattr(image, "n_frames", 1) > 1:
-        found.append("it is animated or holds several pictures")
-    if _orientation(image) != 1:
-        found.append("its EXIF orientation rotates it")
-    profile = image.info.get("icc_profile")
-    if profile and not _is_srgb(profile):
-        found.append("its colour profile is not sRGB")
-    return found
-
-
-def _has_alpha(image: Pillow.Image) -> bool:
-    return image.mode.endswith("A") or "transparency" in image.info
-
-
-def _orientation(image: Pillow.Image) -> int:
-    try:
-        return int(image.getexif().get(_ORIENTATION, 1))
-    except (SyntaxError, ValueError, TypeError):
-        return 1  # EXIF that cannot be read turns the image nowhere
-
-
-@lru_cache(maxsize=16)
-def _is_srgb(profile: bytes) -> bool:
-    """Whether colours look the same with the profile as without, whatever it calls itself."""
-    probe = _probe(is_gray=profile[16:20] == b"GRAY")
-    try:
-        shown = _in_srgb(probe, profile)
-    except (ImageCms.PyCMSError, OSError):
-        return False
-    difference = ImageStat.Stat(ImageChops.difference(shown, probe.convert("RGB")))
-    return max(largest for _, largest in difference.extrema) <= _SAME_COLOUR
-
-
-def _probe(*, is_gray: bool) -> Pillow.Image:
-    """Colours from all over the space, more of the dark ones, where curves differ most."""
-    levels = (0, 8, 16, 32, 64, 102, 153, 204, 255)
-    if is_gray:
-        return Pillow.frombytes("L", (len(levels), 1), bytes(levels))
-    cube = bytes(value for colour in product(levels, repeat=3) for value in colour)
-    return Pillow.frombytes("RGB", (len(levels) ** 3, 1), cube)
-
-
-def _in_srgb(image: Pillow.Image, profile: bytes) -> Pillow.Image:
-    """Raises PyCMSError or OSError for a profile that is damaged, or made for other modes."""
-    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    assert converted is not None  # it would be only if asked to convert in place
-    return converted
-
-
-def _normalised(image: Pillow.Image) -> Pillow.Image:
-    """Upright, on white, 8-bit sRGB, and nothing but pixels."""
-    profile = image.info.get("icc_profile")
-    alpha = image.convert("RGBA").getchannel("A") if _has_alpha(image) else None
-    colour = _managed(_plain(image), profile)
-    if alpha is not None:
-        colour = Pillow.composite(colour, Pillow.new("RGB", colour.size, "white"), alpha)
-    turn = _UPRIGHT.get(_orientation(image))
-    upright = colour if turn is None else colour.transpose(turn)
-    upright.info = {}
-    return upright
-
-
-def _plain(image: Pillow.Image) -> Pillow.Image:
-    """Its colours without alpha, in the 8-bit mode that its profile speaks of."""
-    if image.mode.startswith("I"):
-        values = np.asarray(image).astype(np.float64)
-        return Pillow.fromarray(np.round(values / 257).clip(0, 255).astype(np.uint8))
-    return image.convert({"LA": "L", "L": "L", "1": "L", "CMYK": "CMYK"}.get(image.mode, "RGB"))
-
-
-def _managed(image: Pillow.Image, profile: bytes | None) -> Pillow.Image:
-    """The colours that the profile means; one that cannot be used means nothing."""
-    if profile:
-        with suppress(ImageCms.PyCMSError, OSError):
-            return _in_srgb(image, profile)
-    return image.convert("RGB")
 
 
 def _display(image: Pillow.Image) -> bytes:

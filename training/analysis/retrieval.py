@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from datafiles import pixels
 from training.checkpoint import replace_file
 from training.errors import DataError
 from training.image_cache import decode
@@ -46,11 +47,13 @@ class Index:
 
 
 def fingerprint(metric: Metric) -> str:
-    """Tells one metric's embeddings from another's: a hash of what it makes of fixed noise."""
+    """Tells one metric's embeddings from another's: a hash of what it makes of fixed noise, and of the rules by which
+    files become pixels.
+    """
     noise = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         rounded = (metric.embed(noise).cpu() * 1000).round().to(torch.int32)
-    return hashlib.sha256(rounded.numpy().tobytes()).hexdigest()[:16]
+    return hashlib.sha256(bytes([pixels.RULES]) + rounded.numpy().tobytes()).hexdigest()[:16]
 
 
 def list_images(folder: Path) -> list[Path]:
