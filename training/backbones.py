@@ -23,6 +23,7 @@ from transformers import (
 
 from training.config import Feature, TowerConfig
 from training.errors import ConfigError, WeightsError
+from training.finite import require_finite
 from training.last_block import clip_cls, dinov2_cls, vit_cls
 from training.normalisation import NAMED, read_normalisation
 
@@ -182,7 +183,7 @@ def open_tower(config: TowerConfig) -> Tower:
     """The tower with its pretrained weights in float32, and the normalisation that the experiment or their files say.
 
     Raises WeightsError where the hub cannot be reached, naming the files wanted and where to put them, and for
-    files that contradict themselves.
+    files that contradict themselves; CheckpointError naming a tensor that holds NaN.
     """
     preset = PRESETS.get(config.source)
     source = preset.hub_id if preset else config.source
@@ -199,6 +200,7 @@ def open_tower(config: TowerConfig) -> Tower:
         raise WeightsError(f"{source} is no whole {architecture.model.__name__}: tensor {first} is missing")
     if report["mismatched_keys"]:
         raise WeightsError(f"{source}: tensor {sorted(report['mismatched_keys'])[0]} does not fit its own config.json")
+    require_finite(backbone.state_dict(), source)
     return Tower(backbone, config)
 
 

@@ -12,7 +12,7 @@ from training.config import TowerConfig
 from training.convnet_metrics import open_dists, open_lpips
 from training.measures import EmbeddingMeasure, Measure, PairMeasure, measure_of
 from training.models import PerceptualModel
-from training.open_model import open_model
+from training.open_model import name_of, open_model
 from training.pixel_metrics import histogram_distance, ms_ssim_distance, psnr_distance, ssim_distance
 
 SIZE = 224
@@ -22,9 +22,14 @@ Opener = Callable[[], Measure]
 def baselines(weights: Sequence[Path], metrics: Sequence[str]) -> dict[str, Opener]:
     """Every baseline by name, not yet opened: opening raises WeightsError where its weights are not here.
 
-    `weights` are folders with published weight files; `metrics` are runs, DreamSim folders or towers to add.
+    `weights` are folders with published weight files; `metrics` are runs, DreamSim folders or towers to add. They
+    come first: one that cannot be opened is known before the others have computed.
     """
-    named: dict[str, Opener] = {
+    named: dict[str, Opener] = {}
+    for metric in metrics:
+        name = metric if name_of(metric) in {*named, *PRESETS} else name_of(metric)
+        named[name] = partial(_named_metric, metric, name)
+    named |= {
         "PSNR": lambda: PairMeasure("PSNR", SIZE, psnr_distance),
         "SSIM": lambda: PairMeasure("SSIM", SIZE, ssim_distance),
         "MS-SSIM": lambda: PairMeasure("MS-SSIM", SIZE, ms_ssim_distance),
@@ -34,17 +39,15 @@ def baselines(weights: Sequence[Path], metrics: Sequence[str]) -> dict[str, Open
         "DISTS": lambda: _on_pairs("DISTS", open_dists(weights)),
         "random ViT-S/16": random_network,
     }
-    for metric in (*metrics, *PRESETS):
-        named[Path(metric).name] = partial(_named_metric, metric)
-    return named
+    return named | {preset: partial(_named_metric, preset, preset) for preset in PRESETS}
 
 
 def _on_pairs(name: str, module: torch.nn.Module) -> PairMeasure:
     return PairMeasure(name, SIZE, module)
 
 
-def _named_metric(name: str) -> EmbeddingMeasure:
-    return measure_of(open_model(name), Path(name).name)
+def _named_metric(metric: str, name: str) -> EmbeddingMeasure:
+    return measure_of(open_model(metric), name)
 
 
 def random_network(seed: int = 0) -> EmbeddingMeasure:

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from training.errors import CheckpointError
+from training.scores import Estimate
 
 STATE_FILE = "state.pt"
 ADAPTER_FILE = "adapter.safetensors"
@@ -42,13 +43,16 @@ class Progress:
         self.loss_sum += loss * triplets
         self.agreement_sum += agreed * triplets
 
-    def finish_epoch(self, val_loss: float, val_agreement: float) -> bool:
+    def finish_epoch(self, val_loss: float, val_agreement: Estimate) -> bool:
         """Records the epoch and turns to the next; whether its validation loss is the best yet."""
         record = {
             "epoch": self.epoch,
             "step": self.step,
             "val_loss": val_loss,
-            "val_agreement": val_agreement,
+            "val_agreement": val_agreement.value,
+            "val_low": val_agreement.low,
+            "val_high": val_agreement.high,
+            "val_triplets": val_agreement.n,
         }
         if self.triplets:
             record["train_loss"] = self.loss_sum / self.triplets
@@ -69,7 +73,11 @@ def replace_file(path: Path, write: Callable[[Path], None]) -> None:
     """
     draft = path.with_name(path.name + ".part")
     try:
+        draft.unlink(missing_ok=True)
+        draft.touch()
+        mode = draft.stat().st_mode  # as the umask and the folder have it; safetensors makes its files private
         write(draft)
+        draft.chmod(mode)
         with draft.open("rb") as file:
             os.fsync(file.fileno())
         draft.replace(path)
@@ -77,6 +85,10 @@ def replace_file(path: Path, write: Callable[[Path], None]) -> None:
         draft.unlink(missing_ok=True)
         kept = "the previous one is kept" if path.exists() else "nothing was there before"
         raise CheckpointError(f"{path} could not be saved ({error}); {kept}") from None
+
+
+def holds_saved_state(folder: Path) -> bool:
+    return (folder / STATE_FILE).is_file()
 
 
 def save_state(

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markdown import Markdown
+from rich.text import Text
 
+from training.console import print_what_a_terminal_lacks, say, show_markdown
 from training.errors import TrainingError
 
 HELP = "Turn human judgments of similarity into a perceptual metric, measure it, and look into it."
@@ -47,10 +48,11 @@ MinVotes = Annotated[int, typer.Option(min=0, help="Only triplets with at least 
 
 def main() -> None:
     """Runs a command; what a person must change is said in one sentence, with exit code 1."""
+    print_what_a_terminal_lacks()
     try:
         app()
-    except TrainingError as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {error}", soft_wrap=True, highlight=False)
+    except (TrainingError, OSError) as error:
+        say(Console(stderr=True), ("error:", "bold red"), f" {error}")
         sys.exit(1)
 
 
@@ -71,24 +73,27 @@ def train(
     Watch it live with: tensorboard --logdir runs. After an interruption, the same command with --resume ends
     with the same weights. Several processes: accelerate launch -m training train …
     """
+    from training.checkpoint import holds_saved_state
     from training.config import load_experiment
     from training.model_card import write_model_card
     from training.session import open_session
     from training.train import train as run_training
+    from training.validation import verdict
     from training.watch import RunWatcher, counting, draw_curves
 
     settings = load_experiment(experiment)
+    if resume and not holds_saved_state(out):
+        say(console, f"Nothing was saved in {out} yet: the run begins.")
     with counting(console, "decoding") as on_decode:
         session = open_session(settings, data, out, device, resume, cache, on_decode)
     main_process = session.accelerator.is_main_process
-    if main_process:
-        console.print(f"Validation is on {session.validation}.", soft_wrap=True, highlight=False)
     with RunWatcher(out, settings.train.epochs, session.progress, console, enabled=main_process) as watcher:
         progress = run_training(session, watcher)
     if main_process:
         draw_curves(out, progress.history)
         write_model_card(out, settings, progress)
-        console.print(f"The run is in {out}; its README.md says how good it is.")
+        say(console, verdict(progress.history))
+        say(console, f"The run is in {out}; its README.md says how good it is.")
 
 
 @app.command()
@@ -115,12 +120,14 @@ def evaluate(
     from training import evaluations
     from training.devices import choose_device
     from training.measures import measure_of
-    from training.open_model import open_model
+    from training.open_model import name_of, open_model
+    from training.outputs import require_folder
 
     if data is None and jnd is None and (things is None or images is None):
         raise typer.BadParameter("give --data, --jnd, or --things with --images")
+    require_folder(out)
     chosen = choose_device(device)
-    measure = measure_of(open_model(metric), Path(metric).name)
+    measure = measure_of(open_model(metric), name_of(metric))
     with evaluations.watched(console) as progress:
         texts = []
         if data:
@@ -131,8 +138,8 @@ def evaluate(
             texts.append(evaluations.on_jnd(measure, jnd, split, out / "jnd", chosen, cache, progress))
         if things and images:
             texts.append(evaluations.on_things(measure, images, things, chosen, cache, progress))
-    console.print(Markdown("\n\n".join(texts)))
-    console.print(f"Written to {out}.", soft_wrap=True)
+    show_markdown(console, "\n\n".join(texts))
+    say(console, f"Written to {out}.")
 
 
 @app.command()
@@ -157,17 +164,19 @@ def compare(
     from training.compare import comparison_markdown, draw_comparison
     from training.devices import choose_device
     from training.evaluations import select_triplets
+    from training.outputs import require_folder
 
+    require_folder(out)
     triplets = select_triplets(data, split, min_votes, cache)
     openers = baselines(weights or [], metric or [])
     with console.status("comparing") as status:
-        result = run_comparison(openers, triplets, choose_device(device), cache, lambda name: status.update(name))
+        result = run_comparison(openers, triplets, choose_device(device), cache, lambda name: status.update(Text(name)))
     out.mkdir(parents=True, exist_ok=True)
     text = comparison_markdown(result)
-    (out / "comparison.md").write_text(text)
+    (out / "comparison.md").write_text(text, encoding="utf-8")
     draw_comparison(out / "comparison.png", result)
-    console.print(Markdown(text))
-    console.print(f"Written to {out}.", soft_wrap=True)
+    show_markdown(console, text)
+    say(console, f"Written to {out}.")
 
 
 @app.command()
@@ -185,11 +194,13 @@ def attention(
     from training.devices import choose_device
     from training.metric import Metric
     from training.open_model import open_model
+    from training.outputs import require_picture
 
+    require_picture(out)
     model = open_model(metric)
     names = [f"tower {i}: {tower.backbone.config.model_type}" for i, tower in enumerate(model.iter_towers())]
     draw_attention(out, Metric(model, choose_device(device)), images, names)
-    console.print(f"Written to {out}.", soft_wrap=True)
+    say(console, f"Written to {out}.")
 
 
 @app.command()
@@ -210,23 +221,29 @@ def sensitivity(
     import torch
 
     from training.analysis import sensitivity as analysis
-    from training.analysis.retrieval import list_images
+    from training.analysis.image_folder import list_images, read_images
     from training.devices import choose_device
+    from training.errors import DataError
     from training.metric import Metric
-    from training.open_model import open_model
+    from training.open_model import name_of, open_model
+    from training.outputs import require_picture
 
+    require_picture(out)
+    listed = list_images(folder)[:limit]
     opened = Metric(open_model(metric), choose_device(device))
-    files = list_images(folder)[:limit]
+    left_out: list[str] = []
+    files, read = read_images(opened, listed, left_out.append)
+    warn_of(left_out)
     if len(files) < 2:
-        raise typer.BadParameter(f"{folder} holds one image; swaps and the scale of the chart need two")
-    pixels = torch.stack([opened.preprocess(file) for file in files])
+        raise DataError(f"{folder}: {len(files)} images can be read; swaps and the chart's scale need two")
+    pixels = torch.stack(read)
     size = opened.model.image_size
     foreground = analysis.read_masks(masks, files, size) if masks else analysis.salient_foreground(opened, pixels)
     measured = analysis.sensitivities(opened, pixels, foreground)
-    analysis.draw_sensitivities(out, measured, f"{Path(metric).name}, {len(files)} images")
+    analysis.draw_sensitivities(out, measured, f"{name_of(metric)}, {len(files)} images")
     for one in measured:
-        console.print(f"{one.change:34s} {one.effect}")
-    console.print(f"Written to {out}.", soft_wrap=True)
+        say(console, f"{one.change:34s} {one.effect}")
+    say(console, f"Written to {out}.")
 
 
 @app.command()
@@ -250,20 +267,36 @@ def retrieve(
     import torch
 
     from training.analysis import retrieval
+    from training.analysis.image_folder import list_images
     from training.devices import choose_device
+    from training.image_cache import decode
     from training.metric import Metric
     from training.open_model import open_model
+    from training.outputs import require_picture
     from training.watch import counting
 
+    index = index or folder / "lookalike-index.safetensors"
+    require_picture(out)
+    retrieval.check_index(index)
+    decode(query, retrieval.SIDE)
+    list_images(folder)
     opened = Metric(open_model(metric), choose_device(device))
-    with counting(console, "embedding") as progress:
-        built = retrieval.update_index(opened, folder, index or folder / "lookalike-index.safetensors", progress)
     with torch.inference_mode():
-        found = built.nearest(opened.embed(query)[0], count)
-    retrieval.draw_neighbours(out, query, folder, found)
-    for name, distance in found:
-        console.print(f"{distance:.4f}  {name}")
-    console.print(f"Written to {out}.", soft_wrap=True)
+        wanted = opened.embed(query)[0]
+    left_out: list[str] = []
+    with counting(console, "embedding") as progress:
+        built = retrieval.update_index(opened, folder, index, progress, left_out.append)
+    for name, distance in built.nearest(wanted, count):
+        say(console, f"{distance:.4f}  {name}")
+    warn_of(left_out)
+    retrieval.draw_neighbours(out, query, folder, built.nearest(wanted, count))
+    say(console, f"Written to {out}.")
+
+
+def warn_of(left_out: list[str]) -> None:
+    """On stderr: each file that was left out, and why."""
+    for reason in left_out:
+        say(Console(stderr=True), ("left out:", "bold yellow"), f" {reason}")
 
 
 @app.command()
@@ -283,14 +316,16 @@ def invert(
     from training.devices import choose_device
     from training.metric import Metric
     from training.open_model import open_model
+    from training.outputs import require_picture
     from training.watch import counting
 
+    require_picture(out)
     opened = Metric(open_model(metric), choose_device(device))
     with counting(console, "optimising") as progress:
         result = inversion.invert(opened, opened.preprocess(target), steps, seed, progress)
     inversion.draw_inversion(out, result)
     first, last = result.distances[0], result.distances[-1]
-    console.print(f"distance {first:.3f} → {last:.3f}. Written to {out}.", soft_wrap=True)
+    say(console, f"distance {first:.3f} → {last:.3f}. Written to {out}.")
 
 
 @app.command("import-dreamsim")
@@ -303,10 +338,11 @@ def import_dreamsim(
     Example: python -m training import-dreamsim models/dreamsim runs/dreamsim
     """
     from training.dreamsim import load_dreamsim
-    from training.run_folder import save_as_run
+    from training.run_folder import require_empty, save_as_run
 
+    require_empty(out)
     save_as_run(load_dreamsim(folder), out)
-    console.print(f"The run is in {out}.")
+    say(console, f"The run is in {out}.")
 
 
 @app.command("export-dreamsim")
@@ -319,7 +355,9 @@ def export_dreamsim(
     Example: python -m training export-dreamsim runs/first models/ours
     """
     from training.dreamsim import export_dreamsim as write_export
+    from training.outputs import require_folder
     from training.run_folder import load_run
 
+    require_folder(out)
     write_export(load_run(run), out)
-    console.print(f"Written to {out}.", soft_wrap=True)
+    say(console, f"Written to {out}.")

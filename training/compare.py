@@ -16,6 +16,7 @@ from training import scores
 from training.baselines import Opener
 from training.errors import WeightsError
 from training.evaluate import TwoAfcResult, evaluate_triplets
+from training.markdown import plain
 from training.report import resolution_sentence
 from training.scores import Estimate
 from training.triplets import Triplets
@@ -70,15 +71,15 @@ def _ranked(rows: list[Row], triplets: Triplets) -> list[Row]:
 def comparison_markdown(comparison: Comparison) -> str:
     """The table, the ceilings, what so many triplets can tell, and who could not run."""
     rows = comparison.rows
-    lines = [f"# {len(rows)} measures on {comparison.triplets.name}", ""]
+    lines = [f"# {len(rows)} measures on {plain(comparison.triplets.name)}", ""]
     lines += ["| measure | agreement with people | points behind the best | seconds |", "|---|---|---|---|"]
-    lines += [f"| {row.name} | {row.result.shares} | {_gap(row)} | {row.seconds:.1f} |" for row in rows]
+    lines += [f"| {plain(row.name)} | {row.result.shares} | {_gap(row)} | {row.seconds:.1f} |" for row in rows]
     ceilings = rows[0].result.ceilings
     lines += ["", *(f"- {name}: {100 * value:.1f} %" for name, value in ceilings.items())]
     lines += ["", resolution_sentence(rows[0].result) + " A gap whose interval holds 0 says nothing."]
     if comparison.missing:
         lines += ["", "Not run here:", ""]
-        lines += [f"- {name}: {reason}" for name, reason in comparison.missing.items()]
+        lines += [f"- {plain(name)}: {plain(reason)}" for name, reason in comparison.missing.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -96,7 +97,7 @@ def draw_comparison(path: Path, comparison: Comparison) -> None:
     high = [100 * result.shares.high for _, result in shown] - values
     figure, axis = plt.subplots(figsize=(7, 0.42 * len(shown) + 1.4))
     axis.errorbar(values, range(len(shown)), xerr=[low, high], fmt="o", color="#0969da", capsize=3)
-    axis.set_yticks(range(len(shown)), [name for name, _ in shown])
+    axis.set_yticks(range(len(shown)), [name for name, _ in shown], parse_math=False)
     axis.axvline(50, color="#8c959f", linestyle=":", label="chance")
     ceiling = 100 * next(iter(shown[0][1].ceilings.values()))
     axis.axvline(ceiling, color="#1a7f37", linestyle="--", label="people (plug-in)")

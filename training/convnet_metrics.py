@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from training.dreamsim import read_plain_state_dict
 from training.errors import WeightsError
+from training.finite import require_finite
 
 ALEXNET_FILE = "alexnet-owt-7be5be79.pth"  # as served by download.pytorch.org/models
 VGG_FILE = "vgg16-397923af.pth"
@@ -95,6 +96,7 @@ class ConvFeatures(nn.Module):
     def load_torchvision(self, file: Path) -> None:
         """Takes the convolutions from torchvision's state dict, whose `features.N` are in the same order."""
         weights = read_plain_state_dict(file)
+        require_finite(weights, file)
         names = sorted({name.split(".")[1] for name in weights if name.startswith("features.")}, key=int)
         convolutions = [module for module in self.modules() if isinstance(module, nn.Conv2d)]
         if len(names) != len(convolutions):

@@ -21,5 +21,9 @@ class CheckpointError(TrainingError):
     """A run or checkpoint that does not fit the model, or could not be saved."""
 
 
+class OutputError(TrainingError):
+    """A place where the result cannot be written."""
+
+
 class NonFiniteLossError(TrainingError):
     """Training diverged; the last saved state is still good."""

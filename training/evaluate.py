@@ -54,7 +54,7 @@ def evaluate_triplets(
     """Scores `measure` on `triplets`; intervals resample references, whose triplets are not independent."""
     cache = open_cache(triplets.images, measure.image_size, cache_folder, triplets.sha256)
     pairs = np.concatenate([triplets.indices[:, [0, 1]], triplets.indices[:, [0, 2]]])
-    distances = distinct_pair_distances(measure, cache, pairs, device, progress).reshape(2, -1).T
+    distances = distinct_pair_distances(measure, cache, triplets.images, pairs, device, progress).reshape(2, -1).T
     return summarise(measure.name, triplets, distances)
 
 
@@ -113,7 +113,7 @@ def evaluate_odd_one_out(
     """The share of odd-one-out choices (THINGS) where the pair that people kept is the closest."""
     cache = open_cache(choices.images, measure.image_size, cache_folder)
     pairs = np.concatenate([choices.indices[:, columns] for columns in ([0, 1], [0, 2], [1, 2])])
-    distances = distinct_pair_distances(measure, cache, pairs, device, progress).reshape(3, -1).T
+    distances = distinct_pair_distances(measure, cache, choices.images, pairs, device, progress).reshape(3, -1).T
     return scores.estimate(scores.odd_one_out(distances))
 
 
@@ -126,7 +126,7 @@ def evaluate_jnd(
 ) -> JndResult:
     """Average precision of "people cannot tell them apart" by ascending distance."""
     cache = open_cache(pairs.images, measure.image_size, cache_folder, pairs.sha256)
-    distances = distinct_pair_distances(measure, cache, pairs.indices, device, progress)
+    distances = distinct_pair_distances(measure, cache, pairs.images, pairs.indices, device, progress)
     hashes = np.array(cache.sha256)
     altered = hashes[pairs.indices[:, 0]] != hashes[pairs.indices[:, 1]]
     _, sizes = np.unique(distances, return_counts=True)

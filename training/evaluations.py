@@ -11,6 +11,7 @@ from training.contact_sheet import draw_contact_sheet, most_confusing
 from training.data import read_triplets
 from training.evaluate import evaluate_jnd, evaluate_odd_one_out, evaluate_triplets
 from training.jnd import read_jnd
+from training.markdown import plain
 from training.measures import Measure
 from training.progress import Progress
 from training.report import jnd_markdown, two_afc_markdown, write_report
@@ -74,4 +75,4 @@ def on_things(
 ) -> str:
     score = evaluate_odd_one_out(measure, read_things(images, table), device, cache, progress)
     line = f"odd-one-out accuracy {score} over {score.n} choices (chance 33.3 %)"
-    return f"# {measure.name} on {table}\n\n{line}\n"
+    return f"# {plain(measure.name)} on {plain(str(table))}\n\n{line}\n"

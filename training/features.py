@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from datafiles import pixels
 from training.checkpoint import replace_file
+from training.errors import DataError
 from training.image_cache import ImageCache, default_cache_folder
 from training.models import PerceptualModel, evaluating
 from training.progress import Progress, silent
@@ -45,10 +46,15 @@ def open_features(
 ) -> FeatureTable:
     """The towers' features of every image in the cache, from disk where these weights saw these images
     before.
+
+    Raises DataError naming, by its sha256, an image whose features are not numbers.
     """
     file = (folder or default_cache_folder()) / f"features-{_key(model, cache)}.npy"
     if not file.is_file():
         features = embed_all(model.features, model, cache, range(len(cache)), device, progress)
+        bad = (~features.isfinite().all(dim=1)).nonzero()
+        if len(bad):
+            raise DataError(f"the towers give NaN for the image with the sha256 {cache.sha256[int(bad[0])]}")
         replace_file(file, lambda draft: _write(draft, features.numpy()))
     return FeatureTable(np.load(file, mmap_mode="r"))
 

@@ -1,7 +1,8 @@
 """Anything that gives distances between images: a trained metric, a bare tower, or a formula."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from training.errors import DataError
 from training.features import Inputs, embed_all
 from training.models import PerceptualModel, distance
 from training.progress import Progress, silent
@@ -67,7 +69,7 @@ class PairMeasure:
         with torch.inference_mode():
             for start in range(0, len(pairs), PAIR_BATCH):
                 left, right = (images[rows].to(device).float() / 255 for rows in pairs[start : start + PAIR_BATCH].T)
-                parts.append(self.compare(left, right).double().cpu())
+                parts.append(self.compare(left, right).clamp(min=0).double().cpu())
                 progress(min(start + PAIR_BATCH, len(pairs)), len(pairs))
         return torch.cat(parts).numpy()
 
@@ -79,10 +81,19 @@ def measure_of(model: PerceptualModel, name: str) -> EmbeddingMeasure:
 def distinct_pair_distances(
     measure: Measure,
     images: Inputs,
+    files: Sequence[Path],
     pairs: NDArray[np.int64],
     device: torch.device,
     progress: Progress = silent,
 ) -> NDArray[np.float64]:
-    """`measure` of pairs (n, 2), each distinct pair computed once."""
+    """`measure` of pairs (n, 2), each distinct pair computed once.
+
+    Raises DataError naming the two of `files` whose distance is not a number.
+    """
     distinct, position = np.unique(pairs, axis=0, return_inverse=True)
-    return measure.distances(images, distinct, device, progress)[position.reshape(-1)]
+    distances = measure.distances(images, distinct, device, progress)
+    bad = np.flatnonzero(~np.isfinite(distances))
+    if len(bad):
+        one, other = (files[row] for row in distinct[bad[0]])
+        raise DataError(f"{measure.name} gives {distances[bad[0]]} as the distance between {one} and {other}")
+    return distances[position.reshape(-1)]

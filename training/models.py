@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from training.backbones import Tower, open_tower
 from training.config import LoraSettings, ModelConfig
 from training.errors import CheckpointError
+from training.finite import require_finite
 
 PROJECTIONS = ["q_proj", "k_proj", "v_proj"]
 
@@ -70,8 +71,11 @@ def embedding(features: Tensor) -> Tensor:
 
 
 def distance(a: Tensor, b: Tensor) -> Tensor:
-    """1 − cosine of embeddings (…, f) of unit length, in [0, 2]."""
-    return 1 - (a * b).sum(dim=-1)
+    """1 − cosine of embeddings (…, f) of unit length, in [0, 2], as ½‖a − b‖².
+
+    For unit vectors both are the same number; this one is never below 0, and exactly 0 where a = b.
+    """
+    return (a - b).square().sum(dim=-1) / 2
 
 
 class MlpMetric(nn.Module):
@@ -156,6 +160,9 @@ def load_trainable_state(model: nn.Module, state: dict[str, Tensor], origin: Pat
 
 
 def check_same_tensors(wanted: dict[str, Tensor], found: dict[str, Tensor], origin: Path) -> None:
+    """Raises CheckpointError naming the first tensor of `found` that is missing, unknown, of another shape or
+    not finite.
+    """
     for name, tensor in wanted.items():
         if name not in found:
             raise CheckpointError(f"{origin} is of another architecture: tensor {name} is missing")
@@ -165,6 +172,7 @@ def check_same_tensors(wanted: dict[str, Tensor], found: dict[str, Tensor], orig
     unknown = [name for name in found if name not in wanted]
     if unknown:
         raise CheckpointError(f"{origin} is of another architecture: tensor {unknown[0]} has no place in the model")
+    require_finite(found, origin)
 
 
 def use_attention(model: PerceptualModel, implementation: str) -> None:

@@ -22,3 +22,8 @@ def open_model(name: str) -> PerceptualModel:
             f"hub id, or one of the presets {', '.join(PRESETS)}"
         )
     return PerceptualModel([open_tower(TowerConfig(source=name))]).eval()
+
+
+def name_of(metric: str) -> str:
+    """What a metric is called in reports: the last part of its path."""
+    return Path(metric).name or Path(metric).resolve().name

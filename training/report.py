@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from training.evaluate import JndResult, TwoAfcResult
+from training.markdown import plain
 from training.scores import Estimate
 
 LEAST_PER_CATEGORY = 5
@@ -20,7 +21,7 @@ def resolution_sentence(result: TwoAfcResult) -> str:
 
 def two_afc_markdown(result: TwoAfcResult) -> str:
     lines = [
-        f"# {result.measure} on {result.data}",
+        f"# {plain(result.measure)} on {plain(result.data)}",
         "",
         f"{result.shares.n} triplets. Intervals are 95 % bootstrap intervals over references.",
         "",
@@ -30,7 +31,7 @@ def two_afc_markdown(result: TwoAfcResult) -> str:
     ]
     if result.majority:
         lines.append(f"| with the majority ({result.ties} ties left out) | {result.majority} |")
-    lines += [f"| {name} (n = {group.n}) | {group} |" for name, group in result.groups.items()]
+    lines += [f"| {plain(name)} (n = {group.n}) | {group} |" for name, group in result.groups.items()]
     lines += ["", "| ceiling | score |", "|---|---|"]
     lines += [f"| {name} | {100 * value:.1f} % |" for name, value in result.ceilings.items()]
     lines += ["", resolution_sentence(result), "", *_category_lines(result.categories)]
@@ -45,13 +46,13 @@ def _category_lines(categories: dict[str, Estimate]) -> list[str]:
     if frequent:
         lines += ["", "| category | n | score |", "|---|---|---|"]
         ordered = sorted(frequent.items(), key=lambda item: item[1].value)
-        lines += [f"| {name} | {group.n} | {group} |" for name, group in ordered]
+        lines += [f"| {plain(name)} | {group.n} | {group} |" for name, group in ordered]
     return lines
 
 
 def jnd_markdown(result: JndResult) -> str:
     lines = [
-        f"# {result.measure} on {result.data}",
+        f"# {plain(result.measure)} on {plain(result.data)}",
         "",
         'Average precision of "people cannot tell them apart", by ascending distance.',
         "",
@@ -71,6 +72,6 @@ def jnd_markdown(result: JndResult) -> str:
 
 def write_report(folder: Path, markdown: str, result: TwoAfcResult | JndResult) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.md").write_text(markdown)
+    (folder / "report.md").write_text(markdown, encoding="utf-8")
     numbers = {name: value for name, value in asdict(result).items() if name not in ("distances", "scores")}
-    (folder / "report.json").write_text(json.dumps(numbers, indent=2) + "\n")
+    (folder / "report.json").write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")

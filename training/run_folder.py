@@ -59,7 +59,7 @@ def save_as_run(model: PerceptualModel, folder: Path) -> None:
 
     Raises CheckpointError where the folder is not empty or cannot be written.
     """
-    _require_empty(folder)
+    require_empty(folder)
     towers = []
     for index, tower in enumerate(model.iter_towers()):
         source = Path("towers") / str(index)
@@ -75,12 +75,12 @@ def start_run(folder: Path, experiment: Experiment, record: dict[str, Any], resu
     if resume:
         _check_same(folder, experiment, record)
         return
-    _require_empty(folder)
+    require_empty(folder)
     write_json(folder / CONFIG_FILE, experiment.model_dump(mode="json"))
     write_json(folder / RECORD_FILE, record)
 
 
-def _require_empty(folder: Path) -> None:
+def require_empty(folder: Path) -> None:
     if folder.exists() and any(folder.iterdir()):
         raise CheckpointError(f"{folder} is not empty: give another folder, or --resume to go on with the run in it")
     folder.mkdir(parents=True, exist_ok=True)
@@ -102,7 +102,6 @@ def describe_run(
     cache: ImageCache,
     train: Triplets,
     val: Triplets,
-    validation: str,
     device: torch.device,
     precision: torch.dtype,
     processes: int,
@@ -111,7 +110,6 @@ def describe_run(
         "data": data.name,
         "data_sha256": data_hash(data, cache),
         "triplets": {"train": len(train), "val": len(val)},
-        "validation": validation,
         "device": device.type,
         "precision": str(precision).removeprefix("torch."),
         "threads": torch.get_num_threads(),

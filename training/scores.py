@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from training.errors import DataError
+
 Floats = NDArray[np.float64]
 
 
@@ -22,12 +24,21 @@ class Estimate:
         return f"{100 * self.value:.1f} % [{100 * self.low:.1f}, {100 * self.high:.1f}]"
 
 
+def _require_numbers(*arrays: Floats) -> None:
+    for array in arrays:
+        bad = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
+        if len(bad):
+            raise DataError(f"no score can be made: number {bad[0] + 1} of {len(array)} is {array[bad[0]]}")
+
+
 def two_afc(distance_0: Floats, distance_1: Floats, share_1: Floats) -> Floats:
     """Each triplet's score (n,): the share of votes on the metric's side, a half where its distances are
     equal.
 
-    Zhang et al. 2018 (LPIPS), section 3: s = [d₀ < d₁](1 − p) + [d₁ < d₀]p + ½[d₀ = d₁].
+    Zhang et al. 2018 (LPIPS), section 3: s = [d₀ < d₁](1 − p) + [d₁ < d₀]p + ½[d₀ = d₁]. Raises DataError for
+    NaN, which is no tie.
     """
+    _require_numbers(distance_0, distance_1)
     return np.where(distance_0 < distance_1, 1 - share_1, np.where(distance_1 < distance_0, share_1, 0.5))
 
 
@@ -58,8 +69,9 @@ def estimate(scores: Floats, clusters: NDArray[np.int64] | None = None, draws: i
 
     `clusters` (n,) names what is not independent, such as triplets of one reference; None resamples scores. Where all
     scores are 0 or all are 1, resampling knows of nothing else; the interval is Clopper and Pearson's (1934) then, of
-    as many trials as there are clusters.
+    as many trials as there are clusters. Raises DataError for NaN.
     """
+    _require_numbers(scores)
     sums, counts = _cluster_sums(scores, clusters)
     if scores.min() == scores.max() and scores[0] in (0, 1):
         beyond = 0.025 ** (1 / len(sums))
@@ -92,7 +104,9 @@ def jnd_average_precision(distances: Floats, same: Floats) -> float:
 
     `distances` (n,), `same` (n,) the share of people who said same. Pairs of equal distance enter together,
     so that the result does not depend on their order; LPIPS's own code takes them in the order of its sort.
+    Raises DataError for NaN.
     """
+    _require_numbers(distances)
     _, group = np.unique(distances, return_inverse=True)
     true_positives = np.cumsum(np.bincount(group, same))
     retrieved = np.cumsum(np.bincount(group))
@@ -114,7 +128,9 @@ def odd_one_out(distances: Floats) -> Floats:
     """Score (n,) of odd-one-out choices from `distances` (n, 3) of the pairs (1, 2), (1, 3), (2, 3).
 
     1 where the pair that people left together, (1, 2), is the closest; equally close pairs share the point.
+    Raises DataError for NaN.
     """
+    _require_numbers(distances)
     closest = distances == distances.min(axis=1, keepdims=True)
     points: Floats = closest[:, 0] / closest.sum(axis=1)
     return points

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from training import scores
 from training.batches import Batch, batches_of_epoch, share_of_process
 from training.checkpoint import Progress, save_adapter, save_state
 from training.errors import NonFiniteLossError
@@ -14,6 +15,7 @@ from training.features import embed_all
 from training.losses import agreement, hinge_loss
 from training.models import distance, trainable_state
 from training.run_folder import write_metrics
+from training.scores import Estimate
 from training.session import Session
 
 
@@ -61,7 +63,7 @@ def training_step(session: Session, batch: Batch) -> tuple[float, float]:
     accelerator.backward(loss)
     norm = accelerator.clip_grad_norm_(session.model.parameters(), float("inf"))
     if not (torch.isfinite(loss) and torch.isfinite(norm)):
-        raise _diverged(session, float(loss.detach()))
+        raise _diverged(session, f"batch {progress.batch + 1}", float(loss.detach()))
     session.optimizer.step()
     session.optimizer.zero_grad()
     agreed = agreement(zero.detach(), one.detach(), target).mean()
@@ -82,8 +84,11 @@ def finish_epoch(session: Session, watcher: Watcher) -> None:
     save(session)
 
 
-def validate(session: Session) -> tuple[float, float]:
-    """(hinge loss, 2AFC score) over the whole validation set."""
+def validate(session: Session) -> tuple[float, Estimate]:
+    """Hinge loss and 2AFC score over the whole validation set; the interval resamples references.
+
+    Raises NonFiniteLossError where the loss is not finite.
+    """
     with session.autocast():
         embeddings = embed_all(
             session.model, session.model, session.inputs, session.val.rows, session.accelerator.device
@@ -91,7 +96,10 @@ def validate(session: Session) -> tuple[float, float]:
     triplets = session.val.triplets
     zero, one, target = _distances(embeddings, triplets.indices, triplets.targets)
     loss = hinge_loss(zero, one, target, session.experiment.train.margin)
-    return float(loss), float(agreement(zero, one, target).mean())
+    if not torch.isfinite(loss):
+        raise _diverged(session, "on validation", float(loss))
+    agreed = agreement(zero, one, target).double().cpu().numpy()
+    return float(loss), scores.estimate(agreed, triplets.indices[:, 0])
 
 
 def exhausted(session: Session) -> bool:
@@ -117,10 +125,10 @@ def _distances(
     )
 
 
-def _diverged(session: Session, loss: float) -> NonFiniteLossError:
-    where = f"epoch {session.progress.epoch}, batch {session.progress.batch + 1}"
+def _diverged(session: Session, where: str, loss: float) -> NonFiniteLossError:
     return NonFiniteLossError(
-        f"loss or gradient is not finite at {where} (loss {loss:g}). {session.folder} keeps the last good "
+        f"loss or gradient is not finite at epoch {session.progress.epoch}, {where} (loss {loss:g}). "
+        f"{session.folder} keeps the last good "
         "state; a smaller learning_rate or precision = 'float32' may help"
     )
 

@@ -17,6 +17,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from training.batches import Batch
 from training.checkpoint import Progress as Standing
+from training.console import say
+from training.validation import agreement_text
 
 CURVES_FILE = "curves.png"
 SMOOTHING = 0.9
@@ -74,9 +76,10 @@ class RunWatcher:
     def epoch(self, record: dict[str, float]) -> None:
         self._curve("val", int(record["step"]), record["val_loss"], record["val_agreement"])
         self.last = time.perf_counter()
-        self.console.print(
+        say(
+            self.console,
             f"epoch {int(record['epoch']):3d}   validation loss {record['val_loss']:.4f}   "
-            f"agreement {100 * record['val_agreement']:5.1f} %"
+            f"agreement {agreement_text(record)}",
         )
 
     def _curve(self, part: str, step: int, loss: float, agreed: float) -> None:

@@ -10,7 +10,6 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from app.db import Sessions
-from app.outside import explain
 from app.services import workers
 
 log = structlog.get_logger()
@@ -45,7 +44,7 @@ class Presence:
                     problem=self._problem,
                 )
         except DBAPIError as error:
-            log.warning("the worker could not report itself", error=explain(error))
+            log.warning("the worker could not report itself", error=str(error.orig))
 
 
 @contextmanager

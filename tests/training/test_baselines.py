@@ -149,3 +149,9 @@ def test_weights_that_are_not_here_or_not_right(tmp_path: Path, monkeypatch: pyt
     torch.save({"features.0.weight": torch.zeros(1)}, tmp_path / "wrong.pth")
     with pytest.raises(WeightsError, match=r"wrong\.pth has 1 convolutions, not 5"):
         features.load_torchvision(tmp_path / "wrong.pth")
+
+
+def test_metrics_of_one_name_are_all_compared() -> None:
+    openers = baselines([], ["a/first", "b/first", "runs/dino-vitb16"])
+    assert list(openers)[:3] == ["first", "b/first", "runs/dino-vitb16"]
+    assert list(openers)[-6:] == list(PRESETS)

@@ -9,6 +9,7 @@ from torch import nn
 
 from training.checkpoint import Progress, load_adapter, load_state, save_adapter, save_state
 from training.errors import CheckpointError
+from training.scores import Estimate
 
 
 @contextmanager
@@ -56,8 +57,11 @@ def test_progress_counts_by_triplet() -> None:
     progress = Progress(epoch=1)
     progress.count(3, 1.0, 0.5)
     progress.count(1, 0.0, 1.0)
-    assert progress.finish_epoch(0.5, 0.6)
+    agreement = Estimate(0.6, 0.4, 0.8, 20)
+    assert progress.finish_epoch(0.5, agreement)
     assert progress.history[0]["train_loss"] == 0.75
     assert progress.history[0]["train_agreement"] == 0.625
-    assert not progress.finish_epoch(0.5, 0.6)
+    assert progress.history[0]["val_low"] == 0.4
+    assert progress.history[0]["val_triplets"] == 20
+    assert not progress.finish_epoch(0.5, agreement)
     assert (progress.epoch, progress.epochs_without_gain) == (3, 1)

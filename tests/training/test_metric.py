@@ -1,7 +1,9 @@
+import math
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,9 +13,12 @@ from typer.testing import CliRunner
 
 from tests.training.conftest import ROOT, draw_images
 from tests.training.dreamsim_folder import write_small_folder
+from training.backbones import open_tower
 from training.cli import app
+from training.config import TowerConfig
 from training.errors import CheckpointError, ConfigError, DataError
 from training.metric import Metric, load_metric
+from training.models import PerceptualModel, distance
 
 
 @pytest.fixture(scope="module")
@@ -66,13 +71,99 @@ def test_a_metric_is_a_loss(metric: Metric) -> None:
     assert image.grad.abs().sum() > 0
 
 
-def test_what_is_no_image_is_refused(metric: Metric, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"must be floats of \(3, h, w\) or \(n, 3, h, w\), not \(32, 32, 3\)"):
-        metric.embed(torch.rand(32, 32, 3))
-    with pytest.raises(DataError, match="must be floats"):
-        metric.embed(torch.zeros(3, 32, 32, dtype=torch.uint8))
-    with pytest.raises(DataError, match=r"none\.png cannot be read"):
-        metric.embed(tmp_path / "none.png")
+IMAGE = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
+OTHER = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_every_precision_of_pixels_is_taken(metric: Metric, dtype: torch.dtype) -> None:
+    wanted = metric(IMAGE, OTHER)
+    assert metric(IMAGE.to(dtype), OTHER.to(dtype)).dtype == torch.float32
+    torch.testing.assert_close(metric(IMAGE.to(dtype), OTHER.to(dtype)), wanted, atol=1e-3, rtol=0.02)
+    pixels = IMAGE.to(dtype).requires_grad_()
+    metric(pixels, OTHER).backward()
+    assert pixels.grad is not None
+    assert pixels.grad.dtype == dtype
+
+
+def test_arrays_are_taken_in_either_order(metric: Metric) -> None:
+    pixels = draw_images(3, 2, size=48)
+    wanted = metric(Image.fromarray(pixels[0]), Image.fromarray(pixels[1]))
+    assert torch.equal(metric(pixels[0], pixels[1]), wanted)
+    assert torch.equal(metric(pixels[0].transpose(2, 0, 1), pixels[1]), wanted)
+    assert torch.equal(metric(pixels[:1], pixels[1:]), wanted.unsqueeze(0))
+    assert metric(pixels[0], pixels).shape == (2,)
+    floats = pixels.astype(np.float64) / 255
+    torch.testing.assert_close(metric(floats[0], floats[1]), wanted, atol=1e-4, rtol=1e-2)
+    bytes_tensor = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+    torch.testing.assert_close(metric(bytes_tensor[0], bytes_tensor[1]), wanted, atol=1e-4, rtol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("images", "complaint"),
+    [
+        (torch.rand(32, 32, 3), r"must be \(3, h, w\) or \(n, 3, h, w\), not \(32, 32, 3\)"),
+        (torch.rand(3, 0, 0), r"not \(3, 0, 0\)"),
+        (torch.zeros(3, 32, 32, dtype=torch.int64), "must be floats in .* or uint8 from 0 to 255, not torch.int64"),
+        (np.zeros((32, 32, 3), dtype=bool), "must be floats .*, not bool"),
+        (np.zeros((32, 32), dtype=np.uint8), r"of red, green and blue, not \(32, 32\)"),
+        (np.zeros((3, 32, 3), dtype=np.uint8), r"not \(3, 32, 3\)"),
+        (IMAGE * 2 - 1, r"these are in \[-0\.99\d+, 0\.99\d+\]: from \[-1, 1\] take \(x \+ 1\) / 2"),
+        (IMAGE * 255, r"from \[0, 255\] take x / 255"),
+        (IMAGE.numpy() * 255, r"from \[0, 255\] take x / 255"),
+        (IMAGE.masked_fill(IMAGE > 0.9, math.nan), r"in \[0, 1\], and these are in \[nan, nan\]"),
+        ([], "no image was given"),
+        (torch.rand(0, 3, 32, 32), "no image was given"),
+        ([IMAGE, 3], "a file name, a PIL image, an array or a tensor, not int"),
+        (None, "not NoneType"),
+        ("none.png", r"none\.png cannot be read"),
+    ],
+)
+def test_what_is_no_image_is_refused(metric: Metric, images: Any, complaint: str) -> None:
+    with pytest.raises(DataError, match=complaint):
+        metric.embed(images)
+    with pytest.raises(DataError, match=complaint):
+        metric(IMAGE, images)
+
+
+def test_lists_are_of_one_length(metric: Metric) -> None:
+    with pytest.raises(DataError, match="2 images cannot be compared with 3: give as many, or one"):
+        metric([IMAGE, OTHER], torch.stack([IMAGE] * 3))
+    assert metric((image for image in (IMAGE, OTHER)), [IMAGE]).shape == (2,)
+
+
+def test_an_image_is_at_distance_0_of_itself(metric: Metric) -> None:
+    images = torch.rand(64, 3, 32, 32, generator=torch.Generator().manual_seed(2))
+    assert torch.equal(metric(images, images), torch.zeros(64))
+    embedded = metric.embed(images)
+    assert distance(embedded.unsqueeze(0), embedded.unsqueeze(1)).min() == 0
+    nearly = metric(images, (images + 1e-7 * torch.rand(images.shape)).clamp(0, 1))
+    assert not nearly.sqrt().isnan().any()
+
+
+def test_many_images_are_embedded_in_batches(metric: Metric, tmp_path: Path) -> None:
+    for number, pixels in enumerate(draw_images(0, 70)):
+        Image.fromarray(pixels).save(tmp_path / f"{number:02d}.png")
+    files = sorted(tmp_path.iterdir())
+    sizes: list[int] = []
+    hook = metric.model.register_forward_pre_hook(lambda _module, inputs: sizes.append(len(inputs[0])))
+    embedded = metric.embed(files)
+    assert sizes == [32, 32, 6]
+    tensors = torch.stack([metric.preprocess(file) for file in files])
+    torch.testing.assert_close(metric.embed(tensors), embedded)
+    hook.remove()
+    assert sizes == [32, 32, 6] * 2
+
+
+def test_a_metric_that_gives_nan_names_the_image(towers: Path, tmp_path: Path) -> None:
+    """Weights so large that they overflow, though each is a number."""
+    tower = open_tower(TowerConfig(source=str(towers / "vit"), image_size=32))
+    with torch.no_grad():
+        tower.backbone.layernorm.weight.fill_(3e38)
+    broken = Metric(PerceptualModel([tower]), torch.device("cpu"))
+    Image.fromarray(draw_images(0, 1)[0]).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"gives NaN for image 1 of 1 \(.*a\.png\)"):
+        broken.embed(tmp_path / "a.png")
 
 
 def test_what_is_no_metric_is_refused(tmp_path: Path, folder: Path) -> None:

@@ -9,16 +9,19 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from typer.testing import CliRunner
 
 from tests.training.conftest import ROOT
 from training.batches import Batch, batches_of_epoch, share_of_process
 from training.checkpoint import Progress
+from training.cli import app
 from training.config import TrainConfig, load_experiment
 from training.data import read_triplets
 from training.errors import CheckpointError, ConfigError, NonFiniteLossError
 from training.run_folder import load_run
 from training.session import Session, open_session
 from training.train import train, training_step
+from training.validation import agreement_text, verdict
 
 Write = Callable[..., Path]
 
@@ -279,3 +282,29 @@ def test_processes_share_a_batch(steady_export: Path) -> None:
     parts = [share_of_process(batch, process, 3) for process in range(3)]
     rows = sorted(tuple(part.images[row]) for part in parts for row in part.triplets)
     assert rows == sorted(tuple(batch.images[row]) for row in batch.triplets)
+
+
+def test_what_validation_says_is_never_without_its_size() -> None:
+    def epoch(number: int, loss: float) -> dict[str, float]:
+        agreement = {"val_agreement": 1.0, "val_low": 0.292, "val_high": 1.0, "val_triplets": 3}
+        return {"epoch": number, "val_loss": loss} | agreement
+
+    assert agreement_text(epoch(0, 0.1)) == "100.0 % [29.2, 100.0] of 3 triplets"
+    assert verdict([epoch(0, 0.1), epoch(1, 0.05), epoch(2, 0.06)]) == (
+        "The run holds the weights of epoch 1, the best on validation: validation loss 0.0500, "
+        "agreement 100.0 % [29.2, 100.0] of 3 triplets."
+    )
+    assert verdict([epoch(0, 0.1), epoch(1, 0.2)]).startswith(
+        "No epoch was better on validation than the untrained model, whose weights the run holds: "
+    )
+
+
+def test_an_untrained_best_epoch_is_said(experiment_file: Write, steady_export: Path, tmp_path: Path) -> None:
+    file = experiment_file(epochs=1, learning_rate=5.0)
+    command = ["train", str(file), "--data", str(steady_export), "--out", str(tmp_path / "run")]
+    result = CliRunner().invoke(app, [*command, "--cache", str(tmp_path / "cache")])
+    assert result.exit_code == 0, result.output
+    assert "] of 5 triplets\n" in result.output
+    card = (tmp_path / "run/README.md").read_text()
+    for text in (result.output, card):
+        assert "No epoch was better on validation than the untrained model, whose weights the run holds" in text

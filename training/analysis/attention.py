@@ -66,7 +66,7 @@ def draw_attention(path: Path, metric: Metric, files: Sequence[Path], names: Seq
         for axis, tower_maps, name in zip(line[1:], maps, names, strict=True):
             axis.imshow(tower_maps[row].numpy(), cmap="inferno", alpha=0.6)
             axis.set_title(name if row == 0 else "", fontsize=8)
-        line[0].set_title(files[row].stem, fontsize=8)
+        line[0].set_title(files[row].stem, fontsize=8, parse_math=False)
     figure.tight_layout()
     figure.savefig(path, dpi=130)
     plt.close(figure)

@@ -2,9 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import matplotlib
 
@@ -16,14 +18,20 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from datafiles import pixels
+from training.analysis.image_folder import list_images, read_images
 from training.checkpoint import replace_file
 from training.errors import DataError
 from training.image_cache import decode
-from training.metric import Metric
+from training.metric import Metric, require_numbers
+from training.outputs import require_file
 from training.progress import Progress, silent
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp"}
+T = TypeVar("T")
+Key = tuple[str, str]  # a file's name below the folder, and its size and time
+Embeddings = dict[Key, Tensor]
 BATCH = 32
+SAVE_EVERY = 20  # seconds
+SIDE = 224  # pixels of an image in the picture
 CHUNK = 16384  # rows searched at once: bounds memory, whatever the folder's size
 
 
@@ -56,52 +64,99 @@ def fingerprint(metric: Metric) -> str:
     return hashlib.sha256(bytes([pixels.RULES]) + rounded.numpy().tobytes()).hexdigest()[:16]
 
 
-def list_images(folder: Path) -> list[Path]:
-    """All images below `folder`, in order. Raises DataError where there are none."""
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    if not files:
-        raise DataError(f"{folder} holds no image ({', '.join(sorted(SUFFIXES))})")
-    return files
+def check_index(file: Path) -> None:
+    """Raises OutputError where no index can be written at `file`, DataError where something else is there."""
+    require_file(file)
+    if file.exists():
+        _read(file, lambda opened: opened.metadata()["metric"])
 
 
-def update_index(metric: Metric, folder: Path, file: Path, progress: Progress = silent) -> Index:
-    """The index of `folder`, saved at `file`; only files that are new or changed since are embedded."""
-    paths = list_images(folder)
-    names = tuple(str(path.relative_to(folder)) for path in paths)
-    stamps = tuple(f"{path.stat().st_size} {path.stat().st_mtime_ns}" for path in paths)
+def update_index(
+    metric: Metric,
+    folder: Path,
+    file: Path,
+    progress: Progress = silent,
+    on_bad: Callable[[str], None] = lambda _reason: None,
+) -> Index:
+    """The index of `folder`, saved at `file`; only images that are new or changed since are embedded.
+
+    It is saved as it grows, and whatever ends the work: the next call goes on from there. `on_bad` is told of every
+    file that cannot be read, which is left out. Raises DataError where none can.
+    """
+    files = {path: (str(path.relative_to(folder)), _stamp(path)) for path in list_images(folder)}
     identity = fingerprint(metric)
     known = _known(read_index(file), identity) if file.is_file() else {}
-    todo = [i for i, key in enumerate(zip(names, stamps, strict=True)) if key not in known]
-    for start in range(0, len(todo), BATCH):
-        batch = todo[start : start + BATCH]
-        with torch.inference_mode():
-            embeddings = metric.embed([paths[i] for i in batch]).half().cpu()
-        known |= {(names[i], stamps[i]): embedding for i, embedding in zip(batch, embeddings, strict=True)}
-        progress(min(start + BATCH, len(todo)), len(todo))
-    index = Index(torch.stack([known[key] for key in zip(names, stamps, strict=True)]), names, stamps, identity)
-    write_index(index, file)
-    return index
+    todo = [path for path, key in files.items() if key not in known]
+    due = time.monotonic() + SAVE_EVERY
+    try:
+        for start in range(0, len(todo), BATCH):
+            read, images = read_images(metric, todo[start : start + BATCH], on_bad)
+            known |= zip((files[path] for path in read), _embeddings(metric, read, images), strict=True)
+            progress(min(start + BATCH, len(todo)), len(todo))
+            if time.monotonic() > due:
+                took = write_index(_index(known, files.values(), identity), file)
+                due = time.monotonic() + max(SAVE_EVERY, 20 * took)
+    finally:
+        if not known.keys().isdisjoint(files.values()):
+            write_index(_index(known, files.values(), identity), file)
+    if known.keys().isdisjoint(files.values()):
+        raise DataError(f"{folder} holds no image that can be read")
+    return _index(known, files.values(), identity)
 
 
-def _known(index: Index, metric: str) -> dict[tuple[str, str], Tensor]:
+def _embeddings(metric: Metric, files: list[Path], images: list[Tensor]) -> list[Tensor]:
+    if not files:
+        return []
+    with torch.inference_mode():
+        embeddings = metric.model(torch.stack(images).to(metric.device))
+    require_numbers(embeddings, [str(file) for file in files])
+    return list(embeddings.half().cpu())
+
+
+def _stamp(path: Path) -> str:
+    stat = path.stat()
+    return f"{stat.st_size} {stat.st_mtime_ns}"
+
+
+def _known(index: Index, metric: str) -> Embeddings:
     if index.metric != metric:
         return {}
     return dict(zip(zip(index.files, index.stamps, strict=True), index.embeddings, strict=True))
 
 
-def write_index(index: Index, file: Path) -> None:
+def _index(known: Embeddings, files: Iterable[Key], metric: str) -> Index:
+    """Of `files`, in their order, those that are known."""
+    keys = [key for key in files if key in known]
+    names, stamps = zip(*keys, strict=True)
+    return Index(torch.stack([known[key] for key in keys]), names, stamps, metric)
+
+
+def write_index(index: Index, file: Path) -> float:
+    """Replaces the file in one piece; the seconds it took."""
+    start = time.monotonic()
     described = {"files": json.dumps(index.files), "stamps": json.dumps(index.stamps), "metric": index.metric}
     replace_file(file, lambda draft: save_file({"embeddings": index.embeddings}, draft, metadata=described))
+    return time.monotonic() - start
 
 
 def read_index(file: Path) -> Index:
     """Raises DataError where the file is no index."""
+    index = _read(file, _whole_index)
+    if not index.embeddings.isfinite().all():
+        raise DataError(f"{file} holds NaN; delete it to make a new one")
+    return index
+
+
+def _whole_index(opened: Any) -> Index:
+    described = opened.metadata()
+    files, stamps = (tuple(json.loads(described[name])) for name in ("files", "stamps"))
+    return Index(opened.get_tensor("embeddings"), files, stamps, described["metric"])
+
+
+def _read(file: Path, what: Callable[[Any], T]) -> T:
     try:
         with safe_open(file, framework="pt") as opened:
-            described = opened.metadata()
-            embeddings = opened.get_tensor("embeddings")
-        files, stamps = (tuple(json.loads(described[name])) for name in ("files", "stamps"))
-        return Index(embeddings, files, stamps, described["metric"])
+            return what(opened)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{file} is no index of images ({error}); delete it to make a new one") from None
 
@@ -115,8 +170,8 @@ def draw_neighbours(path: Path, query: Path, folder: Path, found: Sequence[tuple
     for axis in axes.flat:
         axis.axis("off")
     for axis, (file, caption) in zip(axes.flat, shown, strict=False):
-        axis.imshow(decode(file, 224)[0])
-        axis.set_title(caption, fontsize=9, fontweight="bold" if file == query else "normal")
+        axis.imshow(decode(file, SIDE)[0])
+        axis.set_title(caption, fontsize=9, fontweight="bold" if caption == "query" else "normal")
     figure.tight_layout()
     figure.savefig(path, dpi=120)
     plt.close(figure)

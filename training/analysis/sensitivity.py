@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from training import scores
 from training.analysis.attention import attention_maps
+from training.errors import DataError
 from training.image_cache import decode
 from training.metric import Metric
 from training.models import distance
@@ -82,12 +83,15 @@ def sensitivities(metric: Metric, images: Tensor, foreground: Tensor) -> list[Se
     """Every change's effect on `images` (n, 3, s, s), largest first; n at least 2.
 
     `foreground` (n, s, s) is 1 on the thing, 0 on what is behind. In the swaps, the pixels of the next image
-    take the place of background or foreground.
+    take the place of background or foreground. Raises DataError where the metric sees no difference between the
+    images, so that there is no scale.
     """
     with torch.inference_mode():
         before = metric.embed(images)
         others = distance(before.unsqueeze(0), before.unsqueeze(1))
         unit = others[~torch.eye(len(images), dtype=torch.bool, device=others.device)].median()
+        if unit == 0:
+            raise DataError("to this metric most of these images are the same one, so its changes have no scale")
         changed = {name: change(images) for name, change in CHANGES.items()} | _swaps(images, foreground)
         effects = {name: distance(before, metric.embed(new)) / unit for name, new in changed.items()}
     measured = [Sensitivity(name, scores.estimate(effect.double().cpu().numpy())) for name, effect in effects.items()]
@@ -132,7 +136,7 @@ def draw_sensitivities(path: Path, measured: Sequence[Sensitivity], title: str) 
     axis.barh([one.change for one in shown], values, xerr=errors, color="#54aeff", ecolor="#57606a", capsize=2)
     axis.axvline(100, color="#8c959f", linestyle=":")
     axis.set_xlabel("distance from the original (100 %: median of different images)")
-    axis.set_title(title, fontsize=9)
+    axis.set_title(title, fontsize=9, parse_math=False)
     figure.tight_layout()
     figure.savefig(path, dpi=130)
     plt.close(figure)
