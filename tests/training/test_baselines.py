@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from training.backbones import PRESETS
+from training.baselines import baselines
 from training.convnet_metrics import (
     ConvFeatures,
     L2Pool,
