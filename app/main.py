@@ -26,6 +26,7 @@ from app.web.limits import Compression, DefaultHeaders, Places
 from app.web.metrics import Requests
 from app.web.pages import MessagePage, render
 from app.web.problems import add_error_handlers
+from app.web.well_formed import RequireWellFormed
 
 UPLOADS = {r"/admin/studies/[^/]+/import": uploads.LARGEST}
 
@@ -53,12 +54,14 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/openapi.json",
+        redirect_slashes=False,  # Starlette's would take the host from the request: see `problems`
     )
     # The last one added is the outermost.
     app.add_middleware(Places, count=POOL_SIZE)
     app.add_middleware(BodyLimit, larger=UPLOADS)
+    app.add_middleware(RequireWellFormed)
     app.add_middleware(AnswerErrors)
-    app.add_middleware(DefaultHeaders, framing=settings.mturk_origins)
+    app.add_middleware(DefaultHeaders, framing=settings.mturk_origins, public_url=settings.public_url)
     app.add_middleware(Compression)
     app.state.requests = CollectorRegistry()
     app.add_middleware(Requests, registry=app.state.requests)

@@ -6,6 +6,7 @@ end in it that came with the file it was pasted from.
 
 import re
 from collections.abc import Iterator
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -37,6 +38,7 @@ _ALLOWED = {
 }
 """In place of pydantic's words where those are a pattern's or a length's."""
 
+_ANYBODY = "*"
 _BUCKET = "[A-Za-z0-9][A-Za-z0-9._-]{1,62}"
 _DATABASE = re.compile(
     r"postgres(?:ql)?(?:\+psycopg)?://(?:[^:/\x00-\x1f]*(?::(?P<password>[^@\x00-\x1f]*))?@)?"  # user, password
@@ -101,7 +103,19 @@ def _database_address(url: SecretStr) -> SecretStr:
     return url
 
 
+def _addresses(text: str) -> str:
+    """Numbers and networks alone: a name would never fit the number that a connection comes from."""
+    if text != _ANYBODY:
+        for part in text.split(","):
+            try:
+                ip_network(part.strip())
+            except ValueError:
+                raise _wrong("must be addresses or networks such as 10.0.0.1,10.1.0.0/16, or *") from None
+    return text
+
+
 Token = Annotated[SecretStr, AfterValidator(_sendable)]
+Addresses = Annotated[str, AfterValidator(_addresses)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 ServerAddress = Annotated[str, AfterValidator(_server_address)]
 
@@ -152,6 +166,7 @@ class Settings(BaseSettings):
         None
     )
     public_url: Annotated[WebAddress, Field(validation_alias="PUBLIC_URL")] = "http://127.0.0.1:8000"
+    trusted_proxies: Annotated[Addresses, Field(validation_alias="FORWARDED_ALLOW_IPS")] = "127.0.0.1,::1"
     fees: Annotated[Path | None, Field(validation_alias="LOOKALIKE_FEES")] = None
     prolific_url: Annotated[WebAddress, Field(validation_alias="PROLIFIC_URL")] = "https://api.prolific.com"
     prolific_token: Annotated[Token | None, Field(validation_alias="PROLIFIC_TOKEN")] = None
@@ -202,6 +217,11 @@ class Settings(BaseSettings):
             "aws_session_token": self.aws_session_token,
         }
         return {name: value.get_secret_value() for name, value in given.items() if value is not None}
+
+    @property
+    def has_public_url(self) -> bool:
+        """Whether PUBLIC_URL was set, so that links for others are more than a guess."""
+        return "public_url" in self.model_fields_set
 
     @property
     def mturk_origins(self) -> list[str]:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-import uvicorn
 from fastapi.testclient import TestClient
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.orm import sessionmaker
@@ -21,6 +20,7 @@ from app.main import create_app
 from app.postgres import embedded_postgres
 from app.settings import Settings
 from app.storage import LocalStorage
+from app.web.server import server_of
 from tests.s3_server import S3_ENVIRONMENT, S3Server, running_s3
 
 # A busy machine is no failure: property tests are bounded by their number of examples, not by the clock.
@@ -122,7 +122,7 @@ def live_server(settings: Settings) -> Iterator[str]:
 def serving(settings: Settings) -> Iterator[str]:
     """The application behind a real socket."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(create_app(settings), log_level="warning", access_log=False))
+    server = server_of(create_app(settings), settings)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     while not server.started:

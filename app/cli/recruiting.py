@@ -201,7 +201,7 @@ def invite(
         settings = settings_for(home)
         with opened(settings) as sessions, sessions.begin() as session:
             codes = admission.invite(session, study=studies.by_slug(session, name), count=count)
-    if "public_url" not in settings.model_fields_set:
+    if not settings.has_public_url:
         err.print("[yellow]PUBLIC_URL is not set: these links work on this machine alone.[/]", soft_wrap=True)
     for code in codes:
         typer.echo(f"{settings.public_url.rstrip('/')}/studies/{name}?invitation={code}")

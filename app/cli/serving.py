@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvicorn
 
 from app.cli.console import HOME, Home, err, out, plain_errors, settings_for
 from app.cli.supervisor import Child, supervise
@@ -35,14 +34,12 @@ def serve(port: Port = 8000, host: Host = "127.0.0.1", home: Home = HOME) -> Non
     Example: lookalike serve --port 8000
     """
     from app.main import create_app
+    from app.web.server import server_of
 
     with plain_errors():
         settings = settings_for(home)
         with listen(host, port) as listener, open_sessions(settings):
-            config = uvicorn.Config(
-                create_app(settings), log_config=None, log_level="warning", access_log=False, lifespan="on"
-            )
-            server = uvicorn.Server(config)
+            server = server_of(create_app(settings), settings)
             server.run(sockets=[listener])
     if not server.started:
         raise typer.Exit(1)

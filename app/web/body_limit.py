@@ -3,17 +3,22 @@
 import re
 from collections.abc import Mapping
 
+import anyio
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY = 256 * 1024
 """Bytes of a request's body: far more than an honest page sends."""
+STALL_SECONDS = 30.0
+"""So long the next piece of a body may take."""
 
 
 class BodyLimit:
     """Refuses bodies of more than `MAX_BODY` bytes, or of more than an address is given in `larger` (bytes by a
-    pattern of the whole path): by their own word if they say how long they are, else as soon as they are too long."""
+    pattern of the whole path): by their own word if they say how long they are, else as soon as they are too long.
+    Nobody waits for ever for the next piece of one.
+    """
 
     def __init__(self, app: ASGIApp, *, larger: Mapping[str, int]) -> None:
         self._app = app
@@ -23,14 +28,17 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        most, size = self._most(scope["path"]), 0
+        most, size, is_whole = self._most(scope["path"]), 0, False
         if says_it_is_large(scope, most):
             raise _too_large(most)
 
         async def limited() -> Message:
-            nonlocal size
-            message = await receive()
-            size += len(message.get("body", b""))
+            nonlocal size, is_whole
+            with anyio.move_on_after(None if is_whole else STALL_SECONDS) as waiting:
+                message = await receive()
+            if waiting.cancelled_caught:
+                raise HTTPException(408, "The request did not arrive in time.", headers={"Connection": "close"})
+            size, is_whole = size + len(message.get("body", b"")), not message.get("more_body", False)
             if size > most:
                 raise _too_large(most)
             return message

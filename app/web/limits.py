@@ -22,8 +22,10 @@ SECURITY_HEADERS = {
     "Content-Security-Policy": _CONTENT + "form-action 'self'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+ONE_YEAR_OF_HTTPS = "max-age=31536000"
 
 
 PARTICIPANT_PATHS = ("/studies/", "/assignments/")
@@ -31,10 +33,12 @@ PARTICIPANT_PATHS = ("/studies/", "/assignments/")
 
 class DefaultHeaders:
     """Security headers on every answer that does not say otherwise. What participants see may be in a frame of the
-    `framing` sites, and may post its last form there."""
+    `framing` sites, and may post its last form there. Who came by https, or will once they know `public_url`, is to
+    come so for a year."""
 
-    def __init__(self, app: ASGIApp, *, framing: Sequence[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, *, framing: Sequence[str] = (), public_url: str = "") -> None:
         self._app = app
+        self._is_https = public_url.startswith("https:")
         self._framed = SECURITY_HEADERS
         if framing:
             sites = " ".join(framing)
@@ -49,6 +53,8 @@ class DefaultHeaders:
                 headers = MutableHeaders(scope=message)
                 for name, value in (self._framed if is_participants else SECURITY_HEADERS).items():
                     headers.setdefault(name, value)
+                if self._is_https or scope["scheme"] == "https":
+                    headers.setdefault("Strict-Transport-Security", ONE_YEAR_OF_HTTPS)
             await send(message)
 
         await self._app(scope, receive, with_headers if scope["type"] == "http" else send)

@@ -19,10 +19,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.errors import NotFound
 from app.services import system, workers
 from app.settings import Settings
+from app.web.addresses import is_from_this_machine, is_reached_by_all
 from app.web.deps import Resources, ResourcesDep
 
 router = APIRouter(include_in_schema=False)
-LOCAL = ("127.0.0.1", "::1")
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 
 
@@ -92,7 +92,8 @@ _VOTES = text("""
 
 @router.get("/metrics")
 def metrics(request: Request, resources: ResourcesDep) -> Response:
-    """For whoever has the token; without one set, for this machine only. Others find nothing here."""
+    """For whoever has the token. Without one set, for this machine only, and only where no proxy is to be expected.
+    Others find nothing here."""
     if not _may_read(request, resources.settings):
         raise NotFound("There is no such page.")
     standing = CollectorRegistry()
@@ -105,5 +106,5 @@ def _may_read(request: Request, settings: Settings) -> bool:
     if settings.metrics_token is not None:
         wanted = f"Bearer {settings.metrics_token.get_secret_value()}"
         return hmac.compare_digest(request.headers.get("authorization", "").encode(), wanted.encode())
-    is_forwarded = any(name in request.headers for name in ("forwarded", "x-forwarded-for"))
-    return request.client is not None and request.client.host in LOCAL and not is_forwarded
+    # A proxy on this machine that leaves no trace looks like this machine.
+    return is_from_this_machine(request) and not is_reached_by_all(settings)

@@ -146,6 +146,11 @@ def _problem(problem: dict[str, Any]) -> dict[str, str]:
 
 
 def _http(request: Request, error: HTTPException) -> Response:
+    path = request.scope["path"]
+    if error.status_code == HTTPStatus.NOT_FOUND and request.method == "GET" and path.endswith("/") and path.strip("/"):
+        # The slash too many that people type. Within this server, whatever the path: `//elsewhere/` leads nowhere else.
+        query = f"?{request.url.query}" if request.url.query else ""
+        return RedirectResponse(f"/{quote(path.strip('/'))}{query}", status_code=307)
     status = HTTPStatus(error.status_code)
     return respond(
         request,

@@ -20,7 +20,7 @@ from tests.dashboard import BROWSER, key_of
 from tests.factories import make_study
 
 JSON = {"Content-Type": "application/json"}
-HOOK_SECRET = "the secret of a webhook"
+HOOK_SECRET = "the-secret-of-a-webhook"
 
 # In each a value that fits anywhere: within the text as a member of its own.
 HOSTILE = {

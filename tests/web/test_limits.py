@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
 from app.errors import TooSlow
-from app.web.body_limit import MAX_BODY
+from app.web.body_limit import MAX_BODY, BodyLimit
 from app.web.failures import AnswerErrors
 from app.web.limits import Places
 
@@ -107,3 +107,24 @@ def test_what_is_large_is_left_to_its_route() -> None:
 
     run(come)
     assert client.answer[0]["status"] == 403
+
+
+def test_a_body_that_stops_in_the_middle_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a route reads it that takes large ones; once it is whole, one may wait for its sender to hang up."""
+    monkeypatch.setattr("app.web.body_limit.STALL_SECONDS", 0.2)
+    stalled, whole = Client(HALF), Client(HALF, REST)
+    scope = {**SCOPE, "path": "/large"}
+
+    async def waits(scope: Scope, receive: Receive, send: Send) -> None:
+        await read_all(scope, receive, send)
+        with anyio.move_on_after(0.5) as waiting:
+            await receive()
+        assert waiting.cancelled_caught
+
+    async def come() -> None:
+        await AnswerErrors(BodyLimit(read_all, larger={"/large": 10}))(scope, stalled.receive, stalled.send)
+        await AnswerErrors(BodyLimit(waits, larger={"/large": 10}))(scope, whole.receive, whole.send)
+
+    run(come)
+    assert stalled.answer[0]["status"] == 408
+    assert whole.answer[0]["status"] == 200

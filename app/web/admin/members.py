@@ -11,6 +11,7 @@ from app.errors import BadInput
 from app.models.accounts import AuditEntry, MemberInvitation
 from app.services import audit, members
 from app.services.members import Member
+from app.web.addresses import is_link_certain, public_url
 from app.web.admin.access import AsOwner, AsViewer, FormDep, StudyAccess
 from app.web.admin.pages import FormPage, StudyHead, StudyPage, frame_of, go, head_of, show
 from app.web.deps import SessionDep
@@ -28,6 +29,7 @@ class PeoplePage(FormPage):
     members: Sequence[Member]
     invitations: Sequence[MemberInvitation]
     link: str | None
+    is_link_certain: bool
     email: str
     roles: tuple[Role, ...] = ROLES
 
@@ -57,6 +59,7 @@ def _people(
         members=members.members(session, study=access.study),
         invitations=members.open_invitations(session, study=access.study),
         link=link,
+        is_link_certain=is_link_certain(request),
         email=access.signed_in.account.email,
         values=values or {},
         problems=problems or {},
@@ -79,7 +82,7 @@ def invite(request: Request, form: FormDep, access: AsOwner, session: SessionDep
             request, _people(request, session, access, values=values, problems=error.details["fields"]), status=422
         )
     session.flush()
-    link = str(request.url.replace(path=f"/admin/invitations/{token}", query=""))
+    link = f"{public_url(request)}/admin/invitations/{token}"
     return show(request, _people(request, session, access, link=link))
 
 

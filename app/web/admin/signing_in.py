@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from app.errors import BadInput, NotSignedIn
 from app.models.accounts import Account
 from app.services import accounts, members, sign_ins
+from app.web.addresses import client_of
 from app.web.admin.access import FormDep, cookie_token, drop_cookie, set_cookie
 from app.web.admin.pages import CodePage, InvitationPage, SignInPage, frame_of, go, show
 from app.web.deps import ResourcesDep, SessionDep
@@ -20,10 +21,6 @@ def local(path: str) -> str:
     return path if is_ours else "/admin"
 
 
-def address_of(request: Request) -> str:
-    return request.client.host if request.client else "unknown"
-
-
 @router.get("/sign-in")
 def sign_in_page(request: Request, then: str = "/admin") -> Response:
     return show(request, SignInPage("Sign in", frame_of(request), then=local(then)))
@@ -32,7 +29,7 @@ def sign_in_page(request: Request, then: str = "/admin") -> Response:
 @router.post("/sign-in")
 def sign_in(request: Request, form: FormDep, session: SessionDep, resources: ResourcesDep) -> Response:
     email, then = form.get("email", ""), local(form.get("then", ""))
-    resources.attempts.count(address=address_of(request), email=email.strip().lower())
+    resources.attempts.count(address=client_of(request), email=email.strip().lower())
     try:
         token, sign_in = sign_ins.sign_in(session, email=email, password=form.get("password", ""))
     except BadInput as error:
@@ -59,7 +56,7 @@ def give_code(request: Request, form: FormDep, session: SessionDep, resources: R
     email = sign_ins.awaiting_code(session, token)
     if email is None:
         raise NotSignedIn("Your sign-in has ended. Please sign in again.")
-    resources.attempts.count(address=address_of(request), email=email)
+    resources.attempts.count(address=client_of(request), email=email)
     try:
         sign_ins.give_code(session, resources.keys, token=token, code=form.get("code", ""))
     except BadInput as error:

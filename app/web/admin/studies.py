@@ -19,6 +19,7 @@ from app.services.generation.progress import progress
 from app.services.overview import StudyGlance
 from app.services.protocols import current_protocol
 from app.services.status import RoundStatus, StudyStatus, study_status
+from app.web.addresses import is_link_certain, public_url
 from app.web.admin import charts, downloads, recruiting
 from app.web.admin.access import AsResearcher, AsViewer, SignedInDep, StudyAccess, UploadDep
 from app.web.admin.generating import Making
@@ -85,6 +86,7 @@ class StudyLivePage(StudyPage):
     step_words: Mapping[Step, str]
     recruiting: Mapping[recruiting.Act, str]
     link: str
+    is_link_certain: bool
     making: Making | None
     importing: Importing | None
     import_problem: str | None
@@ -141,7 +143,8 @@ def live_page(
         steps=steps_of(access.study),
         step_words=STEP_WORDS,
         recruiting=recruiting.possible(session, access, live.protocol),
-        link=str(request.url.replace(path=f"/studies/{access.study.slug}", query="")),
+        is_link_certain=is_link_certain(request),
+        link=f"{public_url(request)}/studies/{access.study.slug}",
         import_problem=import_problem,
         drawn=survivor_sketch(live.status, live.expected) if live.has_filter else _shares(session, access.study),
         votes=votes_sketch(activity.votes_by_minute(session, access.study)),

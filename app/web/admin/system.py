@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from app.services import system
 from app.services.system import SystemStatus
+from app.web.addresses import public_url
 from app.web.admin.access import SignedInDep, SiteOwnerDep
 from app.web.admin.pages import AdminPage, frame_of, go, show
 from app.web.deps import ResourcesDep, SessionDep
@@ -50,5 +51,5 @@ def retry_job(job_id: int, owner: SiteOwnerDep, session: SessionDep) -> Response
 
 @router.get("/api")
 def api_page(request: Request, signed_in: SignedInDep) -> Response:
-    base = str(request.url.replace(path="/api/v1", query=""))
+    base = f"{public_url(request)}/api/v1"
     return show(request, ApiPage("API", frame_of(request, signed_in), base=base))
