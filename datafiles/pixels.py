@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from datafiles import cicp, exif, icc, png_colour
 from datafiles.errors import BadFile
@@ -114,16 +114,33 @@ def read(data: bytes, formats: Collection[str] = READABLE) -> Picture:
 
 
 def of_pillow(image: Image.Image) -> Picture:
-    """An image that Pillow has opened or made, by what it knows of it (nothing of a PNG's cICP chunk: give the file).
+    """An image that Pillow has opened or made.
 
-    Raises BadFile as `read` does.
+    By its file, if it is a PNG that is not decoded yet; else by what Pillow has kept of the file, which is nothing of a
+    cICP chunk. Raises BadFile as `read` does.
     """
+    unread = _unread_png(image)
+    if unread is not None:
+        return read(unread)
     try:
         image.load()
     except (OSError, SyntaxError, ValueError) as error:
         raise BadFile(f"the image is damaged ({error})") from None
     _refuse_unknown_range(image)
     return _described(image, _profiles_in(image.info), has_16_bits=image.mode in _SIXTEEN_BITS)
+
+
+def _unread_png(image: Image.Image) -> bytes | None:
+    if image.format != "PNG" or not isinstance(image, ImageFile.ImageFile) or not image.tile or image.tell():
+        return None
+    file = image.fp
+    if file is None:
+        return None
+    position = file.tell()
+    file.seek(0)
+    data = file.read()
+    file.seek(position)
+    return data
 
 
 def _loaded(data: bytes, formats: Collection[str]) -> Image.Image:

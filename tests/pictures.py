@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 Matrix = Sequence[Sequence[float]]
+Chunk = tuple[bytes, bytes]
 
 # Columns are the primaries' XYZ, adapted to D50 as ICC profiles have them.
 SRGB = ((0.43607, 0.38515, 0.14307), (0.22249, 0.71687, 0.06061), (0.01392, 0.09708, 0.71410))
@@ -36,22 +37,45 @@ def png(seed: int, *, size: tuple[int, int] = (24, 16)) -> bytes:
     return encoded(noise(seed, size=size))
 
 
-def raw_png(header: tuple[int, int, int, int], pixels: bytes) -> bytes:
-    """A PNG written chunk by chunk: width, height, bit depth, colour type; `pixels` with their filter bytes."""
-    width, height, depth, colour = header
-    ihdr = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    chunks = ((b"IHDR", ihdr), (b"IDAT", zlib.compress(pixels, 9)), (b"IEND", b""))
+def chunked(*chunks: Chunk) -> bytes:
+    """A PNG of these chunks."""
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks
     )
 
 
+def raw_png(
+    header: tuple[int, int, int, int], pixels: bytes, before: Sequence[Chunk] = (), after: Sequence[Chunk] = ()
+) -> bytes:
+    """Written chunk by chunk: width, height, bit depth, colour type; `pixels` with their filter bytes; further chunks
+    before and after them.
+    """
+    ihdr = struct.pack(">IIBBBBB", *header, 0, 0, 0)
+    return chunked((b"IHDR", ihdr), *before, (b"IDAT", zlib.compress(pixels, 9)), *after, (b"IEND", b""))
+
+
+def png_of(
+    values: np.ndarray,
+    *before: Chunk,
+    depth: int = 8,
+    colour: int | None = None,
+    after: Sequence[Chunk] = (),
+) -> bytes:
+    """A PNG of (height, width) or (height, width, channels) levels of `depth` bits a channel."""
+    height, width = values.shape[:2]
+    channels = values.reshape(height, width, -1).shape[2]
+    if depth < 8:
+        bits = np.unpackbits(values.astype(np.uint8)[..., None], axis=-1)[..., 8 - depth :]
+        rows = np.packbits(bits.reshape(height, -1), axis=1)
+    else:
+        rows = values.astype(">u2" if depth == 16 else np.uint8).reshape(height, -1)
+    kind = {1: 0, 2: 4, 3: 2, 4: 6}[channels] if colour is None else colour
+    return raw_png((width, height, depth, kind), b"".join(b"\0" + row.tobytes() for row in rows), before, after)
+
+
 def png16(values: np.ndarray) -> bytes:
     """A 16-bit PNG: gray for (height, width), RGB for (height, width, 3)."""
-    height, width = values.shape[:2]
-    rows = values.astype(">u2").reshape(height, -1)
-    colour = 0 if values.ndim == 2 else 2
-    return raw_png((width, height, 16, colour), b"".join(b"\0" + row.tobytes() for row in rows))
+    return png_of(values, depth=16)
 
 
 def blank_png(width: int, height: int) -> bytes:
@@ -70,23 +94,36 @@ def srgb_profile() -> bytes:
 
 def rgb_profile(name: str, primaries: Matrix, *, gamma: float) -> bytes:
     """An ICC profile (version 2) of three primaries and one gamma."""
-    curve = b"curv" + struct.pack(">II", 0, 1) + struct.pack(">H", round(gamma * 256)) + b"\0\0"
+    columns = {n + b"XYZ": _xyz(*(row[i] for row in primaries)) for i, n in enumerate((b"r", b"g", b"b"))}
+    curves = {n + b"TRC": _curve(gamma) for n in (b"r", b"g", b"b")}
+    return icc_profile(name, b"RGB ", columns | curves)
+
+
+def gray_profile(name: str, *, gamma: float) -> bytes:
+    return icc_profile(name, b"GRAY", {b"kTRC": _curve(gamma)})
+
+
+def icc_profile(
+    name: str, pixels: bytes, tags: dict[bytes, bytes], *, kind: bytes = b"mntr", version: int = 2
+) -> bytes:
     text = name.encode() + b"\0"
     tags = {
         b"desc": b"desc" + struct.pack(">II", 0, len(text)) + text + bytes(78),
         b"cprt": b"text" + bytes(4) + b"none\0",
         b"wtpt": _xyz(0.9642, 1.0, 0.8249),
-        **{name + b"XYZ": _xyz(*(row[i] for row in primaries)) for i, name in enumerate((b"r", b"g", b"b"))},
-        **{name + b"TRC": curve for name in (b"r", b"g", b"b")},
-    }
+    } | tags
     directory, body, offset = b"", b"", 128 + 4 + 12 * len(tags)
     for signature, data in tags.items():
         padded = data + bytes(-len(data) % 4)
         directory += signature + struct.pack(">II", offset + len(body), len(data))
         body += padded
-    header = struct.pack(">I4sI4s4s4s", offset + len(body), b"none", 0x02400000, b"mntr", b"RGB ", b"XYZ ")
+    header = struct.pack(">I4sI4s4s4s", offset + len(body), b"none", version << 24, b"mntr", pixels, b"XYZ ")
     header += struct.pack(">6H", 2024, 1, 1, 0, 0, 0) + b"acsp" + bytes(28) + _xyz(0.9642, 1.0, 0.8249)[8:]
     return header.ljust(128, b"\0") + struct.pack(">I", len(tags)) + directory + body
+
+
+def _curve(gamma: float) -> bytes:
+    return b"curv" + struct.pack(">II", 0, 1) + struct.pack(">H", round(gamma * 256)) + b"\0\0"
 
 
 def _xyz(x: float, y: float, z: float) -> bytes:

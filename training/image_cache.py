@@ -104,7 +104,13 @@ def _fill(draft: Path, images: Sequence[Path], size: int, progress: Progress) ->
 
 
 def decode(path: Path, size: int) -> tuple[NDArray[np.uint8], str]:
-    """One file as uint8 (size, size, 3), as a browser shows it on white, and its sha256.
+    """One file as uint8 (size, size, 3) and its sha256. Raises DataError as `read_image` does."""
+    image, digest = read_image(path)
+    return resize(image, size), digest
+
+
+def read_image(path: Path) -> tuple[Image.Image, str]:
+    """One file in RGB, as a browser shows it on white, and its sha256.
 
     Raises DataError where it is not a whole image, or one of colours that programs do not agree on.
     """
@@ -116,7 +122,7 @@ def decode(path: Path, size: int) -> tuple[NDArray[np.uint8], str]:
         image = pixels.read(content).upright_srgb()
     except BadFile as error:
         raise DataError(f"{path} cannot be used as an image: {error}") from None
-    return resize(image, size), hashlib.sha256(content).hexdigest()
+    return image, hashlib.sha256(content).hexdigest()
 
 
 def resize(rgb: Image.Image, size: int) -> NDArray[np.uint8]:

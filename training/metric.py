@@ -21,9 +21,9 @@ class Metric:
 
     Images are file names, PIL images, NumPy arrays (uint8, or floats in [0, 1]; (h, w, 3) or (3, h, w)), or
     tensors (the same; (3, h, w) or (n, 3, h, w)), alone or in a list. Files and PIL images are taken as a browser
-    shows them (`datafiles.pixels`): upright, in sRGB, on white. Of a PNG's cICP chunk Pillow knows nothing, so give
-    such files by name. Gradients reach the pixels of a tensor that asks for them, so the metric serves as a loss.
-    Raises DataError for what is no image.
+    shows them (`datafiles.pixels`): upright, in sRGB, on white. Of a PNG that it has decoded, Pillow forgets the cICP
+    chunk: give such files by name. Gradients reach the pixels of a tensor that asks for them, so the metric serves as a
+    loss. Raises DataError for what is no image.
     """
 
     def __init__(self, model: PerceptualModel, device: torch.device) -> None:
