@@ -44,8 +44,8 @@ def create_app(settings: Settings) -> FastAPI:
         with ExitStack() as stack:
             sessions = stack.enter_context(open_sessions(settings))
             storage, keys = open_storage(settings, cached=True), load_keys(settings)
-            imports = open_import_place(settings)
-            app.state.resources = Resources(sessions, storage, keys, Doors(settings, keys), settings, imports)
+            imports, kept = open_import_place(settings), uploads.open_uploads(settings)
+            app.state.resources = Resources(sessions, storage, keys, Doors(settings, keys), settings, imports, kept)
             yield
 
     app = FastAPI(

@@ -8,6 +8,7 @@ from app.db import Sessions
 from app.queue import IMPORT
 from app.services.import_places import open_import_place
 from app.services.import_requests import GivenBack, fulfil
+from app.services.uploads import open_uploads
 from app.settings import Settings
 from app.storage import open_storage
 
@@ -15,13 +16,13 @@ _GOES_ON = RetryStrategy(wait=2, retry_exceptions=(JobAborted, OperationalError)
 
 
 def add_imports(app: App, sessions: Sessions, settings: Settings) -> None:
-    storage, place = open_storage(settings), open_import_place(settings)
+    storage, place, uploads = open_storage(settings), open_import_place(settings), open_uploads(settings)
 
     @app.task(name=IMPORT, pass_context=True, retry=_GOES_ON)
     def import_folder(context: JobContext, request_id: int) -> None:
         try:
             fulfil(
-                sessions, storage, place, incoming=settings.incoming, request_id=request_id,
+                sessions, storage, place, uploads, incoming=settings.incoming, request_id=request_id,
                 stopping=context.should_abort,
             )  # fmt: skip
         except GivenBack:

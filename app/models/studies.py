@@ -131,7 +131,8 @@ class ExportRequest(Base):
 class ImportRequest(Base):
     """An import that somebody asked for in the dashboard or through the API, and how far a worker has come with it.
 
-    `source` is the folder's path below the place of imports; `stage` what is being done, `done` of `total` times.
+    `source` is the folder's path below the place of imports, or the name of a ZIP file that was sent, whose bytes are
+    kept under the key `upload` until the import is over; `stage` what is being done, `done` of `total` times.
     `items` are new, `already_there` came in by an earlier run, or before the worker was lost that began it; `message`
     says why it failed.
     """
@@ -140,6 +141,7 @@ class ImportRequest(Base):
     __table_args__ = (
         CheckConstraint(f"state IN {REQUEST_STATES}", name="state"),
         CheckConstraint("length(source) > 0", name="source"),
+        CheckConstraint("upload ~ '^[0-9a-f]{32}$'", name="upload"),
         CheckConstraint("done BETWEEN 0 AND total", name="done"),
         CheckConstraint("(state = 'done') = (items IS NOT NULL AND already_there IS NOT NULL)", name="done_has_counts"),
         CheckConstraint("(state = 'failed') = (message IS NOT NULL)", name="failed_has_message"),
@@ -152,6 +154,7 @@ class ImportRequest(Base):
     study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"))
     requested_by: Mapped[str]
     source: Mapped[str]
+    upload: Mapped[str | None]
     normalise: Mapped[bool]
     state: Mapped[str] = mapped_column(server_default="waiting")
     stage: Mapped[str | None]

@@ -5,9 +5,12 @@ again. Rows that are in are not repeated.
 """
 
 import shutil
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import BinaryIO
 
 import structlog
 from sqlalchemy import func, select, update
@@ -19,14 +22,19 @@ from app.errors import BadInput, Conflict, LookalikeError, NotFound
 from app.models.studies import UNDER_WAY, ImportRequest, Study
 from app.queue import defer_import
 from app.services import audit, studies
+from app.services.archives import unpack
 from app.services.import_places import FolderPlace, ImportPlace, require_table
 from app.services.imports import ImportResult, Report, import_items
 from app.services.item_files import read_table, the_table
 from app.services.items import require_draft, require_no_import
 from app.services.progress_writer import ProgressWriter
+from app.services.uploads import Uploads
 from app.storage import Storage
 
 log = structlog.get_logger()
+_LONGEST_NAME = 200
+_ABANDONED = timedelta(days=1)
+"""How old an upload is that no import knows, once none will: it is kept before its import is asked for."""
 _IS_UNDER_WAY = ImportRequest.state.in_(UNDER_WAY)
 
 
@@ -47,12 +55,43 @@ def ask(session: Session, place: ImportPlace, *, study: Study, source: str, norm
     """
     source = source.removesuffix("/")
     require_table(place, source)
+    return _enqueue(session, study, source=source, normalise=normalise)
+
+
+def ask_upload(
+    session: Session, uploads: Uploads, *, study: Study, name: str, archive: BinaryIO, normalise: bool = False
+) -> ImportRequest:
+    """Have a ZIP file imported, which is kept until then.
+
+    Args:
+        name: what people call it.
+
+    Raises:
+        BadInput: it is no ZIP file. Conflict: the study has started, or an import into it is under way.
+        Unavailable: it cannot be kept.
+    """
+    if not zipfile.is_zipfile(archive):  # looks at its end only
+        raise BadInput("This is not a ZIP file.")
+    archive.seek(0)
+    require_draft(study)
+    require_no_import(session, study)
+    key = uploads.put(archive)  # before anything is locked: it may take a while
+    try:
+        shown = "".join(letter for letter in name[-_LONGEST_NAME:] if letter.isprintable()).strip() or "the ZIP file"
+        return _enqueue(session, study, source=shown, upload=key, normalise=normalise)
+    except Exception:
+        uploads.delete(key)
+        raise
+
+
+def _enqueue(
+    session: Session, study: Study, *, source: str, normalise: bool, upload: str | None = None
+) -> ImportRequest:
     study = studies.by_slug(session, study.slug, lock=True)
     require_draft(study)
     require_no_import(session, study)
-    request = ImportRequest(
-        study_id=study.id, requested_by=audit.actor_of(session) or "", source=source, normalise=normalise
-    )
+    by = audit.actor_of(session) or ""
+    request = ImportRequest(study_id=study.id, requested_by=by, source=source, upload=upload, normalise=normalise)
     session.add(request)
     session.flush()
     defer_import(session, request_id=request.id)
@@ -96,6 +135,7 @@ def stop(session: Session, *, study: Study) -> ImportRequest:
 class _Task:
     slug: str
     source: str
+    upload: str | None
     normalise: bool
 
 
@@ -103,6 +143,7 @@ def fulfil(
     sessions: Sessions,
     storage: Storage,
     place: ImportPlace,
+    uploads: Uploads,
     *,
     incoming: Path,
     request_id: int,
@@ -111,7 +152,7 @@ def fulfil(
     """Import what was asked for; what goes wrong is told where it was asked for.
 
     Args:
-        incoming: where what is far away is copied to.
+        incoming: where what is far away is copied to, and what is packed unpacked.
         stopping: whether this worker is to stop.
 
     Raises:
@@ -119,11 +160,13 @@ def fulfil(
     """
     task = _begin(sessions, request_id)
     if task is None:
+        _tidy(sessions, uploads, incoming)
         return
     progress = _progress(sessions, request_id)
     report = _unless_stopping(progress, stopping)
     try:
-        result = _import(sessions, storage, place, task=task, into=incoming / str(request_id), report=report)
+        table = _fetch(place, uploads, task, incoming / str(request_id), report)
+        result = _import(sessions, storage, task=task, table=table, report=report)
         _end(sessions, request_id, progress, state="done", items=result.items, already_there=result.already_there)
     except (GivenBack, OperationalError):
         raise
@@ -135,7 +178,7 @@ def fulfil(
         log.exception("an import failed", study=task.slug)
         sorry = "Something went wrong; the worker's log says what."
         _end(sessions, request_id, progress, state="failed", message=sorry)
-    _tidy(sessions, incoming)
+    _tidy(sessions, uploads, incoming)
 
 
 def _begin(sessions: Sessions, request_id: int) -> _Task | None:
@@ -146,20 +189,27 @@ def _begin(sessions: Sessions, request_id: int) -> _Task | None:
             return None
         request.state = "running"
         slug = session.get_one(Study, request.study_id).slug
-        return _Task(slug, request.source, request.normalise)
+        return _Task(slug, request.source, request.upload, request.normalise)
 
 
-def _import(
-    sessions: Sessions, storage: Storage, place: ImportPlace, *, task: _Task, into: Path, report: Report
-) -> ImportResult:
-    folder = place.fetch(task.source, into=into, report=report)
-    try:
+def _fetch(place: ImportPlace, uploads: Uploads, task: _Task, into: Path, report: Report) -> Path:
+    """The table, with the images it names, as files of this machine."""
+    if task.upload is None:
+        folder = place.fetch(task.source, into=into, report=report)
         # Looked at by itself: a table that is a link out of the folder is none of it.
-        table = the_table(FolderPlace(folder).look("").tables, place=f"The folder {task.source!r}")
-        file, normalise = read_table(folder / table), task.normalise
+        return folder / the_table(FolderPlace(folder).look("").tables, place=f"The folder {task.source!r}")
+    shutil.rmtree(into, ignore_errors=True)  # what another worker began to unpack
+    unpacked = into.resolve() / "files"
+    unpacked.mkdir(parents=True)
+    return unpack(uploads.fetch(task.upload, into), unpacked, report=report)
+
+
+def _import(sessions: Sessions, storage: Storage, *, task: _Task, table: Path, report: Report) -> ImportResult:
+    try:
+        file, normalise = read_table(table), task.normalise
         return import_items(sessions, storage, slug=task.slug, file=file, normalise=normalise, report=report)
-    except BadInput as error:  # files are called as the place calls them
-        raise BadInput(error.message.replace(f"{folder}/", "")) from None
+    except BadInput as error:  # files are called by their place below the table's folder
+        raise BadInput(error.message.replace(f"{table.parent}/", "")) from None
 
 
 def _progress(sessions: Sessions, request_id: int) -> ProgressWriter:
@@ -194,10 +244,18 @@ def _set(sessions: Sessions, request_id: int, **values: object) -> bool:
         return session.scalar(running.values(**values).returning(ImportRequest.id)) is not None
 
 
-def _tidy(sessions: Sessions, incoming: Path) -> None:
-    """Remove the copies of imports that are over, also of those that this machine began and another one ended."""
+def _tidy(sessions: Sessions, uploads: Uploads, incoming: Path) -> None:
+    """Remove the copies of imports that are over, also of those that this machine began and another one ended; and
+    uploads that no import knows, once it is sure that none will."""
     with sessions() as session:
-        wanted = {str(number) for number in session.scalars(select(ImportRequest.id).where(_IS_UNDER_WAY))}
+        found = session.execute(select(ImportRequest.id, ImportRequest.upload).where(_IS_UNDER_WAY))
+        under_way = {str(request.id): request.upload for request in found}
+        stored = dict(uploads.stored())
+        known = set(session.scalars(select(ImportRequest.upload).where(ImportRequest.upload.in_(stored))))
     for folder in incoming.glob("*"):
-        if folder.name not in wanted:
+        if folder.name not in under_way:
             shutil.rmtree(folder, ignore_errors=True)
+    long_ago = datetime.now(UTC) - _ABANDONED
+    for key, since in stored.items():
+        if key not in under_way.values() and (key in known or since < long_ago):
+            uploads.delete(key)

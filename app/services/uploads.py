@@ -1,79 +1,103 @@
-"""Importing what came as a ZIP file: unpacked with care, then imported like any folder."""
+"""ZIP files on their way from a browser to a worker: kept in the home, or in the bucket, until they are imported."""
 
+import os
+import shutil
 import tempfile
-import zipfile
-import zlib
-from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+from uuid import uuid4
 
-from app.db import Sessions
-from app.errors import BadInput
-from app.services.imports import ImportResult, import_items
-from app.services.item_files import IMPORTED, MOST_FILES, read_table, the_table
-from app.storage import Storage
+from app.errors import Unavailable
+from app.settings import Settings
+from app.storage import open_place
+
+if TYPE_CHECKING:
+    from app.storage.s3 import Bucket
 
 LARGEST = 1024 * 2**20
 """Bytes of an upload."""
-LARGEST_UNPACKED = 4 * LARGEST
-_UNREADABLE = (
-    zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError,
-)  # fmt: skip
-_CHUNK = 2**20
 
 
-def import_archive(
-    sessions: Sessions, storage: Storage, *, slug: str, archive: BinaryIO, normalise: bool
-) -> ImportResult:
-    """Import the items of a ZIP file: a NIGHTS folder, or one CSV file of triplets or pairs with its images.
+class Uploads(Protocol):
+    """Files by keys that `put` makes. Every method raises Unavailable if the place is not to be had."""
 
-    Raises:
-        BadInput: no such ZIP file, or something in it is not usable. Conflict: the study has started.
-    """
-    with tempfile.TemporaryDirectory(prefix="lookalike-upload-") as made:
-        folder = Path(made).resolve()
+    def put(self, file: BinaryIO) -> str:
+        """Store it; returns its key."""
+
+    def fetch(self, key: str, into: Path) -> Path:
+        """As a file of this machine, copied into the folder if it is far away. Raises NotFound if it is gone."""
+
+    def delete(self, key: str) -> None:
+        """It need not be there."""
+
+    def stored(self) -> Iterator[tuple[str, datetime]]:
+        """Keys, and since when they are there."""
+
+
+def open_uploads(settings: Settings) -> Uploads:
+    """Nothing is looked at yet."""
+    if settings.s3_bucket is None:
+        return FolderUploads(settings.home / "uploads")
+    bucket = open_place(settings, f"s3://{settings.s3_bucket}/{settings.s3_prefix}uploads")
+    assert not isinstance(bucket, Path)
+    return BucketUploads(bucket)
+
+
+@dataclass(frozen=True)
+class FolderUploads:
+    """In a folder that servers and workers share."""
+
+    folder: Path
+
+    def put(self, file: BinaryIO) -> str:
+        key = uuid4().hex
+        part = self.folder / f"{key}.part"
         try:
-            _unpack(archive, folder)
-            tables = sorted(folder.rglob("*.csv"), key=lambda path: (len(path.parts), path))
-            wanted = the_table([path.name for path in tables], place="The ZIP file")
-            file = read_table(next(path for path in tables if path.name == wanted))
-            return import_items(sessions, storage, slug=slug, file=file, normalise=normalise, report=lambda *_: None)
-        except BadInput as error:  # files are called as the ZIP file calls them
-            raise BadInput(error.message.replace(f"{folder}/", "")) from None
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as copy:
+                shutil.copyfileobj(file, copy)
+            os.replace(part, self.folder / key)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise Unavailable(f"The file cannot be kept on the server's disk: {error.strerror}.") from None
+        return key
+
+    def fetch(self, key: str, into: Path) -> Path:  # noqa: ARG002 - it is here already
+        return self.folder / key
+
+    def delete(self, key: str) -> None:
+        (self.folder / key).unlink(missing_ok=True)
+
+    def stored(self) -> Iterator[tuple[str, datetime]]:
+        for path in self.folder.glob("*"):
+            yield path.name, datetime.fromtimestamp(path.stat().st_mtime, UTC)
 
 
-def _unpack(archive: BinaryIO, folder: Path) -> None:
-    """Unpack tables and images, and nothing else. What an entry says of its own size is not believed."""
-    try:
-        with zipfile.ZipFile(archive) as zipped:
-            entries = [entry for entry in zipped.infolist() if _is_wanted(entry)]
-            if len(entries) > MOST_FILES:
-                raise BadInput(f"The ZIP file holds more than {MOST_FILES:,} files.")
-            left = LARGEST_UNPACKED
-            for entry in entries:
-                left = _unpack_entry(zipped, entry, _place_of(entry, folder), left)
-    except _UNREADABLE as error:
-        raise BadInput(f"This is not a ZIP file that can be read: {error}.") from None
+@dataclass(frozen=True)
+class BucketUploads:
+    """Beside the images of the bucket."""
 
+    bucket: "Bucket"
 
-def _is_wanted(entry: zipfile.ZipInfo) -> bool:
-    path = PurePosixPath(entry.filename)
-    is_hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
-    return not entry.is_dir() and not is_hidden and path.suffix.lower() in IMPORTED
+    def put(self, file: BinaryIO) -> str:
+        key = uuid4().hex
+        with tempfile.NamedTemporaryFile(prefix="lookalike-upload-") as copy:  # what has no path is sent from memory
+            shutil.copyfileobj(file, copy)
+            copy.flush()
+            self.bucket.upload(key, Path(copy.name))
+        return key
 
+    def fetch(self, key: str, into: Path) -> Path:
+        path = into / "upload.zip"
+        self.bucket.download(key, path)
+        return path
 
-def _place_of(entry: zipfile.ZipInfo, folder: Path) -> Path:
-    place = (folder / entry.filename).resolve()
-    if not place.is_relative_to(folder.resolve()):
-        raise BadInput(f"The ZIP file names a file outside itself: {entry.filename!r}.")
-    return place
+    def delete(self, key: str) -> None:
+        self.bucket.delete(key)
 
-
-def _unpack_entry(zipped: zipfile.ZipFile, entry: zipfile.ZipInfo, place: Path, left: int) -> int:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with zipped.open(entry) as packed, place.open("wb") as file:
-        while chunk := packed.read(_CHUNK):
-            left -= len(chunk)
-            if left < 0:
-                raise BadInput(f"Unpacked, the ZIP file is larger than {LARGEST_UNPACKED // 2**30} GB.")
-            file.write(chunk)
-    return left
+    def stored(self) -> Iterator[tuple[str, datetime]]:
+        for key, _, modified in self.bucket.entries():
+            yield key, modified

@@ -15,9 +15,9 @@ STALL_SECONDS = 30.0
 
 
 class BodyLimit:
-    """Refuses bodies of more than `MAX_BODY` bytes, or of more than an address is given in `larger` (bytes by a
-    pattern of the whole path): by their own word if they say how long they are, else as soon as they are too long.
-    Nobody waits for ever for the next piece of one.
+    """Refuses bodies of more than `MAX_BODY` bytes, or of files with more than an address is given in `larger`, bytes
+    by a pattern of the whole path: by their own word if they say how long they are, else as soon as they are too long.
+    Files are kept on disk as they come; all else is read into memory. Nobody waits for ever for the next piece.
     """
 
     def __init__(self, app: ASGIApp, *, larger: Mapping[str, int]) -> None:
@@ -28,7 +28,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        most, size, is_whole = self._most(scope["path"]), 0, False
+        most, size, is_whole = self._most(scope), 0, False
         if says_it_is_large(scope, most):
             raise _too_large(most)
 
@@ -45,8 +45,14 @@ class BodyLimit:
 
         await self._app(scope, limited, send)
 
-    def _most(self, path: str) -> int:
-        return next((most for pattern, most in self._larger if pattern.fullmatch(path)), MAX_BODY)
+    def _most(self, scope: Scope) -> int:
+        larger = self._larger if carries_files(scope) else []
+        return next((most for pattern, most in larger if pattern.fullmatch(scope["path"])), MAX_BODY)
+
+
+def carries_files(scope: Scope) -> bool:
+    """Whether a request's body is a form with files."""
+    return Headers(scope=scope).get("content-type", "").lower().startswith("multipart/form-data")
 
 
 def says_it_is_large(scope: Scope, most: int = MAX_BODY) -> bool:

@@ -12,6 +12,7 @@ from app.keys import Keys
 from app.recruiters.configured import Doors
 from app.services.import_places import ImportPlace
 from app.services.sign_ins import Attempts
+from app.services.uploads import Uploads
 from app.settings import Settings
 from app.storage import Storage
 
@@ -26,6 +27,7 @@ class Resources:
     doors: Doors
     settings: Settings
     imports: ImportPlace
+    uploads: Uploads
     attempts: Attempts = field(default_factory=Attempts)
 
 

@@ -1,7 +1,10 @@
 """Imports that a worker does: from a folder and from a bucket, from nowhere else, to the end, each item once."""
 
+import io
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,7 @@ from app.models.studies import ImportRequest
 from app.services import audit, import_places, import_requests, imports, progress_writer, studies
 from app.services.import_places import BucketPlace, FolderPlace, ImportPlace, open_import_place
 from app.services.import_requests import GivenBack
+from app.services.uploads import BucketUploads, FolderUploads, Uploads, open_uploads
 from app.settings import Settings
 from app.storage import LocalStorage
 from tests.pictures import blank_png
@@ -59,10 +63,17 @@ def read(sessions: Sessions, request_id: int) -> ImportRequest:
 
 
 @pytest.fixture
-def fulfil(sessions: Sessions, storage: LocalStorage, place: ImportPlace, tmp_path: Path) -> Import:
+def uploads(tmp_path: Path) -> FolderUploads:
+    return FolderUploads(tmp_path / "uploads")
+
+
+@pytest.fixture
+def fulfil(
+    sessions: Sessions, storage: LocalStorage, place: ImportPlace, uploads: FolderUploads, tmp_path: Path
+) -> Import:
     def fulfil(request_id: int, **options: Callable[[], bool]) -> None:
         incoming = tmp_path / "incoming"
-        import_requests.fulfil(sessions, storage, place, incoming=incoming, request_id=request_id, **options)
+        import_requests.fulfil(sessions, storage, place, uploads, incoming=incoming, request_id=request_id, **options)
         assert list(incoming.glob("*")) == []
 
     return fulfil
@@ -132,7 +143,7 @@ def test_nothing_else_can_be_asked_for(sessions: Sessions, place: ImportPlace, r
 
 
 def test_what_leads_out_of_a_folder_is_not_read(
-    sessions: Sessions, storage: LocalStorage, tmp_path: Path, slug: str
+    sessions: Sessions, storage: LocalStorage, uploads: FolderUploads, tmp_path: Path, slug: str
 ) -> None:
     root, secret = tmp_path / "imports", tmp_path / "secret"
     place = FolderPlace(root)
@@ -147,7 +158,7 @@ def test_what_leads_out_of_a_folder_is_not_read(
                 ask(sessions, place, slug, name)
             continue
         asked = ask(sessions, place, slug, name)
-        import_requests.fulfil(sessions, storage, place, incoming=tmp_path / "incoming", request_id=asked)
+        import_requests.fulfil(sessions, storage, place, uploads, incoming=tmp_path / "incoming", request_id=asked)
         failed = read(sessions, asked)
         assert (failed.state, "leads out" in str(failed.message)) == ("failed", True)
         assert str(tmp_path) not in str(failed.message)
@@ -185,7 +196,12 @@ def test_what_is_wrong_is_said_and_can_be_put_right(
 
 
 def test_stopped_given_back_and_gone_on_with(
-    sessions: Sessions, storage: LocalStorage, tmp_path: Path, slug: str, monkeypatch: pytest.MonkeyPatch
+    sessions: Sessions,
+    storage: LocalStorage,
+    uploads: FolderUploads,
+    tmp_path: Path,
+    slug: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """First the worker is to stop, then a person stops it; the third time it is done, and each row is in once."""
     monkeypatch.setattr(progress_writer, "EVERY_S", 0)
@@ -205,7 +221,9 @@ def test_stopped_given_back_and_gone_on_with(
 
     def fulfil(request_id: int, stopping: Callable[[], bool] = lambda: False) -> None:
         incoming = tmp_path / "incoming"
-        import_requests.fulfil(sessions, storage, place, incoming=incoming, request_id=request_id, stopping=stopping)
+        import_requests.fulfil(
+            sessions, storage, place, uploads, incoming=incoming, request_id=request_id, stopping=stopping
+        )
 
     first = ask(sessions, place, slug, "shoes")
     with pytest.raises(GivenBack):
@@ -255,3 +273,82 @@ def test_the_setting_names_a_folder_or_a_bucket(s3: S3Server, tmp_path: Path) ->
     for wrong in ("s3://", "s3:/bucket", "s3:bucket", "s3://?/x"):
         with pytest.raises(ValidationError, match="s3://BUCKET/PREFIX"):
             Settings(LOOKALIKE_IMPORTS=wrong)
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def any_uploads(request: pytest.FixtureRequest, tmp_path: Path) -> Uploads:
+    if request.param == "folder":
+        return FolderUploads(tmp_path / "uploads")
+    server: S3Server = request.getfixturevalue("s3")
+    return BucketUploads(server.place())
+
+
+def test_an_upload_is_kept_until_a_worker_has_imported_it(
+    sessions: Sessions,
+    storage: LocalStorage,
+    any_uploads: Uploads,
+    tmp_path: Path,
+    slug: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also when that worker is told to stop in between: another one unpacks it again."""
+    folder = TripletFolder(tmp_path / "made")
+    folder.csv(folder.csv_rows(2))
+
+    def upload(name: str, data: bytes) -> int:
+        with sessions.begin() as session:
+            study = studies.by_slug(session, slug)
+            file = io.BytesIO(data)
+            return import_requests.ask_upload(session, any_uploads, study=study, name=name, archive=file).id
+
+    def fulfil(request_id: int, stopping: Callable[[], bool] = lambda: False) -> ImportRequest:
+        import_requests.fulfil(
+            sessions, storage, FolderPlace(tmp_path), any_uploads, incoming=tmp_path / "incoming",
+            request_id=request_id, stopping=stopping,
+        )  # fmt: skip
+        return read(sessions, request_id)
+
+    with pytest.raises(BadInput, match="not a ZIP file"):
+        upload("x.zip", b"no zip file")
+    asked = upload("C:\\\0<b>.zip", zipped(folder.path))
+    assert read(sessions, asked).source == "C:\\<b>.zip"
+    (key,) = (key for key, _ in any_uploads.stored())
+    with pytest.raises(Conflict, match="is still being imported"):
+        upload("again.zip", zipped(folder.path))
+    assert [key for key, _ in any_uploads.stored()] == [key], "what is refused is not kept"
+    with pytest.raises(GivenBack):
+        fulfil(asked, lambda: (tmp_path / "incoming" / str(asked) / "files/triplets.csv").exists())
+    done = fulfil(asked)
+    assert (done.state, done.items, done.already_there) == ("done", 2, 0)
+    assert list(any_uploads.stored()) == []
+    assert list((tmp_path / "incoming").glob("*")) == []
+
+    any_uploads.put(io.BytesIO(b"its process was killed before the import was asked for"))
+    failed = fulfil(upload("x.zip", zipped(folder.path, "triplets.csv")))
+    assert (failed.state, failed.message) == (
+        "failed", f"triplets.csv, line 2: reference '{next(iter(folder.path.glob('*/0-r.png'))).parent.name}/0-r.png' "
+        "does not exist.",
+    )  # fmt: skip
+    assert len(list(any_uploads.stored())) == 1, "it may be asked for still"
+    monkeypatch.setattr(import_requests, "_ABANDONED", timedelta(seconds=-60))
+    stopped = upload("x.zip", zipped(folder.path))
+    with sessions.begin() as session:
+        import_requests.stop(session, study=studies.by_slug(session, slug))
+    assert fulfil(stopped).state == "failed"
+    assert list(any_uploads.stored()) == []
+
+
+def zipped(folder: Path, *names: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and (not names or path.name in names):
+                archive.write(path, path.relative_to(folder))
+    return buffer.getvalue()
+
+
+def test_uploads_lie_where_servers_and_workers_find_them(s3: S3Server, tmp_path: Path) -> None:
+    assert open_uploads(Settings(LOOKALIKE_HOME=tmp_path)) == FolderUploads(tmp_path / "uploads")
+    inside = open_uploads(s3.settings(tmp_path, "any", S3_PREFIX="lab"))
+    assert isinstance(inside, BucketUploads)
+    assert str(inside.bucket) == "s3://any/lab/uploads"

@@ -12,6 +12,7 @@ from app.domain.roles import Role, Scope
 from app.keys import Keys
 from app.services import audit, import_requests, studies
 from app.services.import_places import open_import_place
+from app.services.uploads import open_uploads
 from app.settings import Settings
 from app.storage import LocalStorage
 from tests.dashboard import Visitor, key_of, make_account, page_of, sign_in
@@ -134,7 +135,9 @@ def test_importing(client: TestClient, sessions: Sessions, storage: LocalStorage
     assert (stopped["id"], stopped["state"], stopped["ended_at"] is None) == (asked.json()["id"], "failed", False)
     again = client.post(url, headers=key, json={"source": name}).json()["id"]
     place = open_import_place(settings)
-    import_requests.fulfil(sessions, storage, place, incoming=settings.incoming, request_id=again)
+    import_requests.fulfil(
+        sessions, storage, place, open_uploads(settings), incoming=settings.incoming, request_id=again
+    )
     line = client.get(f"{url}/{again}", headers=key).json()
     assert (line["state"], line["items"], line["already_there"]) == ("done", 2, 0)
     assert [line["id"] for line in client.get(url, headers=key).json()] == [again, asked.json()["id"]]

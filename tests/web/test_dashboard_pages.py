@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from app.services import audit, import_requests, sign_ups, studies
 from app.services.exports import requests
 from app.services.import_places import open_import_place
 from app.services.protocols import current_protocol
+from app.services.uploads import open_uploads
 from app.settings import Settings
 from app.storage import LocalStorage
 from app.web.admin.charts import FORECAST, OBSERVED
@@ -116,68 +118,77 @@ def zipped(files: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def corrupt() -> bytes:
-    """A ZIP file whose compressed data are none."""
-    buffer, name = io.BytesIO(), "data.csv"
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(name, b"id,nonsense" * 20)
-    data = bytearray(buffer.getvalue())
-    data[30 + len(name)] = 0xFF  # after the header: a kind of block that there is not
-    return bytes(data)
+def send(ada: Visitor, slug: str, data: bytes, name: str = "triplets.zip") -> httpx.Response:
+    url = f"/admin/studies/{slug}/import?form_key={ada.key}"
+    return ada.post(url, files={"archive": (name, data, "application/zip")})
 
 
-def bring(ada: Visitor, slug: str, data: bytes, name: str = "triplets.zip") -> tuple[int, str]:
-    """Upload it; returns the status and what is said."""
-    response = ada.post(
-        f"/admin/studies/{slug}/import?form_key={ada.key}", files={"archive": (name, data, "application/zip")}
-    )
-    return response.status_code, "" if response.status_code == 303 else page_of(response).import_problem
+@pytest.fixture
+def work(sessions: Sessions, storage: LocalStorage, settings: Settings) -> Callable[[int], None]:
+    """What a worker does with an import."""
+    place, uploads = open_import_place(settings), open_uploads(settings)
+
+    def work(request_id: int) -> None:
+        import_requests.fulfil(
+            sessions, storage, place, uploads, incoming=settings.incoming, request_id=request_id
+        )  # fmt: skip
+
+    return work
 
 
-def test_a_zip_file_fills_a_draft(ada: Visitor, sessions: Sessions, tmp_path: Path) -> None:
+def test_a_zip_file_is_kept_and_a_worker_fills_the_draft(
+    ada: Visitor, sessions: Sessions, work: Callable[[int], None], tmp_path: Path
+) -> None:
     slug, folder = make_draft(sessions), TripletFolder(tmp_path)
+    url = f"/admin/studies/{slug}"
     folder.nights(folder.nights_rows(3))
     files = {f"inner/{path.relative_to(tmp_path)}": path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    assert bring(ada, slug, zipped(files | {"__MACOSX/x.csv": b"", "inner/notes.txt": b"hi"})) == (303, "")
-    page = page_of(ada.get(f"/admin/studies/{slug}"))
-    assert page.live.status.items == 3
-    assert page.frame.notice == "3 items are in the pool."
+    assert send(ada, slug, zipped(files), "<b>.zip").headers["Location"] == url
+    waiting = ada.get(url)
+    assert "Waiting for a worker to import &lt;b&gt;.zip." in waiting.text
+    assert page_of(waiting).live.status.items == 0
+    again = send(ada, slug, zipped(files))
+    assert (again.status_code, "is still being imported" in page_of(again).import_problem) == (409, True)
+    work(page_of(waiting).importing.request.id)
+    page = page_of(ada.get(url))
+    assert (page.live.status.items, page.importing.in_pool) == (3, 3)
 
 
-@pytest.mark.parametrize(
-    ("data", "complaint"),
-    [
-        (b"no zip file", "not a ZIP file"),
-        (corrupt(), "not a ZIP file"),
-        (zipped({}), "holds no CSV file"),
-        (zipped({"a.csv": b"reference,candidate_0,candidate_1\nx.png,y.png,z.png\n"}), "a.csv, line 2"),
-        (zipped({"a.csv": b"reference,candidate_0,candidate_1\n../x.png,y.png,z.png\n", "../x.png": b"x"}), "line 2"),
-        (zipped({"a.csv": b"", "b.csv": b""}), "more than one CSV file: a.csv, b.csv"),
-        (zipped({"data.csv": b"id,nonsense\n"}), "data.csv is missing the columns"),
-        (zipped({"<b>.csv": b"reference\n"}), "is missing the columns"),
-    ],
-)
-def test_zip_files_that_will_not_do(ada: Visitor, sessions: Sessions, data: bytes, complaint: str) -> None:
+def test_what_is_wrong_in_a_zip_file_is_said_on_the_page(
+    ada: Visitor, sessions: Sessions, work: Callable[[int], None]
+) -> None:
     slug = make_draft(sessions)
-    before = contents(sessions, slug)
-    status, said = bring(ada, slug, data)
-    assert status == 422
-    assert complaint in said
-    assert "lookalike-upload" not in said
-    assert contents(sessions, slug) == before
+    url = f"/admin/studies/{slug}"
+    refused = send(ada, slug, b"no zip file")
+    assert (refused.status_code, page_of(refused).import_problem) == (422, "This is not a ZIP file.")
+    assert ada.post(f"{url}/import?form_key={ada.key}", {"archive": "text"}).status_code == 422
+    assert send(ada, slug, zipped({"a.csv": b"reference,candidate_0,candidate_1\nx.png,y.png,z.png\n"})).is_redirect
+    work(page_of(ada.get(url)).importing.request.id)
+    page = ada.get(url).text
+    assert "The import of triplets.zip did not finish. a.csv, line 2: reference &#39;x.png&#39; does not exist." in page
+    assert "Import triplets.zip again" not in page, "it is there no more"
 
 
-def test_a_bomb_does_not_unpack(ada: Visitor, sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.services.uploads.LARGEST_UNPACKED", 1_000_000)
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("a.png", bytes(50_000_000))
-    status, said = bring(ada, make_draft(sessions), buffer.getvalue())
-    assert (status, "is larger than" in said) == (422, True)
+def test_nobody_else_has_a_zip_file_read(client: TestClient, sessions: Sessions, settings: Settings) -> None:
+    """Who may import into this study is known before the body is read: it stays where it is."""
+    slug, other, data = make_draft(sessions), make_draft(sessions), zipped({"a.csv": b"x"})
+    viewer, stranger = visitor_as(client, sessions, slug, "viewer"), visitor_as(client, sessions, other, "researcher")
+    for visitor, status in ((viewer, 403), (stranger, 404), (Visitor(client), 401)):
+        assert send(visitor, slug, data).status_code in (status, 303)
+    unread = iter(lambda: pytest.fail("the body was read"), None)
+    for visitor in (viewer, stranger):
+        for key in (f"?form_key={visitor.key}", ""):
+            answer = visitor._client.post(
+                f"/admin/studies/{slug}/import{key}",
+                content=unread,
+                headers={"Content-Type": "multipart/form-data; boundary=x", "Content-Length": str(10**8)},
+            )
+            assert answer.status_code in (403, 404)
+    assert not list((settings.home / "uploads").glob("*"))
 
 
 def test_a_folder_of_the_servers_fills_a_draft(
-    ada: Visitor, sessions: Sessions, storage: LocalStorage, settings: Settings
+    ada: Visitor, sessions: Sessions, work: Callable[[int], None], settings: Settings
 ) -> None:
     slug, name = make_draft(sessions), make_slug()
     url, folder = f"/admin/studies/{slug}", TripletFolder(Path(settings.import_place) / name / "<b>")
@@ -195,11 +206,6 @@ def test_a_folder_of_the_servers_fills_a_draft(
     assert refused.status_code == 422
     assert page_of(refused).problem == f"The folder '{name}' holds no CSV file. There is '{name}/<b>'."
 
-    def work() -> None:
-        place = open_import_place(settings)
-        asked = page_of(ada.get(url)).importing.request.id
-        import_requests.fulfil(sessions, storage, place, incoming=settings.incoming, request_id=asked)
-
     picture = folder.path / rows[0]["ref_path"]
     data = picture.read_bytes()
     picture.write_text("none")
@@ -211,7 +217,7 @@ def test_a_folder_of_the_servers_fills_a_draft(
     assert "Stopped by" in ada.get(url).text
     for _ in range(2):
         assert ada.post(f"{url}/imports", {"source": f"{name}/<b>"}).status_code == 303
-        work()
+        work(page_of(ada.get(url)).importing.request.id)
         assert ada.get(f"{url}/imports/progress").headers["HX-Refresh"] == "true"
         said = ada.get(url)
         assert "<b>" not in said.text

@@ -15,6 +15,7 @@ from app.errors import BadInput, Forbidden
 from app.models.studies import Study
 from app.services import members, sign_ins
 from app.services.sign_ins import SignedIn
+from app.web.body_limit import carries_files
 from app.web.deps import SessionDep
 
 COOKIE = "lookalike"
@@ -67,8 +68,10 @@ async def _check_form(request: Request) -> None:
     is_foreign = site not in (None, "same-origin", "none") if site else _is_foreign(origin, request)
     if is_foreign:
         raise Forbidden("This form was sent from another site.")
-    # Uploads carry the key in their address, so that nothing is read before it is known who sends it.
-    given = request.query_params.get("form_key") or (await request.form()).get("form_key")
+    # Uploads carry the key in their address, so that nothing is read before it is known who sends it, and where to.
+    given: object = request.query_params.get("form_key")
+    if given is None and not carries_files(request.scope):
+        given = (await request.form()).get("form_key")
     if not isinstance(given, str) or not hmac.compare_digest(given.encode(), form_key(cookie_token(request)).encode()):
         raise Forbidden("This page is older than your sign-in. Reload it, then send the form again.")
 
@@ -136,8 +139,10 @@ class Upload:
 
 
 async def read_upload(request: Request) -> Upload:
-    """To be asked for after the access to the study: only then is the body read."""
-    form = await request.form()
+    """To be asked for after the access to the study: only then is the body read, into a file."""
+    if not carries_files(request.scope):
+        raise BadInput("Choose a file to import.")
+    form = await request.form(max_files=1, max_fields=1)
     archive = form.get("archive")
     if not isinstance(archive, UploadFile):
         raise BadInput("Choose a file to import.")

@@ -10,9 +10,9 @@ from app.domain.durations import duration
 from app.domain.forecast import Forecast
 from app.domain.money import Balance, in_words
 from app.domain.protocol import Protocol
-from app.errors import BadInput, Conflict
+from app.errors import BadInput, Conflict, Unavailable
 from app.models.studies import Study
-from app.services import activity, audit, money, overview, studies, uploads
+from app.services import activity, import_requests, money, overview, studies, uploads
 from app.services.alerts import Alert, alerts
 from app.services.forecasts import forecast_from
 from app.services.generation.progress import progress
@@ -169,18 +169,20 @@ def preview(request: Request, access: AsViewer, session: SessionDep) -> Response
 
 
 @router.post("/studies/{slug}/import")
-def import_items(
+def import_archive(
     request: Request, access: AsResearcher, upload: UploadDep, session: SessionDep, resources: ResourcesDep
 ) -> Response:
+    """Keep a ZIP file for a worker, which imports it."""
     study = access.study
     try:
-        result = uploads.import_archive(
-            resources.sessions, resources.storage, slug=study.slug, archive=upload.file, normalise=upload.normalise
-        )
-    except (BadInput, Conflict) as error:
+        with session.begin_nested():
+            import_requests.ask_upload(
+                session, resources.uploads, study=study, name=upload.name, archive=upload.file,
+                normalise=upload.normalise,
+            )  # fmt: skip
+    except (BadInput, Conflict, Unavailable) as error:
         return show(request, live_page(request, access, session, import_problem=error.message), status=error.status)
-    audit.record(session, "imported items", study=study, subject=upload.name, items=result.items)
-    return go(f"/admin/studies/{study.slug}", access.signed_in, f"{result.items:,} items are in the pool.")
+    return go(f"/admin/studies/{study.slug}", access.signed_in)
 
 
 @router.get("/studies/{slug}/live")
