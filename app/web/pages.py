@@ -71,7 +71,8 @@ class TrialsPage(Page):
 
 @cache
 def _trial_modules() -> list[str]:
-    scripts = [*(STATIC / "js" / "trials").glob("*.js"), STATIC / "js" / "screening.js"]
+    shared = ("browser_support.js", "completion_code.js", "screening.js")
+    scripts = [*(STATIC / "js" / "trials").glob("*.js"), *(STATIC / "js" / name for name in shared)]
     return sorted(path.relative_to(STATIC).as_posix() for path in scripts)
 
 

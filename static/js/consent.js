@@ -1,4 +1,5 @@
 /** The consent page looks at the device first: nobody agrees to a study that cannot be taken on it. */
+import { browserObstacle } from './browser_support.js';
 import { obstacles } from './screening.js';
 import { frameInterval } from './trials/frames.js';
 
@@ -12,16 +13,19 @@ const demands = {
   minRefreshHz: Number(minRefreshHz),
   touch: touch === 'true',
 };
-// What the device is first of all: a laptop whose screen can be touched is none.
-const isTouch = matchMedia('(hover: none) and (pointer: coarse)').matches;
+const tooOld = browserObstacle();
 let refreshHz = Infinity;
+
+function whatHinders() {
+  if (tooOld) return tooOld;
+  // What the device is first of all: a laptop whose screen can be touched is none.
+  const isTouch = matchMedia('(hover: none) and (pointer: coarse)').matches;
+  return obstacles({ width: innerWidth, height: innerHeight, isTouch, refreshHz }, demands).join(' ');
+}
 
 /** Said when it has changed only: the notice is a live region. */
 function look() {
-  const found = obstacles(
-    { width: innerWidth, height: innerHeight, isTouch, refreshHz },
-    demands,
-  ).join(' ');
+  const found = whatHinders();
   notice.hidden = found === '';
   agree.disabled = found !== '';
   if (reasons.textContent !== found) reasons.textContent = found;
@@ -37,5 +41,6 @@ async function measureRefresh() {
 }
 
 look();
+document.getElementById('unchecked').hidden = true;
 addEventListener('resize', look);
-if (demands.minRefreshHz) measureRefresh();
+if (demands.minRefreshHz && !tooOld) measureRefresh();

@@ -471,6 +471,8 @@ class TestNothingTells:
             images = [client.get(path) for path in trial["images"].values()]
             assert len({len(image.content) for image in images}) == 1
             assert len({image.content for image in images}) == 3
+            # By which a page knows that an image is whole.
+            assert all(int(image.headers["Content-Length"]) == len(image.content) for image in images)
             assert {image.headers["cache-control"] for image in images} == {"private, max-age=86400, immutable"}
             headers = [{k: v for k, v in image.headers.items() if k != "date"} for image in images]
             assert headers[0] == headers[1] == headers[2]

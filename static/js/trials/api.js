@@ -48,10 +48,19 @@ export function assignmentApi(token) {
   };
 }
 
-/** The bytes of an image. */
-export async function imageBytes(address) {
-  const response = await answer(address, {});
-  return body(response, 'blob');
+/**
+ * The bytes of an image, as many as the server has announced.
+ *
+ * @param {string} address
+ * @param {RequestCache} [cache] `reload`: from the server, whatever the browser has kept
+ */
+export async function imageBytes(address, cache = 'default') {
+  const response = await answer(address, { cache });
+  const bytes = await body(response, 'blob');
+  const announced = response.headers.get('Content-Length');
+  const isEncoded = response.headers.has('Content-Encoding');
+  if (announced !== null && !isEncoded && Number(announced) !== bytes.size) throw new Unreachable('The image broke off.');
+  return bytes;
 }
 
 async function json(address, given) {
@@ -66,7 +75,7 @@ async function answer(address, options) {
   const headers = { Accept: 'application/json, image/*', ...options.headers };
   let response;
   try {
-    response = await fetch(address, { ...options, headers, signal: AbortSignal.timeout(TIMEOUT_MS) });
+    response = await fetch(address, { ...options, headers, signal: deadline() });
   } catch {
     throw new Unreachable('The request did not get through.');
   }
@@ -76,6 +85,13 @@ async function answer(address, options) {
     throw new Unreachable(`The server answered ${response.status}.`, { retryAfterMs: 1000 * seconds });
   }
   throw new Refused(response.status, await response.json().catch(() => ({})));
+}
+
+/** Ends what is still under way by then, body included. (AbortSignal.timeout is younger than the browsers we serve.) */
+function deadline() {
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(), TIMEOUT_MS);
+  return controller.signal;
 }
 
 /** A body can break off on its way, and what answers in the place of our server may send anything. */

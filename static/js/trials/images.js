@@ -9,19 +9,26 @@ const TRIES = 8;
  * The image behind an address, decoded: inserting it paints it in the same frame.
  *
  * The bytes are fetched first, so that a network that is away for a while (try again) is never taken for an image that
- * cannot be decoded (abort).
+ * cannot be decoded (abort). One that cannot be may have broken off on its way, and been kept so by the browser: it is
+ * asked for once more.
  *
  * @param {string} address
- * @returns {Promise<HTMLImageElement>}
+ * @returns {Promise<HTMLImageElement>} rejects if it does not come, or not whole
  */
 export async function decodedImage(address) {
-  const bytes = await untilAnswered(() => imageBytes(address), { tries: TRIES });
+  const fetched = (cache) => untilAnswered(() => imageBytes(address, cache), { tries: TRIES });
+  return decoded(await fetched()).catch(async () => decoded(await fetched('reload')));
+}
+
+/** Chromium's `decode()` resolves for a file that breaks off, and paints nothing: a bitmap is made of a whole one only. */
+async function decoded(bytes) {
   const image = new Image();
   image.decoding = 'sync';
   image.draggable = false;
   image.src = URL.createObjectURL(bytes);
   try {
-    await image.decode();
+    const [bitmap] = await Promise.all([createImageBitmap(bytes), image.decode()]);
+    bitmap.close();
   } finally {
     URL.revokeObjectURL(image.src);
   }
