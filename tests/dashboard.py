@@ -47,6 +47,10 @@ class Visitor:
     def post(self, url: str, fields: dict[str, str] | None = None, **options: Any) -> httpx.Response:
         return self._client.post(url, data={"form_key": self.key} | (fields or {}), **options)
 
+    def send(self, url: str, body: bytes) -> httpx.Response:
+        """A form as these very bytes."""
+        return self._client.post(url, content=body, headers={"Content-Type": "application/x-www-form-urlencoded"})
+
 
 def sign_in(client: TestClient, sessions: Sessions, email: str) -> Visitor:
     with sessions.begin() as session:

@@ -19,7 +19,7 @@ class RequireWellFormed:
         if scope["type"] == "http":
             _require_host([value for name, value in scope["headers"] if name == b"host"])
             if "\0" in scope["path"] or b"%00" in scope["query_string"] or b"\0" in scope["query_string"]:
-                raise HTTPException(400, "The address holds a null character.")
+                raise HTTPException(422, "The address holds a null character.")
         await self._app(scope, receive, send)
 
 

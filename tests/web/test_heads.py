@@ -165,7 +165,7 @@ def test_a_host_that_is_none_is_refused(hasty: tuple[str, int], lines: bytes) ->
 @pytest.mark.parametrize("address", [b"/studies/a%00b", b"/studies/x?participant=%00", b"/static/%00"])
 def test_a_null_character_is_refused(hasty: tuple[str, int], address: bytes) -> None:
     request = b"GET " + address + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-    require_our_shape(talk(hasty, request), 400)
+    require_our_shape(talk(hasty, request), 422)
 
 
 def test_whoever_hangs_up_is_no_failure_of_ours(hasty: tuple[str, int], capfd: pytest.CaptureFixture[str]) -> None:

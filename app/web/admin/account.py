@@ -10,6 +10,7 @@ from app.services.sign_ins import SignedIn
 from app.web.admin.access import FormDep, SignedInDep, set_cookie
 from app.web.admin.pages import AccountPage, frame_of, go, show
 from app.web.deps import ResourcesDep, SessionDep
+from app.web.numbers import RowId
 
 router = APIRouter(prefix="/account")
 URL = "/admin/account"
@@ -114,6 +115,6 @@ def make_token(request: Request, form: FormDep, signed_in: SignedInDep, session:
 
 
 @router.post("/tokens/{token_id}/revoke")
-def revoke_token(token_id: int, signed_in: SignedInDep, session: SessionDep) -> Response:
-    api_tokens.revoke(session, account=signed_in.account, token_id=min(token_id, 2**63 - 1))
+def revoke_token(token_id: RowId, signed_in: SignedInDep, session: SessionDep) -> Response:
+    api_tokens.revoke(session, account=signed_in.account, token_id=token_id)
     return go(URL, signed_in, "The API token is revoked.")

@@ -22,6 +22,7 @@ from app.web.admin.access import AsResearcher, AsViewer, FormDep, StudyAccess
 from app.web.admin.deciding import Decision, decisions_about
 from app.web.admin.pages import FormPage, StudyHead, StudyPage, frame_of, go, head_of, show
 from app.web.deps import SessionDep
+from app.web.numbers import LARGEST_ID, BeforeId, RowId
 
 router = APIRouter(prefix="/studies/{slug}/assignments")
 PER_PAGE = 25
@@ -78,7 +79,7 @@ def assignments_page(
     session: SessionDep,
     which: Which = "all",
     participant: Annotated[str, Query(max_length=100)] = "",
-    before: Annotated[int, Query(ge=1, lt=2**63)] = 2**63 - 1,
+    before: BeforeId = LARGEST_ID,
 ) -> Response:
     participant = participant.strip().replace("\0", "")
     found = sittings.browse(
@@ -102,8 +103,8 @@ def _older(which: Which, participant: str, before: int) -> str:
 
 
 @router.get("/{assignment_id}")
-def assignment_page(request: Request, assignment_id: int, access: AsViewer, session: SessionDep) -> Response:
-    assignment = sittings.by_id(session, access.study, min(assignment_id, 2**63 - 1))
+def assignment_page(request: Request, assignment_id: RowId, access: AsViewer, session: SessionDep) -> Response:
+    assignment = sittings.by_id(session, access.study, assignment_id)
     decided, blocked = (
         sittings.exclusions_of(session, assignment),
         blocks.of_participant(session, assignment=assignment),
@@ -134,16 +135,16 @@ def _is_fresh(exclusion: Exclusion, actor: str) -> bool:
 
 @router.get("/{assignment_id}/{turn}")
 def exclusion_page(
-    request: Request, assignment_id: int, turn: Turn, access: AsResearcher, session: SessionDep
+    request: Request, assignment_id: RowId, turn: Turn, access: AsResearcher, session: SessionDep
 ) -> Response:
     return show(request, _exclusion_page(request, session, access, assignment_id, turn))
 
 
 @router.post("/{assignment_id}/{turn}")
 def turn_exclusion(
-    request: Request, assignment_id: int, turn: Turn, form: FormDep, access: AsResearcher, session: SessionDep
+    request: Request, assignment_id: RowId, turn: Turn, form: FormDep, access: AsResearcher, session: SessionDep
 ) -> Response:
-    assignment = sittings.by_id(session, access.study, min(assignment_id, 2**63 - 1))
+    assignment = sittings.by_id(session, access.study, assignment_id)
     reason = form.get("reason", "").strip().replace("\0", "")
     if not 0 < len(reason) <= LONGEST_REASON:
         page = _exclusion_page(request, session, access, assignment_id, turn, reason=reason)
@@ -162,13 +163,13 @@ def _exclusion_page(
     request: Request,
     session: SessionDep,
     access: StudyAccess,
-    assignment_id: int,
+    assignment_id: RowId,
     turn: Turn,
     *,
     reason: str | None = None,
 ) -> ExclusionPage:
     """Raises Conflict if it is excluded, or reinstated, already."""
-    assignment = sittings.by_id(session, access.study, min(assignment_id, 2**63 - 1))
+    assignment = sittings.by_id(session, access.study, assignment_id)
     line = sittings.line_of(session, assignment)
     if line.is_excluded == (turn == "exclude"):
         raise Conflict(f"Assignment {assignment.id} is {'excluded' if line.is_excluded else 'not excluded'} already.")

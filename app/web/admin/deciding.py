@@ -24,6 +24,7 @@ from app.web.admin.asking import Asked, AskPage
 from app.web.admin.pages import frame_of, go, head_of, show
 from app.web.admin.whole_numbers import whole_number
 from app.web.deps import Resources, ResourcesDep, SessionDep
+from app.web.numbers import RowId
 
 router = APIRouter(prefix="/studies/{slug}/assignments/{assignment_id}")
 Decision = Literal["approve", "return", "reject", "bonus", "block", "unblock"]
@@ -62,7 +63,7 @@ def decisions_about(assignment: Assignment, *, submission: str | None, is_blocke
 
 @router.get("/decide/{decision}")
 def ask(
-    request: Request, assignment_id: int, decision: Decision, access: AsResearcher, session: SessionDep
+    request: Request, assignment_id: RowId, decision: Decision, access: AsResearcher, session: SessionDep
 ) -> Response:
     assignment = _assignment(session, access, assignment_id, decision)
     protocol = current_protocol(session, access.study.id)
@@ -72,7 +73,7 @@ def ask(
 @router.post("/decide/{decision}")
 def decide(
     request: Request,
-    assignment_id: int,
+    assignment_id: RowId,
     decision: Decision,
     form: FormDep,
     access: AsResearcher,
@@ -97,7 +98,7 @@ def decide(
 
 
 def _assignment(session: SessionDep, access: StudyAccess, assignment_id: int, decision: Decision) -> Assignment:
-    assignment = sittings.by_id(session, access.study, min(assignment_id, 2**63 - 1))
+    assignment = sittings.by_id(session, access.study, assignment_id)
     if decision in _OF_RECRUITER and sittings.submission_status(session, assignment) is None:
         raise NotFound(f"No recruiter knows a submission of assignment {assignment.id}, so none pays for it.")
     return assignment

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, get_args
+from typing import get_args
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
-from pydantic import AfterValidator, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from app.domain.protocol import Kind, Protocol
 from app.errors import BadInput, NotFound
@@ -21,11 +21,10 @@ from app.web.admin.access import AsResearcher, AsViewer, FormDep, StudyAccess
 from app.web.admin.pages import StudyHead, StudyPage, frame_of, go, head_of, show
 from app.web.admin.whole_numbers import whole_number
 from app.web.deps import ResourcesDep, SessionDep
+from app.web.numbers import RowId, RowNumber
 from app.web.pages import templates
 
 router = APIRouter(prefix="/studies/{slug}/data")
-Id = Annotated[int, AfterValidator(lambda number: min(number, 2**63 - 1))]
-Version = Annotated[int, AfterValidator(lambda number: min(number, 2**31 - 1))]
 FORMATS: dict[Format, str] = {
     "folder": "folder (NIGHTS)",
     "webdataset": "WebDataset",
@@ -164,7 +163,7 @@ def ask_for_export(form: FormDep, access: AsResearcher, session: SessionDep) -> 
 
 
 @router.get("/versions/{version}")
-def change_page(request: Request, version: Version, access: AsViewer, session: SessionDep) -> Response:
+def change_page(request: Request, version: RowNumber, access: AsViewer, session: SessionDep) -> Response:
     page = ChangePage(
         f"Version {version} · {access.study.slug}",
         frame_of(request, access.signed_in),
@@ -175,7 +174,7 @@ def change_page(request: Request, version: Version, access: AsViewer, session: S
 
 
 @router.get("/exports/{request_id}.zip")
-def download(request_id: Id, access: AsResearcher, session: SessionDep, resources: ResourcesDep) -> Response:
+def download(request_id: RowId, access: AsResearcher, session: SessionDep, resources: ResourcesDep) -> Response:
     place = asked.finished(session, resources.settings.exports, study=access.study, request_id=request_id)
     headers = {"Content-Disposition": f'attachment; filename="{place.name}.zip"'}
     return StreamingResponse(asked.zipped(place), media_type="application/zip", headers=headers)
@@ -183,7 +182,7 @@ def download(request_id: Id, access: AsResearcher, session: SessionDep, resource
 
 @router.get("/exports/{request_id}/{name}")
 def download_file(
-    request_id: Id, name: str, access: AsResearcher, session: SessionDep, resources: ResourcesDep
+    request_id: RowId, name: str, access: AsResearcher, session: SessionDep, resources: ResourcesDep
 ) -> Response:
     place = asked.finished(session, resources.settings.exports, study=access.study, request_id=request_id)
     if name not in asked.files_of(current_protocol(session, access.study.id).kind, "folder"):

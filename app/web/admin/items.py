@@ -11,11 +11,12 @@ from app.domain.protocol import Kind
 from app.models.items import Item
 from app.services import item_history, pool
 from app.services.item_history import Turn
-from app.services.pool import LARGEST, Agreement, Fate, Pace, Vote, Wanted
+from app.services.pool import Agreement, Fate, Pace, Vote, Wanted
 from app.services.protocols import current_protocol
 from app.web.admin.access import AsViewer
 from app.web.admin.pages import StudyPage, frame_of, head_of, show
 from app.web.deps import ResourcesDep, SessionDep
+from app.web.numbers import LARGEST_INT, RowId, RowNumber
 from app.web.pages import templates
 from app.web.participant import IMAGE_CACHE
 
@@ -121,7 +122,7 @@ def items_page(
     access: AsViewer,
     session: SessionDep,
     wanted: WantedDep,
-    after: Annotated[int, Query(ge=-1, le=LARGEST)] = -1,
+    after: Annotated[int, Query(ge=-1, le=LARGEST_INT)] = -1,
 ) -> Response:
     found = pool.browse(session, access.study, wanted, after=after, limit=PER_PAGE)
     protocol = current_protocol(session, access.study.id)
@@ -144,8 +145,10 @@ def items_page(
 
 
 @router.get("/items/{number}")
-def item_page(request: Request, number: int, access: AsViewer, session: SessionDep, wanted: WantedDep) -> Response:
-    item = pool.by_number(session, access.study, min(number, LARGEST))
+def item_page(
+    request: Request, number: RowNumber, access: AsViewer, session: SessionDep, wanted: WantedDep
+) -> Response:
+    item = pool.by_number(session, access.study, number)
     before, after = pool.neighbours(session, item, wanted)
     protocol = current_protocol(session, access.study.id)
     page = ItemPage(
@@ -165,8 +168,7 @@ def item_page(request: Request, number: int, access: AsViewer, session: SessionD
 
 
 @router.get("/pictures/{item_id}/{place}")
-def picture(item_id: int, place: str, access: AsViewer, session: SessionDep, resources: ResourcesDep) -> Response:
+def picture(item_id: RowId, place: str, access: AsViewer, session: SessionDep, resources: ResourcesDep) -> Response:
     kind = current_protocol(session, access.study.id).kind
-    item_id = min(item_id, 2**63 - 1)
     data = pool.picture(session, resources.storage, study=access.study, kind=kind, item_id=item_id, place=place)
     return Response(data, media_type="image/webp", headers={"Cache-Control": IMAGE_CACHE})

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from app.domain.roles import ROLES, Role
 from app.errors import BadInput
@@ -15,6 +14,7 @@ from app.web.addresses import is_link_certain, public_url
 from app.web.admin.access import AsOwner, AsViewer, FormDep, StudyAccess
 from app.web.admin.pages import FormPage, StudyHead, StudyPage, frame_of, go, head_of, show
 from app.web.deps import SessionDep
+from app.web.numbers import LARGEST_ID, BeforeId, RowId
 
 router = APIRouter(prefix="/studies/{slug}")
 PER_PAGE = 50
@@ -87,7 +87,7 @@ def invite(request: Request, form: FormDep, access: AsOwner, session: SessionDep
 
 
 @router.post("/people/invitations/{invitation_id}/revoke")
-def revoke(invitation_id: int, access: AsOwner, session: SessionDep) -> Response:
+def revoke(invitation_id: RowId, access: AsOwner, session: SessionDep) -> Response:
     members.revoke(session, study=access.study, invitation_id=invitation_id)
     return go(f"/admin/studies/{access.study.slug}/people", access.signed_in, "The invitation is taken back.")
 
@@ -110,9 +110,7 @@ def remove(form: FormDep, access: AsOwner, session: SessionDep) -> Response:
 
 
 @router.get("/log")
-def log_page(
-    request: Request, access: AsViewer, session: SessionDep, before: Annotated[int | None, Query(ge=1)] = None
-) -> Response:
+def log_page(request: Request, access: AsViewer, session: SessionDep, before: BeforeId = LARGEST_ID) -> Response:
     entries = audit.entries(session, study_id=access.study.id, before=before, limit=PER_PAGE + 1)
     shown = entries[:PER_PAGE]
     more = len(entries) > PER_PAGE

@@ -10,9 +10,9 @@ from app.web.addresses import public_url
 from app.web.admin.access import SignedInDep, SiteOwnerDep
 from app.web.admin.pages import AdminPage, frame_of, go, show
 from app.web.deps import ResourcesDep, SessionDep
+from app.web.numbers import RowId
 
 router = APIRouter()
-LARGEST = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ def system_page(request: Request, owner: SiteOwnerDep, session: SessionDep, reso
 
 
 @router.post("/system/jobs/{job_id}/retry")
-def retry_job(job_id: int, owner: SiteOwnerDep, session: SessionDep) -> Response:
-    system.retry_job(session, job_id=min(job_id, LARGEST))
+def retry_job(job_id: RowId, owner: SiteOwnerDep, session: SessionDep) -> Response:
+    system.retry_job(session, job_id=job_id)
     return go("/admin/system", owner, f"Job {job_id} is back in its queue.")
 
 

@@ -10,6 +10,7 @@ from app.models.studies import Study
 from app.services import api_tokens, members
 from app.services.api_tokens import Bearer
 from app.web.deps import SessionDep
+from app.web.numbers import LARGEST_ID
 from app.web.problems import documented
 
 _bearer = HTTPBearer(auto_error=False, description="An API token, made in the dashboard under your name.")
@@ -53,4 +54,4 @@ def _study_to_steer(slug: Slug, bearer: Steerer, session: SessionDep) -> Study:
 
 StudyToRead = Annotated[Study, Depends(_study_to_read, scope="function")]
 StudyToSteer = Annotated[Study, Depends(_study_to_steer, scope="function")]
-Id = Annotated[int, Path(ge=1, lt=2**63)]
+Id = Annotated[int, Path(ge=1, le=LARGEST_ID)]

@@ -15,9 +15,9 @@ from app.services.sittings import ReplayedTrial, SittingLine, Which
 from app.web.api.access import NOT_NOW, Id, Steerer, StudyToRead, StudyToSteer
 from app.web.deps import SessionDep
 from app.web.json_bodies import StorableJSONRoute
+from app.web.numbers import LARGEST_ID, BeforeId
 
 router = APIRouter(prefix="/studies/{slug}/assignments", route_class=StorableJSONRoute)
-LARGEST = 2**63 - 1
 
 
 class Reason(BaseModel):
@@ -62,7 +62,7 @@ def list_assignments(
     study: StudyToRead,
     session: SessionDep,
     which: Which = "all",
-    before: Annotated[int, Query(ge=1, le=LARGEST)] = LARGEST,
+    before: BeforeId = LARGEST_ID,
     limit: Annotated[int, Query(ge=1, le=100)] = 25,
 ) -> Assignments:
     """Assignments with their signals, the newest first, those below `before`."""

@@ -3,14 +3,15 @@
 from dataclasses import dataclass, fields
 from typing import Annotated, Self
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Query
 
 from app.models.items import Item
 from app.services import pool
-from app.services.pool import LARGEST, Agreement, Fate, Pace, Vote, Wanted
+from app.services.pool import Agreement, Fate, Pace, Vote, Wanted
 from app.web.api.access import StudyToRead
 from app.web.deps import SessionDep
 from app.web.json_bodies import StorableJSONRoute
+from app.web.numbers import LARGEST_INT, RowNumber
 
 router = APIRouter(prefix="/studies/{slug}/items", route_class=StorableJSONRoute)
 
@@ -65,7 +66,7 @@ def list_items(
     category: Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")] = "",
     agreement: Agreement = "any",
     pace: Pace = "any",
-    after: Annotated[int, Query(ge=-1, le=LARGEST)] = -1,
+    after: Annotated[int, Query(ge=-1, le=LARGEST_INT)] = -1,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> Items:
     """Items in order of their number, those above `after`."""
@@ -75,7 +76,7 @@ def list_items(
 
 
 @router.get("/{number}")
-def read_item(number: Annotated[int, Path(ge=0, le=LARGEST)], study: StudyToRead, session: SessionDep) -> ItemWithVotes:
+def read_item(number: RowNumber, study: StudyToRead, session: SessionDep) -> ItemWithVotes:
     """An item with every vote it ever got; `void` says why one does not count."""
     item = pool.by_number(session, study, number)
     return ItemWithVotes(ItemLine.of(item), pool.votes_on(session, item))
