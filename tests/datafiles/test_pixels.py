@@ -119,8 +119,8 @@ def test_an_image_that_pillow_decoded_is_the_file_as_far_as_pillow_remembers(cas
 
 def test_taking_an_opened_image_leaves_it_as_it_was() -> None:
     with Image.open(io.BytesIO(FILES["PNG alpha"].data)) as image:
-        pixels.of_pillow(image).upright_srgb()
-        pixels.of_pillow(image).upright_srgb()
+        first, second = (pixels.of_pillow(image).upright_srgb() for _ in range(2))
+        assert first == second
         with Image.open(io.BytesIO(FILES["PNG alpha"].data)) as other:
             assert (np.asarray(image) == np.asarray(other)).all()
 

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from datafiles import pixels as rules
+from tests.colour_files import FILES, REFUSED
 from tests.training.conftest import draw_images
 from training import image_cache
 from training.errors import DataError
@@ -75,3 +77,20 @@ def test_a_full_disk_leaves_no_cache(images: list[Path], tmp_path: Path) -> None
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.parametrize("case", ["PNG cICP PQ", "PNG 16-bit RGB, one transparent", "JPEG profile with cicp PQ"])
+def test_an_image_that_programs_show_differently_is_refused_by_name(case: str, tmp_path: Path) -> None:
+    assert FILES[case].fate == REFUSED
+    (tmp_path / "odd.png").write_bytes(FILES[case].data)
+    with pytest.raises(DataError, match=r"odd\.png cannot be used as an image: "):
+        open_cache([tmp_path / "odd.png"], 32, tmp_path / "cache")
+
+
+def test_pixels_decoded_by_other_rules_are_decoded_anew(
+    images: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_cache(images, 32, tmp_path / "cache")
+    monkeypatch.setattr(rules, "RULES", rules.RULES + 1)
+    open_cache(images, 32, tmp_path / "cache")
+    assert len(list((tmp_path / "cache").iterdir())) == 2

@@ -11,6 +11,8 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+from tests.colour_files import exif
+from tests.pictures import png16
 from tests.training.conftest import ROOT, draw_images
 from tests.training.dreamsim_folder import write_small_folder
 from training.backbones import open_tower
@@ -62,6 +64,37 @@ def test_other_sizes_are_squashed_to_the_model_s(metric: Metric) -> None:
     wanted = np.asarray(image.resize((32, 32), Image.Resampling.BICUBIC)) / 255
     np.testing.assert_allclose(prepared.permute(1, 2, 0), wanted, atol=1e-6)
     assert metric.preprocess(torch.rand(2, 3, 64, 48)).shape == (2, 3, 32, 32)
+
+
+def test_what_a_file_says_of_its_pixels_is_followed(metric: Metric, tmp_path: Path) -> None:
+    one, other = draw_images(4, 2)
+    coarse, light = (np.asarray(Image.fromarray(pixels).convert("L")) for pixels in (one, other))
+    for name, gray in (("dark", coarse), ("light", light)):
+        (tmp_path / f"{name}.png").write_bytes(png16(gray.astype(int) * 257))
+        Image.fromarray(gray).save(tmp_path / f"{name}-8.png")
+    sixteen, eight = (metric(tmp_path / f"dark{end}.png", tmp_path / f"light{end}.png") for end in ("", "-8"))
+    assert float(eight) > 0.01
+    torch.testing.assert_close(sixteen, eight)
+
+    upright = Image.fromarray(one)
+    sideways = upright.transpose(Image.Transpose.ROTATE_90)
+    sideways.save(tmp_path / "turned.png", exif=exif(6))
+    hidden = np.dstack([other, np.zeros(other.shape[:2], np.uint8)])
+    Image.fromarray(hidden).save(tmp_path / "glass.png")
+    for file, seen in (("turned.png", upright), ("glass.png", Image.new("RGB", (32, 32), "white"))):
+        with Image.open(tmp_path / file) as opened:
+            for given in (tmp_path / file, opened):
+                assert float(metric(given, seen)) < 1e-5
+    assert float(metric(sideways, upright)) > 1e-3
+
+
+def test_an_image_of_unknown_range_is_refused_by_name(metric: Metric, tmp_path: Path) -> None:
+    Image.fromarray(np.random.default_rng(0).random((32, 32), dtype=np.float32)).save(tmp_path / "depth.tiff")
+    for given in (tmp_path / "depth.tiff", Image.open(tmp_path / "depth.tiff")):
+        with pytest.raises(
+            DataError, match=r"depth\.tiff cannot be used as an image: its pixels are numbers of a range"
+        ):
+            metric(given, given)
 
 
 def test_a_metric_is_a_loss(metric: Metric) -> None:
