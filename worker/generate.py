@@ -29,6 +29,7 @@ from transformers import AutoTokenizer
 
 from app.domain.generation import Options
 from app.errors import BadInput
+from app.redaction import redact
 from app.services.generation.batches import Call, Work
 from worker.attempts import make_items
 from worker.generator import CannotGenerate, Drawn, Picture, Shot, Stopped, Stopping
@@ -408,4 +409,4 @@ def _empty_cache(device: torch.device) -> None:
 
 def _first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    return redact(lines[0]) if lines else type(error).__name__

@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from app.db import Sessions
+from app.outside import explain
 from app.services import workers
 
 log = structlog.get_logger()
@@ -44,7 +45,7 @@ class Presence:
                     problem=self._problem,
                 )
         except DBAPIError as error:
-            log.warning("the worker could not report itself", error=str(error.orig))
+            log.warning("the worker could not report itself", error=explain(error))
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from app.db import Sessions
 from app.errors import LookalikeError, Unavailable
 from app.keys import load_keys
 from app.queue import ASSESS, CHECK_ROUND, GENERATE, GPU, RECRUIT, TAKE_OVER, TICK
+from app.redaction import redact
 from app.services import assignments, erasure, quality, rounds, studies, tallies
 from app.services.generation import batches
 from app.services.recruiting.look import SomebodyLooks, look_at_all
@@ -107,7 +108,7 @@ def add_generation(app: App, sessions: Sessions, studio: Studio) -> None:
             raise
         except Exception as error:
             if _is_final(error, context.job):
-                reason = f"{type(error).__name__}: {error}".splitlines()[0]
+                reason = redact(f"{type(error).__name__}: {error}".splitlines()[0])
                 with sessions.begin() as session:
                     batches.fail(session, batch_id=batch_id, reason=reason)
             raise

@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 
 from app.db import Sessions, open_sessions
 from app.errors import BadInput, LookalikeError, NoSuchStudy, NotFound, os_error_in_words
+from app.outside import explain
 from app.postgres import PostgresUnavailable
 from app.services import audit, studies
 from app.settings import Settings, read_settings
@@ -77,7 +78,7 @@ def plain_errors() -> Iterator[None]:
     except OperationalError as error:
         # Without an SQLSTATE it is no answer of the server's, but the lack of one.
         problem = "reports" if getattr(error.orig, "sqlstate", None) else "does not answer"
-        raise _failed(f"The database {problem}: {' '.join(str(error.orig).split())}") from None
+        raise _failed(f"The database {problem}: {explain(error)}") from None
     except BrokenPipeError:  # the reader, `head` say, has seen enough
         raise typer.Exit(0) from None
     except PostgresUnavailable as error:

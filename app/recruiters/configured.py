@@ -6,8 +6,6 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-import jwt
-
 from app.domain.money import fees_on, load_fees
 from app.domain.protocol import Protocol
 from app.errors import Unavailable
@@ -18,10 +16,9 @@ from app.recruiters.patience import PATIENT, Patience
 from app.recruiters.prolific import recruiter as prolific
 from app.recruiters.prolific.api import Api
 from app.recruiters.prolific.door import ProlificDoor
+from app.recruiters.prolific.signing_keys import SigningKeys
 from app.recruiters.recruiter import Door, Recruiter, Review
 from app.settings import Settings
-
-JWKS_HOLDS_S = 60 * 60
 
 
 class Doors:
@@ -31,7 +28,7 @@ class Doors:
         self._settings = settings
         self._keys = keys
         url = f"{settings.prolific_url.rstrip('/')}/.well-known/study/jwks.json"
-        self._jwks = jwt.PyJWKClient(url, lifespan=JWKS_HOLDS_S, timeout=10)
+        self._signing_keys = SigningKeys(url)
 
     def of(self, protocol: Protocol) -> Door:
         """Raises Unavailable: this server cannot let people in from there."""
@@ -41,7 +38,7 @@ class Doors:
             case "prolific":
                 return ProlificDoor(
                     self._keys,
-                    jwks=self._jwks if protocol.recruiting.signed_links else None,
+                    signing_keys=self._signing_keys if protocol.recruiting.signed_links else None,
                     public_url=self._settings.public_url,
                     workspace=self._settings.prolific_workspace,
                 )
@@ -81,7 +78,10 @@ def calling(settings: Settings, recruiter: str, *, patience: Patience = PATIENT)
             from app.recruiters.mturk.recruiter import Mturk
 
             terms = fees_on(datetime.now(UTC).date(), "mturk", load_fees(settings.fees))
-            with closing(MturkApi(settings.mturk_endpoint_url, patience=patience)) as mturk:
+            api_of_mturk = MturkApi(
+                settings.mturk_endpoint_url, credentials=settings.aws_credentials, patience=patience
+            )
+            with closing(api_of_mturk) as mturk:
                 yield Mturk(mturk, fees=terms)
         case other:
             raise Unavailable(f"This server does not recruit on {other}.")

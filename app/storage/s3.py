@@ -31,6 +31,7 @@ from botocore.exceptions import (
 from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from app.errors import Conflict, LookalikeError, NotFound, Unavailable
+from app.outside import explain
 from app.settings import Settings
 from app.storage.base import KEY, Stored, missing, verified
 
@@ -227,9 +228,10 @@ class Bucket:
             yield
         except S3UploadFailedError as error:  # boto3 makes a sentence of what the server said
             said = error.__context__
-            raise (self._explained(said, name) if isinstance(said, ClientError) else Unavailable(str(error))) from error
+            known = isinstance(said, ClientError | BotoCoreError)
+            raise (self._explained(said, name) if known else Unavailable(f"{self}: {explain(error)}.")) from None
         except (ClientError, BotoCoreError) as error:
-            raise self._explained(error, name) from error
+            raise self._explained(error, name) from None
 
     def _explained(self, error: ClientError | BotoCoreError, name: str) -> LookalikeError:
         server = self.client.meta.endpoint_url
@@ -238,8 +240,8 @@ class Bucket:
         if isinstance(error, NoCredentialsError | PartialCredentialsError | CredentialRetrievalError):
             return Unavailable(f"There are no credentials for {server}. {_SET_CREDENTIALS}")
         if isinstance(error, ConnectionError | HTTPClientError | IncompleteReadError):
-            return Unavailable(f"{server} does not answer ({error}). Check S3_ENDPOINT_URL and the network.")
-        return Unavailable(f"{server} cannot be used ({error}).")
+            return Unavailable(f"{server} does not answer ({explain(error)}). Check S3_ENDPOINT_URL and the network.")
+        return Unavailable(f"{server} cannot be used ({explain(error)}).")
 
     def _refused(self, error: ClientError, name: str, server: str) -> LookalikeError:
         code = str(error.response.get("Error", {}).get("Code", ""))

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DataError, OperationalError
 from starlette.exceptions import HTTPException
 
 from app.errors import LookalikeError, NotSignedIn, Unavailable
+from app.outside import explain
 from app.web.pages import MessagePage, Retry, render
 
 log = structlog.get_logger()
@@ -172,7 +173,7 @@ def _http_message(request: Request, error: HTTPException) -> str:
 
 
 def _database(request: Request, error: OperationalError) -> Response:
-    log.error("database unavailable", error=str(error.orig))
+    log.error("database unavailable", error=explain(error))
     return respond(
         request,
         status=503,
@@ -187,7 +188,7 @@ def _not_storable(request: Request, error: DataError) -> Response:
     """The last net below the bounds of every field."""
     if not isinstance(error.orig, _NOT_STORABLE) and type(error.orig) is not psycopg.DataError:
         return _unexpected(request, error)
-    log.error("a value got past its bounds", error=str(error.orig), route=_route_of(request))
+    log.error("a value got past its bounds", error=explain(error), route=_route_of(request))
     return respond(
         request,
         status=422,

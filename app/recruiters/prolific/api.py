@@ -7,8 +7,10 @@ from typing import Any
 import httpx
 import structlog
 from pydantic import SecretStr
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
 
+from app.outside import explain
+from app.recruiters.outbound import NoAnswerError, NotCalledError, outbound_to
 from app.recruiters.patience import PATIENT, Patience
 from app.recruiters.recruiter import NothingHappened, OutcomeUnclear, RecruiterError, Refused
 
@@ -16,26 +18,30 @@ log = structlog.get_logger()
 
 PAGE_SIZE = 100
 _LONGEST_WAIT_S = 60.0
+_LONGEST_COMPLAINT = 500
 _ID = re.compile(r"\b[0-9a-f]{24}\b")
+_CHECK = "Check PROLIFIC_URL, PROLIFIC_WORKSPACE and PROLIFIC_TOKEN."
 
 
 class _TryAgainError(Exception):
-    def __init__(self, error: RecruiterError, after_s: float | None = None) -> None:
+    """`hangs`: no answer came, and none came that says no."""
+
+    def __init__(self, error: RecruiterError, *, after_s: float | None = None, hangs: bool = False) -> None:
         super().__init__(str(error))
         self.error = error
         self.after_s = after_s
+        self.hangs = hangs
 
 
 class Api:
     """Calls that answer JSON objects. 429 and a connection that never came about mean that nothing happened, so the
-    call is tried again. After a 5xx, a lost response or a page of HTML only a call that may be `repeated` is."""
+    call is tried again. After a 5xx, a lost response or a page of HTML only a call that may be `repeated` is. What
+    never left this machine, such as a header that cannot be sent, will not leave it at the next try either."""
 
     def __init__(self, url: str, token: SecretStr, *, patience: Patience = PATIENT) -> None:
-        self._http = httpx.Client(
-            base_url=url,
-            headers={"Authorization": f"Token {token.get_secret_value()}"},
-            timeout=httpx.Timeout(30, connect=10),
-        )
+        self._http = httpx.Client(base_url=url, timeout=httpx.Timeout(30, connect=10))
+        self._token = token
+        self._outbound = outbound_to(url)
         self._patience = patience
 
     def close(self) -> None:
@@ -86,9 +92,10 @@ class Api:
         """
         for attempt in Retrying(
             retry=retry_if_exception_type(_TryAgainError),
-            stop=stop_after_attempt(self._patience.tries),
+            stop=self._patience.ends,
             wait=self._wait,
-            retry_error_callback=_give_up,
+            sleep=self._patience.sleep,
+            retry_error_callback=self._give_up,
         ):
             with attempt:
                 return self._once(method, path, repeatable=repeatable, params=params, json=json, allow=allow)
@@ -98,23 +105,60 @@ class Api:
         self, method: str, path: str, *, repeatable: bool, allow: tuple[int, ...], **given: Any
     ) -> httpx.Response:
         called = f"{method} {_ID.sub('…', path)}"
-        try:
-            response = self._http.request(method, path, **given)
-        except httpx.ConnectError as error:
-            raise _TryAgainError(NothingHappened(f"Prolific cannot be reached: {error}")) from error
-        except httpx.TransportError as error:
-            raise _lost(f"Prolific's answer to {called} was lost: {error!r}", repeatable) from error
+        response = self._answer(called, method, path, repeatable=repeatable, **given)
         if response.status_code == 429:
             after = _seconds(response.headers.get("Retry-After"))
-            raise _TryAgainError(NothingHappened(f"Prolific asks for patience at {called}."), after)
+            raise _TryAgainError(NothingHappened(f"Prolific asks for patience at {called}."), after_s=after)
         if response.status_code >= 500:
-            raise _lost(f"Prolific answered {response.status_code} to {called}.", repeatable)
+            raise self._lost(f"Prolific answered {response.status_code} to {called}.", repeatable)
+        if response.has_redirect_location or 300 <= response.status_code < 400:
+            raise NothingHappened(f"Prolific sends {called} elsewhere ({response.status_code}). {_CHECK}")
         if response.is_error and response.status_code not in allow:
             raise Refused(f"Prolific refused {called} ({response.status_code}): {_complaint(response)}")
         is_empty = response.status_code == 204 and method != "GET"
         if response.status_code not in allow and not is_empty and not _is_json(response):
-            raise _lost(f"Prolific answered a page instead of data to {called}.", repeatable)
+            raise self._lost(f"Prolific answered a page instead of data to {called}.", repeatable)
         return response
+
+    def _answer(self, called: str, method: str, path: str, *, repeatable: bool, **given: Any) -> httpx.Response:
+        """What came back, whatever it is."""
+        cannot_be_sent = NothingHappened(f"Prolific was not called: {called} cannot be sent. {_CHECK}")
+        try:
+            headers = {"Authorization": f"Token {self._token.get_secret_value()}"}
+            request = self._http.build_request(method, path, headers=headers, **given)
+        except (httpx.InvalidURL, ValueError):
+            raise cannot_be_sent from None
+        try:
+            return self._outbound.call(lambda: self._http.send(request), self._patience)
+        except NotCalledError as error:
+            raise NothingHappened(f"Prolific {error}.") from None
+        except (httpx.LocalProtocolError, httpx.UnsupportedProtocol):
+            raise cannot_be_sent from None
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            hangs = isinstance(error, httpx.ConnectTimeout)
+            unreachable = NothingHappened(f"Prolific cannot be reached: {explain(error)}.")
+            raise _TryAgainError(unreachable, hangs=hangs) from None
+        except NoAnswerError:
+            message = f"Prolific's answer to {called} did not come in time."
+            raise self._lost(message, repeatable, hangs=not self._patience.is_over()) from None
+        except httpx.RequestError as error:
+            message = f"Prolific's answer to {called} was lost: {explain(error)}."
+            raise self._lost(message, repeatable, hangs=isinstance(error, httpx.TimeoutException)) from None
+
+    def _lost(self, message: str, repeatable: bool, *, hangs: bool = False) -> Exception:
+        if repeatable:
+            return _TryAgainError(NothingHappened(message), hangs=hangs)
+        if hangs:
+            self._outbound.rest()
+        return OutcomeUnclear(message)
+
+    def _give_up(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        assert isinstance(error, _TryAgainError)
+        log.warning("gave up calling Prolific", problem=str(error.error))
+        if error.hangs:
+            self._outbound.rest()
+        raise error.error from None
 
     def _wait(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
@@ -129,17 +173,6 @@ class Api:
         if not isinstance(body, dict):
             raise NothingHappened(f"Prolific answered something unexpected to {response.request.url.path}.")
         return body
-
-
-def _lost(message: str, repeatable: bool) -> Exception:
-    return _TryAgainError(NothingHappened(message)) if repeatable else OutcomeUnclear(message)
-
-
-def _give_up(state: RetryCallState) -> None:
-    error = state.outcome.exception() if state.outcome else None
-    assert isinstance(error, _TryAgainError)
-    log.warning("gave up calling Prolific", problem=str(error.error))
-    raise error.error
 
 
 def _has_next(body: dict[str, Any]) -> bool:
@@ -161,7 +194,7 @@ def _seconds(header: str | None) -> float | None:
 def _is_json(response: httpx.Response) -> bool:
     try:
         response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 
@@ -169,15 +202,14 @@ def _is_json(response: httpx.Response) -> bool:
 def _complaint(response: httpx.Response) -> str:
     """Prolific's own words, without the ids in them, which may be people's: `detail` is a string, a list of them, or an
     object of lists by field."""
-    try:
-        error = response.json()
-    except ValueError:
+    if not _is_json(response):
         return "no reason given"
+    error = response.json()
     error = error.get("error", error) if isinstance(error, dict) else error
     detail = error.get("detail", error) if isinstance(error, dict) else error
     if isinstance(detail, dict):
         detail = "; ".join(f"{name}: {_joined(value)}" for name, value in detail.items())
-    return _ID.sub("…", _joined(detail))
+    return _ID.sub("…", _joined(detail))[:_LONGEST_COMPLAINT]
 
 
 def _joined(value: Any) -> str:

@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 
 import jwt
 
-from app.errors import BadInput, Forbidden, Unavailable
+from app.errors import BadInput, Forbidden
 from app.keys import Keys
 from app.recruiters.arrival import Arrival
 from app.recruiters.prolific.recruiter import LINK_PARAMETERS, NAME
+from app.recruiters.prolific.signing_keys import SigningKeys
 from app.recruiters.recruiter import Ending
 
 TOKEN, SEALED = "prolific_token", "arrival"
@@ -29,23 +30,23 @@ _FORM = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class ProlificDoor:
-    """`jwks` has Prolific's public keys where links are signed; None where they are not."""
+    """`signing_keys` are Prolific's public keys where links are signed; None where they are not."""
 
-    def __init__(self, keys: Keys, *, jwks: jwt.PyJWKClient | None, public_url: str, workspace: str) -> None:
+    def __init__(self, keys: Keys, *, signing_keys: SigningKeys | None, public_url: str, workspace: str) -> None:
         self._keys = keys
-        self._jwks = jwks
+        self._signing_keys = signing_keys
         self._public_url = public_url
         self._workspace = workspace
 
     def identify(self, fields: Mapping[str, str]) -> Arrival:
-        if self._jwks is None:
+        if self._signing_keys is None:
             return self._arrival(fields)
         if SEALED in fields:
             return self._unseal(fields[SEALED])
         link = fields.get(TOKEN)
         if not link:
             raise Forbidden("Please open this study from Prolific: the link has to be signed by it.")
-        claims = self._verify(link, self._jwks)
+        claims = self._verify(link, self._signing_keys)
         arrival = self._arrival({**fields, **{name: str(claims["prolific"].get(name, "")) for name in LINK_PARAMETERS}})
         forged = [name for name in LINK_PARAMETERS if name in fields and fields[name] != claims["prolific"].get(name)]
         if forged or claims["sub"] != arrival.submission:
@@ -82,9 +83,9 @@ class ProlificDoor:
             raise BadInput(f"{', '.join(wrong)} cannot be right. Please open the study from Prolific again.")
         return Arrival(NAME, fields["PROLIFIC_PID"], fields["SESSION_ID"], study=fields["STUDY_ID"])
 
-    def _verify(self, link: str, jwks: jwt.PyJWKClient) -> dict[str, Any]:
+    def _verify(self, link: str, signing_keys: SigningKeys) -> dict[str, Any]:
         try:
-            key = jwks.get_signing_key_from_jwt(link)
+            key = signing_keys.key_of(link)
             claims: dict[str, Any] = jwt.decode(
                 link,
                 key,
@@ -93,8 +94,6 @@ class ProlificDoor:
                 leeway=CLOCKS_DIFFER_S,
                 options={"require": ["exp", "iat", "iss", "aud", "sub"], "verify_aud": False},
             )
-        except jwt.PyJWKClientConnectionError as error:
-            raise Unavailable("Prolific's keys cannot be read at the moment. Please try again.") from error
         except (jwt.ExpiredSignatureError, jwt.ImmatureSignatureError) as error:
             raise Forbidden(
                 "This link has expired: it holds for two minutes. Please open the study from Prolific again. If that "
