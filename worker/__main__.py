@@ -27,8 +27,9 @@ from worker.tasks import add_generation, add_take_over, make_worker_app, stop_if
 
 log = structlog.get_logger()
 
-CONCURRENCY = {DEFAULT: 3, GPU: 2}
-"""A long export, a long import, and the rounds beside; on a GPU one batch is made while the one before is stored."""
+CONCURRENCY = {DEFAULT: 4, GPU: 2}
+"""A long export, a long import, a recruiter that takes its time, and the rounds beside; on a GPU one batch is made
+while the one before is stored."""
 GRACE_S = 6.0
 """What is under way when the worker is to stop may end in this time; then it goes back to the queue."""
 STALLED_S = 30.0

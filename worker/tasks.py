@@ -1,6 +1,7 @@
 """The worker's jobs: each one calls a service in a transaction of its own."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -15,6 +16,7 @@ from app.db import Sessions
 from app.errors import LookalikeError, Unavailable
 from app.keys import load_keys
 from app.queue import ASSESS, CHECK_ROUND, GENERATE, GPU, RECRUIT, TAKE_OVER, TICK
+from app.recruiters.patience import PATIENT
 from app.redaction import redact
 from app.services import assignments, erasure, quality, rounds, studies, tallies
 from app.services.generation import batches
@@ -47,13 +49,14 @@ def make_worker_app(url: str, sessions: Sessions, settings: Settings) -> App:
             quality.assess(session, assignment_id=assignment_id)
 
     @app.periodic(cron="* * * * *")
-    @app.task(name=RECRUIT, queueing_lock=RECRUIT)
-    def recruit(timestamp: int = 0) -> None:  # noqa: ARG001 - procrastinate hands it over
+    @app.task(name=RECRUIT, queueing_lock=RECRUIT, pass_context=True)
+    def recruit(context: JobContext, timestamp: int = 0) -> None:  # noqa: ARG001 - procrastinate hands it over
         """What recruiters tell, what we want of them, and what is kept of people no longer."""
         with sessions.begin() as session:
             erasure.forget_overdue(session)
         try:
-            look_at_all(sessions, load_keys(settings), settings)
+            patience = replace(PATIENT, is_over=context.should_abort)
+            look_at_all(sessions, load_keys(settings), settings, patience=patience)
         except SomebodyLooks as error:
             log.info("recruiting waits", problem=error.message)
 

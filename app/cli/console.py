@@ -26,6 +26,7 @@ err = Console(stderr=True)
 
 Home = Annotated[Path, typer.Option("--home", envvar="LOOKALIKE_HOME", help="Where the data lie.", show_default=True)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask first: for scripts.")]
 HOME = Path(".lookalike")
 
 
@@ -91,6 +92,23 @@ def _failed(message: str, *, code: int = 1) -> typer.Exit:
     """Say it; messages quote what users wrote, which is not markup."""
     err.print(f"[bold red]Error:[/] {escape(message)}", highlight=False, soft_wrap=True)
     return typer.Exit(code)
+
+
+def confirm(consequence: str, *, yes: bool) -> None:
+    """Ask before what cannot be taken back, unless somebody has said `--yes`.
+
+    Raises:
+        typer.Exit: they do not want it, or nobody is there to ask. Nothing was changed.
+    """
+    if yes:
+        return
+    err.print(escape(consequence), soft_wrap=True)
+    try:
+        if typer.confirm("Go on?", err=True):
+            return
+    except typer.Abort:
+        err.print()
+    raise _failed("Nothing was changed. To go on without being asked: --yes")
 
 
 @contextmanager

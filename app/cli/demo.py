@@ -1,10 +1,12 @@
 """`lookalike demo`: the main job on embedded defaults, from drawn triplets to an exported dataset."""
 
+import itertools
 import os
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -13,7 +15,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from app.cli.admin import new_password
 from app.cli.console import HOME, Home, err, out, plain_errors, progress_bar, settings_for
-from app.cli.serving import Host, Port, require_port, server_child
+from app.cli.serving import HOST, Host, Port, as_given, require_port, server_child
 from app.cli.status_table import status_view
 from app.cli.studies import crowd_line
 from app.cli.supervisor import Child, restart_dead, running, wait_until_serving
@@ -45,7 +47,7 @@ SITTING = {"assignment.trials": "16", "assignment.practice": "3", "assignment.se
 
 def demo(
     port: Port = 8000,
-    host: Host = "127.0.0.1",
+    host: Host = HOST,
     exit_when_done: Annotated[bool, typer.Option("--exit-when-done", help="End after the export.")] = False,
     recruiter: Annotated[
         Literal["direct", "prolific"], typer.Option(help="Where the crowd comes from; prolific: a local imitation.")
@@ -58,14 +60,16 @@ def demo(
     """
     with plain_errors():
         settings = settings_for(home)
-        require_port(host, port, command="demo")
+        command = "demo" if recruiter == "direct" else f"demo --recruiter {recruiter}"
+        require_port(host, port, command=as_given(command, host, home))
         err.print("[bold]Lookalike[/] [dim]· a study from drawn triplets to a filtered dataset[/]")
         with err.status("Starting the database"):
             context = open_sessions(settings, migrate=True)
             sessions = context.__enter__()
         try:
             if recruiter != "direct":
-                _require_nobody_recruited(settings, sessions)
+                elsewhere = as_given(f"{command} --port {port}", host, _fresh_home(home))
+                _require_nobody_recruited(settings, sessions, elsewhere=elsewhere)
             with _marketplace(settings, f"http://{host}:{port}", recruiter) as (settings, market):
                 _run(settings, sessions, market, host=host, port=port, exit_when_done=exit_when_done)
         except KeyboardInterrupt:
@@ -75,11 +79,17 @@ def demo(
             context.__exit__(None, None, None)
 
 
-def _require_nobody_recruited(settings: Settings, sessions: Sessions) -> None:
+def _fresh_home(home: Path) -> Path:
+    """One that there is not, beside this one: an earlier rehearsal that was broken off left its study recruiting."""
+    names = itertools.chain(["rehearsal"], (f"rehearsal-{number}" for number in itertools.count(2)))
+    return next(fresh for name in names if not (fresh := home.with_name(name)).exists())
+
+
+def _require_nobody_recruited(settings: Settings, sessions: Sessions, *, elsewhere: str) -> None:
     """The worker looks at every study that recruits, and the imitated crowd takes every place that it finds.
 
     Raises:
-        Conflict: there is such a study.
+        Conflict: there is such a study; names the command to run instead, `elsewhere`.
     """
     with sessions() as session:
         recruiting = recruiting_slugs(session)
@@ -87,8 +97,7 @@ def _require_nobody_recruited(settings: Settings, sessions: Sessions) -> None:
         shared = "" if settings.database_url is None else " and without DATABASE_URL"
         raise Conflict(
             f"There are studies here that recruit ({', '.join(recruiting)}), and the rehearsal would publish them on "
-            f"the imitation and spend their budgets. Rehearse in a home of its own{shared}: "
-            "lookalike demo --recruiter prolific --home rehearsal"
+            f"the imitation and spend their budgets. Rehearse in a home of its own{shared}: lookalike {elsewhere}"
         )
 
 

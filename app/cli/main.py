@@ -4,7 +4,7 @@ import warnings
 
 import typer
 
-from app.cli import admin, data, demo, forecasts, generate, quality, recruiting, serving, storage, studies
+from app.cli import admin, data, demo, forecasts, generate, quality, reconciling, recruiting, serving, storage, studies
 from app.logs import configure_logs
 
 cli = typer.Typer(
@@ -32,7 +32,7 @@ cli.command()(quality.reinstate)
 cli.command("forecast")(forecasts.show_forecast)
 cli.add_typer(admin.admin, name="admin")
 cli.add_typer(recruiting.recruit, name="recruit")
-cli.command()(recruiting.reconcile)
+cli.command()(reconciling.reconcile)
 cli.add_typer(recruiting.people, name="people")
 cli.add_typer(storage.storage, name="storage")
 

@@ -1,6 +1,5 @@
-"""`recruit …`, `reconcile` and `people …`."""
+"""`recruit …` and `people …`."""
 
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -8,20 +7,20 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from app.cli.console import HOME, AsJson, Home, err, opened, out, plain_errors, print_json, require_home, settings_for
+from app.cli.console import HOME, AsJson, Home, Yes, confirm, err, opened, out, plain_errors, print_json, settings_for
 from app.cli.studies import Name
-from app.db import Sessions, open_sessions
+from app.db import Sessions
 from app.domain.money import in_words, load_fees
 from app.errors import Unavailable
 from app.keys import load_keys
 from app.models import assignments as models
 from app.models.studies import Study
+from app.recruiters.configured import require_https
 from app.recruiters.prolific.api import Api
 from app.recruiters.prolific.webhooks import subscribe
 from app.services import audit, erasure, studies
 from app.services.recruiting import admission, bonuses, decisions, notices, plan
-from app.services.recruiting.look import look_at
-from app.services.recruiting.standing import side_by_side, standing
+from app.services.recruiting.standing import standing
 
 recruit = typer.Typer(help="Recruit participants on a marketplace, and pay them.", no_args_is_help=True)
 people = typer.Typer(help="People's data.", no_args_is_help=True)
@@ -217,44 +216,13 @@ def webhooks(home: Home = HOME) -> None:
         settings = settings_for(home)
         if settings.prolific_token is None or not settings.prolific_workspace:
             raise Unavailable("Set PROLIFIC_TOKEN and PROLIFIC_WORKSPACE first (docs/recruiting.md).")
+        require_https(settings, "prolific")
         api = Api(settings.prolific_url, settings.prolific_token)
         target = f"{settings.public_url.rstrip('/')}/hooks/prolific"
         secret = subscribe(api, workspace=settings.prolific_workspace, target_url=target)
         api.close()
     out.print("Set this for the server, then start it again:")
     typer.echo(f"PROLIFIC_WEBHOOK_SECRET={secret}")
-
-
-def reconcile(name: Name, as_json: AsJson = False, home: Home = HOME) -> None:
-    """Compare a study with its recruiter, bring both together as the worker does every minute, and list side by side
-    what still differs.
-
-    Example: lookalike reconcile shoes
-    """
-    with plain_errors():
-        settings = settings_for(home)
-        require_home(settings)
-        with open_sessions(settings) as sessions:  # a look is the worker's, whoever sets it off
-            report = look_at(sessions, load_keys(settings), settings, slug=name)
-            with sessions() as session:
-                pairs = side_by_side(session, study=studies.by_slug(session, name))
-    if as_json:
-        print_json(asdict(report) | {"differences": [asdict(pair) for pair in pairs]})
-        return
-    out.print(
-        f"{report.news} submissions were news, {report.approved} are being approved, {report.strangers} sittings are "
-        "unknown to the recruiter."
-    )
-    for problem in report.problems + report.refused:
-        out.print(f"[yellow]{escape(problem)}[/]")
-    if not pairs:
-        out.print("Both sides agree.")
-        return
-    table = Table("submission", "there", "assignment", "here", "booked", "not in order", box=None)
-    for pair in pairs:
-        cells = (pair.submission, pair.there, pair.assignment, pair.here, pair.booked, pair.odd)
-        table.add_row(*("–" if cell is None else str(cell) for cell in cells))
-    out.print(table)
 
 
 @people.command("find")
@@ -274,13 +242,22 @@ def find(
 
 
 @people.command("erase")
-def erase(pseudonym: Pseudonym, as_json: AsJson = False, home: Home = HOME) -> None:
-    """Delete who a participant is and what they answered; the rounds are recomputed.
+def erase(pseudonym: Pseudonym, yes: Yes = False, as_json: AsJson = False, home: Home = HOME) -> None:
+    """Delete who a participant is and what they answered; the rounds are recomputed. Asks first.
 
     Example: lookalike people erase pabcdefghijklmnop
     """
-    with plain_errors(), opened(settings_for(home)) as sessions, sessions.begin() as session:
-        erased = erasure.erase(session, pseudonym=pseudonym)
+    with plain_errors(), opened(settings_for(home)) as sessions:
+        with sessions() as session:  # done and taken back, to say what it means
+            would = erasure.erase(session, pseudonym=pseudonym)
+        studies_of = ", ".join(would.studies) or "no study"
+        confirm(
+            f"This deletes who {pseudonym} is and what they answered: {would.judgments} judgments in {studies_of}. "
+            "Those studies' items are recomputed, and their reports deleted. It cannot be taken back.",
+            yes=yes,
+        )
+        with sessions.begin() as session:
+            erased = erasure.erase(session, pseudonym=pseudonym)
     if as_json:
         print_json(erased)
         return

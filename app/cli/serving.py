@@ -1,5 +1,6 @@
 """`serve`, `worker`, `up` and `db upgrade`."""
 
+import shlex
 import socket
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,7 @@ from app.db import open_sessions
 from app.errors import BadInput, Unavailable
 from app.queue import DEFAULT, GPU, QUEUES
 
+HOST = "127.0.0.1"
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on.")]
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
 
@@ -28,7 +30,7 @@ def db_upgrade(home: Home = HOME) -> None:
         out.print("The database schema is up to date.")
 
 
-def serve(port: Port = 8000, host: Host = "127.0.0.1", home: Home = HOME) -> None:
+def serve(port: Port = 8000, host: Host = HOST, home: Home = HOME) -> None:
     """Run the web server.
 
     Example: lookalike serve --port 8000
@@ -38,7 +40,7 @@ def serve(port: Port = 8000, host: Host = "127.0.0.1", home: Home = HOME) -> Non
 
     with plain_errors():
         settings = settings_for(home)
-        with listen(host, port) as listener, open_sessions(settings):
+        with listen(host, port, command=as_given("serve", host, home)) as listener, open_sessions(settings):
             server = server_of(create_app(settings), settings)
             server.run(sockets=[listener])
     if not server.started:
@@ -67,19 +69,20 @@ def worker(
         run(settings_for(home), queue=queue, device=device, concurrency=concurrency)
 
 
-def up(port: Port = 8000, host: Host = "127.0.0.1", home: Home = HOME) -> None:
+def up(port: Port = 8000, host: Host = HOST, home: Home = HOME) -> None:
     """Run server and worker together, for one machine. Ctrl-C ends both.
 
     Example: lookalike up --port 8000
     """
     with plain_errors():
         settings = settings_for(home)
-        require_port(host, port, command="up")
+        command = as_given("up", host, home)
+        require_port(host, port, command=command)
         with open_sessions(settings):
             err.print(f"[bold]Lookalike[/] at [cyan]http://{host}:{port}[/]  [dim](Ctrl-C to stop)[/]")
             supervise(
                 [
-                    server_child(host, port, home, command="up"),
+                    server_child(host, port, home, command=command),
                     Child("worker", ["worker", "--home", str(home)]),
                 ]
             )
@@ -90,12 +93,19 @@ def server_child(host: str, port: int, home: Path, *, command: str) -> Child:
     return Child("server", arguments, check=lambda: require_port(host, port, command=command))
 
 
+def as_given(command: str, host: str, home: Path) -> str:
+    """The command with what was said of where: messages name what can be copied as it is."""
+    options = [] if host == HOST else ["--host", host]
+    options += [] if home == HOME else ["--home", str(home)]
+    return shlex.join([*command.split(), *options])
+
+
 def require_port(host: str, port: int, *, command: str) -> None:
     """Say now that the port is taken, not from a child that keeps failing. Raises Unavailable like `listen`."""
     listen(host, port, command=command).close()
 
 
-def listen(host: str, port: int, *, command: str = "serve") -> socket.socket:
+def listen(host: str, port: int, *, command: str) -> socket.socket:
     """Raises Unavailable, saying what to do, if the port is taken."""
     try:
         return socket.create_server((host, port))

@@ -92,12 +92,37 @@ def require_ready(settings: Settings, recruiter: str) -> None:
     machine can reach. A recruiter on this machine, an imitation, may."""
     with calling(settings, recruiter):
         pass
-    endpoint = settings.prolific_url if recruiter == prolific.NAME else settings.mturk_endpoint_url
-    if is_local(settings.public_url) and not is_local(endpoint or ""):
+    if is_local(settings.public_url) and not is_local(_endpoint(settings, recruiter)):
         raise Unavailable(
             f"People would be sent to {settings.public_url or 'no address'}, which only this machine reaches. Set "
             "PUBLIC_URL to where participants reach the server, for every server and worker (docs/recruiting.md)."
         )
+
+
+def require_https(settings: Settings, recruiter: str) -> None:
+    """Raises Unavailable: people would send what they answer, and who they are, for everybody to read. Within this
+    machine or its network a recruiter on this machine, an imitation, may send them so."""
+    parts = urlsplit(settings.public_url)
+    if parts.scheme == "https":
+        return
+    is_near = is_local(settings.public_url) or _is_private(parts.hostname)
+    if not (is_near and is_local(_endpoint(settings, recruiter))):
+        raise Unavailable(
+            f"People would be sent to {settings.public_url} without encryption, and recruiters ask for HTTPS. Put a "
+            "TLS proxy in front of the server (docs/deployment.md), and set PUBLIC_URL to its https:// address, for "
+            "every server and worker."
+        )
+
+
+def _endpoint(settings: Settings, recruiter: str) -> str:
+    return settings.prolific_url if recruiter == prolific.NAME else settings.mturk_endpoint_url or ""
+
+
+def _is_private(host: str | None) -> bool:
+    try:
+        return ip_address(host or "").is_private
+    except ValueError:  # a name
+        return False
 
 
 def is_local(url: str) -> bool:

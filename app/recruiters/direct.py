@@ -3,6 +3,9 @@
 `?participant=` names the person. It is self-chosen and no secret: it tells sittings apart, it proves nothing. Without
 it the page makes up an anonymous person, whose name travels in the consent form so that a second click is no second
 person. An `?invitation=` is a secret, and is its holder's name.
+
+A study made by hand on Prolific, with the direct link as its address, names people by `?PROLIFIC_PID=`, which is taken
+as the participant. Nothing is listed, approved or paid for it from here.
 """
 
 import re
@@ -15,6 +18,7 @@ from app.recruiters.recruiter import Ending
 
 NAME = "direct"
 INVITED = "invitation-"
+PROLIFIC_PARTICIPANT = "PROLIFIC_PID"
 _FORM = re.compile(r"[\w.@:+-]{1,128}", re.ASCII)
 
 
@@ -23,15 +27,21 @@ class DirectDoor:
         self._by_invitation = by_invitation
 
     def identify(self, fields: Mapping[str, str]) -> Arrival:
-        """Raises BadInput: `participant` is not 1–128 letters, digits or any of . _ @ : + -"""
+        """Raises BadInput: `participant`, or Prolific's, is not 1–128 letters, digits or any of . _ @ : + -"""
         if self._by_invitation:
             code = fields.get("invitation", "")
             if not _FORM.fullmatch(code):
                 raise Forbidden("This study is by invitation. Please open the link that you were sent, with all of it.")
             return Arrival(NAME, participant=INVITED + code, submission=INVITED + code)
-        participant = fields.get("participant") or anonymous()
+        named_by = "participant" if fields.get("participant") else PROLIFIC_PARTICIPANT
+        participant = fields.get(named_by) or anonymous()
+        if "{{" in participant:
+            raise BadInput(
+                f"{named_by} is a placeholder that nobody filled in ({participant[:40]}). Please open the study from "
+                "where you found it; a preview does not fill it in."
+            )
         if not _FORM.fullmatch(participant) or participant.startswith(INVITED):
-            raise BadInput("participant takes 1 to 128 characters: letters, digits and . _ @ : + -")
+            raise BadInput(f"{named_by} takes 1 to 128 characters: letters, digits and . _ @ : + -")
         return Arrival(NAME, participant=participant, submission=participant)
 
     def handed_on(self, fields: Mapping[str, str], arrival: Arrival) -> dict[str, str]:

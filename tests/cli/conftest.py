@@ -34,8 +34,8 @@ def home(tmp_path: Path, cli_database: str, monkeypatch: pytest.MonkeyPatch) -> 
 def run(home: Path) -> Run:
     """Run a command; its exception, if it is none of the ways to exit, is a failure of the test."""
 
-    def run(*arguments: object) -> Result:
-        result = CliRunner().invoke(cli, [str(argument) for argument in arguments])
+    def run(*arguments: object, input: str | None = None) -> Result:
+        result = CliRunner().invoke(cli, [str(argument) for argument in arguments], input=input)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result

@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import socket
 from pathlib import Path
 
 import pytest
@@ -30,10 +31,20 @@ def test_recruiting_from_the_command_line(run: Run, home: Path, monkeypatch: pyt
         environment.setenv("PROLIFIC_WORKSPACE", "ours")
         assert "sent to http://127.0.0.1:8000, which only" in run("recruit", "start", paid).stderr
         assert "does not recruit yet" in run("recruit", "status", paid).stderr
+        environment.setenv("PUBLIC_URL", "http://lab.example")
+        assert "without encryption" in run("recruit", "start", paid).stderr
+        environment.setenv("PROLIFIC_URL", "http://127.0.0.1:9")
+        assert "without encryption" in run("recruit", "start", paid).stderr
+        environment.delenv("PROLIFIC_URL")
+        assert "does not recruit yet" in run("recruit", "status", paid).stderr
         environment.setenv("PUBLIC_URL", "https://lab.example")
         assert run("recruit", "start", paid).exit_code == 0
+    monkeypatch.chdir(home.parent)
     rehearsal = run("demo", "--recruiter", "prolific", "--port", 0)
-    assert (rehearsal.exit_code, paid in rehearsal.stderr, "--home rehearsal" in rehearsal.stderr) == (1, True, True)
+    assert (rehearsal.exit_code, paid in rehearsal.stderr) == (1, True)
+    assert f"lookalike demo --recruiter prolific --port 0 --home {home.parent}/rehearsal\n" in rehearsal.stderr
+    (home.parent / "rehearsal").mkdir()
+    assert "rehearsal-2\n" in run("demo", "--recruiter", "prolific", "--port", 0).stderr, "not the one that is there"
     standing = json.loads(run("recruit", "status", paid, "--json").stdout)
     assert (standing["cap"], standing["free"], standing["submissions"]) == (50_000, 50_000, {})
     assert "£500.00 of £500.00 free" in run("recruit", "status", paid).stdout
@@ -70,8 +81,32 @@ def test_people_from_the_command_line(run: Run, home: Path) -> None:
     pseudonym = run("people", "find", "direct", ada).stdout.strip()
     theirs = json.loads(run("people", "export", pseudonym).stdout)
     assert [known["id"] for known in theirs["recruiter_ids"]] == [ada, ada]
-    erased = json.loads(run("people", "erase", pseudonym, "--json").stdout)
+    for answer in ("", "n\n"):
+        refused = run("people", "erase", pseudonym, input=answer)
+        assert refused.exit_code == 1
+        assert f"deletes who {pseudonym} is and what they answered: 20 judgments in {slug}" in refused.stderr
+        assert "Nothing was changed" in refused.stderr
+    assert len(json.loads(run("people", "export", pseudonym).stdout)["recruiter_ids"]) == 2
+    erased = json.loads(run("people", "erase", pseudonym, "--yes", "--json").stdout)
     assert (erased["judgments"], erased["studies"]) == (20, [slug])
     assert json.loads(run("people", "export", pseudonym).stdout)["recruiter_ids"] == []
     assert "Nobody here is called" in run("people", "erase", "pnobody").stderr
     assert "Nobody of that id" in run("people", "find", "direct", "bob").stderr
+
+
+def test_erasing_after_being_asked(run: Run, home: Path) -> None:
+    settings, bob = Settings(), f"bob-{secrets.token_hex(4)}"
+    with open_sessions(settings) as sessions:
+        slug = make_study(sessions, LocalStorage(settings.images), items=40, assignment__trials=5)
+        sit(sessions, load_keys(settings), slug, bob, lambda _: 0)
+    pseudonym = run("people", "find", "direct", bob).stdout.strip()
+    assert f"Erased {pseudonym}: 20 judgments in {slug}." in run("people", "erase", pseudonym, input="y\n").stdout
+
+
+def test_a_taken_port_names_the_whole_command(run: Run, home: Path, tmp_path: Path) -> None:
+    """What a message says to run is what was run, on another port: else two messages may name each other."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        said = run("demo", "--recruiter", "prolific", "--port", port, "--home", tmp_path / "a rehearsal").stderr
+        assert f"lookalike demo --recruiter prolific --home '{tmp_path}/a rehearsal' --port {port + 1}\n" in said
+        assert f"lookalike serve --home {home} --port {port + 1}\n" in run("serve", "--port", port).stderr

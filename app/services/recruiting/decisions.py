@@ -8,31 +8,43 @@ from app.keys import Keys
 from app.models.assignments import Assignment
 from app.models.recruiting import Submission
 from app.recruiters.configured import calling
+from app.recruiters.patience import PATIENT, Patience
 from app.services import people
 from app.services.recruiting.look import one_at_a_time
 from app.settings import Settings
 
 
-def approve(sessions: Sessions, keys: Keys, settings: Settings, *, assignment_id: int) -> None:
+def approve(
+    sessions: Sessions, keys: Keys, settings: Settings, *, assignment_id: int, patience: Patience = PATIENT
+) -> None:
     """Raises NotFound, or what the recruiter says."""
     recruiter, submission = _submission(sessions, keys, assignment_id)
-    with one_at_a_time(sessions), calling(settings, recruiter) as api:
+    with one_at_a_time(sessions), calling(settings, recruiter, patience=patience) as api:
         api.approve([submission])
 
 
 def reject(
-    sessions: Sessions, keys: Keys, settings: Settings, *, assignment_id: int, category: str, message: str
+    sessions: Sessions,
+    keys: Keys,
+    settings: Settings,
+    *,
+    assignment_id: int,
+    category: str,
+    message: str,
+    patience: Patience = PATIENT,
 ) -> None:
     """Raises NotFound, BadInput for a category or a message that the recruiter would not take, or what it says."""
     recruiter, submission = _submission(sessions, keys, assignment_id)
-    with one_at_a_time(sessions), calling(settings, recruiter) as api:
+    with one_at_a_time(sessions), calling(settings, recruiter, patience=patience) as api:
         api.reject(submission, category=category, message=message)
 
 
-def request_return(sessions: Sessions, keys: Keys, settings: Settings, *, assignment_id: int, reason: str) -> None:
+def request_return(
+    sessions: Sessions, keys: Keys, settings: Settings, *, assignment_id: int, reason: str, patience: Patience = PATIENT
+) -> None:
     """Ask the person to give the submission back. Raises NotFound, or what the recruiter says."""
     recruiter, submission = _submission(sessions, keys, assignment_id)
-    with one_at_a_time(sessions), calling(settings, recruiter) as api:
+    with one_at_a_time(sessions), calling(settings, recruiter, patience=patience) as api:
         api.request_return(submission, reason=reason)
 
 

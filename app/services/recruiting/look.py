@@ -24,6 +24,7 @@ from app.models.money import OWED, BonusBatch, Budget
 from app.models.recruiting import Recruitment, Submission
 from app.models.studies import Study
 from app.recruiters.configured import calling, require_ready
+from app.recruiters.patience import PATIENT, Patience
 from app.recruiters.recruiter import (
     DECIDED,
     FREE_THE_PLACE,
@@ -48,10 +49,13 @@ Wish = Literal["open", "paused", "stopped"]
 
 @dataclass
 class LookReport:
-    """What a look did. `problems` are the recruiter's errors, in words, for which the next look tries again; `refused`
-    is what it would not do, which needs a human."""
+    """What a look did. Of the study's `at_recruiter` parts there it `read` so many, with all their submissions.
+    `problems` are the recruiter's errors, in words, for which the next look tries again; `refused` is what it would
+    not do, which needs a human."""
 
     study: str
+    at_recruiter: int = 0
+    read: int = 0
     news: int = 0
     approved: int = 0
     strangers: int = 0
@@ -87,9 +91,9 @@ def recruiting_slugs(session: Session) -> list[str]:
     return list(session.scalars(wanted.order_by(Study.id)))
 
 
-def look_at_all(sessions: Sessions, keys: Keys, settings: Settings) -> None:
+def look_at_all(sessions: Sessions, keys: Keys, settings: Settings, *, patience: Patience = PATIENT) -> None:
     """Look at every study that recruits. Whatever goes wrong with one, a notice of that study says it until a look goes
-    well, and the others are looked at all the same.
+    well, and the others are looked at all the same. Once patience `is_over`, the rest is left to the next look.
 
     Raises:
         SomebodyLooks: somebody else looks just now.
@@ -98,7 +102,7 @@ def look_at_all(sessions: Sessions, keys: Keys, settings: Settings) -> None:
         slugs = recruiting_slugs(session)
     for slug in slugs:
         try:
-            problems = look_at(sessions, keys, settings, slug=slug).problems
+            problems = look_at(sessions, keys, settings, slug=slug, patience=patience).problems
         except SomebodyLooks:
             raise
         except LookalikeError as error:
@@ -107,6 +111,8 @@ def look_at_all(sessions: Sessions, keys: Keys, settings: Settings) -> None:
         except Exception as error:  # an error of ours, or an answer nobody thought of
             problems = [f"{type(error).__name__}, of which the worker's log has more."]
             log.exception("recruiter", study=slug)
+        if patience.is_over():
+            return
         _tell_problems(sessions, slug, problems)
 
 
@@ -120,22 +126,34 @@ def _tell_problems(sessions: Sessions, slug: str, problems: Sequence[str]) -> No
             resolve(session, study_id=study_id, kind="look-failed")
 
 
-def look_at(sessions: Sessions, keys: Keys, settings: Settings, *, slug: str) -> LookReport:
+def look_at(
+    sessions: Sessions, keys: Keys, settings: Settings, *, slug: str, patience: Patience = PATIENT
+) -> LookReport:
     """Look at one study's recruiter, as this deployment is configured.
 
     Raises:
-        NotFound: no such study. BadInput: it recruits nowhere. Unavailable: the recruiter is not configured here, or
-        people could not come here. SomebodyLooks: somebody else looks just now.
+        SomebodyLooks: somebody else looks just now. And what `ready_recruiter` raises.
     """
     with sessions() as session:
-        study = by_slug(session, slug)
-        recruiter_name = current_protocol(session, study.id).recruiting.recruiter
-        if session.get(Budget, study.id) is None:
-            raise BadInput(f"The study {slug!r} does not recruit yet: lookalike recruit start {slug}")
-    require_ready(settings, recruiter_name)
+        recruiter_name = ready_recruiter(session, settings, slug=slug)
     terms = load_fees(settings.fees)
-    with one_at_a_time(sessions), calling(settings, recruiter_name) as recruiter:
+    with one_at_a_time(sessions), calling(settings, recruiter_name, patience=patience) as recruiter:
         return look(sessions, keys, recruiter, slug=slug, public_url=settings.public_url, terms=terms)
+
+
+def ready_recruiter(session: Session, settings: Settings, *, slug: str) -> str:
+    """The name of the study's recruiter, which can be called.
+
+    Raises:
+        NotFound: no such study. BadInput: it recruits nowhere. Unavailable: the recruiter is not configured here, or
+        people could not come here.
+    """
+    study = by_slug(session, slug)
+    if session.get(Budget, study.id) is None:
+        raise BadInput(f"The study {slug!r} does not recruit yet: lookalike recruit start {slug}")
+    recruiter = current_protocol(session, study.id).recruiting.recruiter
+    require_ready(settings, recruiter)
+    return recruiter
 
 
 def look(
@@ -153,6 +171,7 @@ def look(
             recruitment for recruitment in plan.recruitments(session, study_id) if recruitment.state != "planned"
         ]
         session.expunge_all()
+    report.at_recruiter = len(at_recruiter)
     url = f"{public_url.rstrip('/')}/studies/{slug}"
     before: dict[int, RemoteStudy] = {}
     for recruitment in at_recruiter:
@@ -207,6 +226,7 @@ def _take_in(
         asked_at=asked_at,
         is_complete=recruiter.lists_work_in_progress,
     )
+    report.read += 1
     report.news += found.news
     report.strangers += found.strangers
     with sessions.begin() as session:

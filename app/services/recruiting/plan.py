@@ -18,7 +18,7 @@ from app.models.assignments import Assignment
 from app.models.items import Slot
 from app.models.recruiting import Recruitment, Submission
 from app.models.studies import Study
-from app.recruiters.configured import require_ready
+from app.recruiters.configured import require_https, require_ready
 from app.recruiters.recruiter import AWAITING_REVIEW, CODE_KINDS, DECIDED, FREE_THE_PLACE
 from app.services import audit, money
 from app.services.protocols import current_protocol
@@ -31,10 +31,13 @@ def begin_as_configured(session: Session, *, study: Study, settings: Settings) -
     """Begin recruiting, as this deployment is configured: a worker will be, too, or says in a notice that it is not.
 
     Raises:
-        BadInput: see `begin`. Unavailable: the recruiter cannot be called from here, or people could not come here.
+        BadInput: see `begin`. Unavailable: the recruiter cannot be called from here, or people could not come here, or
+        not over HTTPS.
     """
     begin(session, study=study, terms=load_fees(settings.fees), today=datetime.now(UTC).date())
-    require_ready(settings, current_protocol(session, study.id).recruiting.recruiter)
+    recruiter = current_protocol(session, study.id).recruiting.recruiter
+    require_ready(settings, recruiter)
+    require_https(settings, recruiter)
 
 
 def begin(session: Session, *, study: Study, terms: Sequence[Fees], today: date) -> None:

@@ -15,6 +15,7 @@ from app.domain.protocol import Protocol
 from app.errors import BadInput, Conflict, NotFound, Unavailable
 from app.models.assignments import Assignment
 from app.recruiters.configured import review_of
+from app.recruiters.patience import PROMPT
 from app.recruiters.recruiter import APPROVED, DECIDED
 from app.services import audit, blocks, money, sittings
 from app.services.protocols import current_protocol
@@ -256,12 +257,16 @@ def _carry_out(
     calling = (resources.sessions, resources.keys, resources.settings)
     match decision:
         case "approve":
-            decisions.approve(*calling, assignment_id=assignment.id)
+            decisions.approve(*calling, assignment_id=assignment.id, patience=PROMPT)
         case "return":
-            decisions.request_return(*calling, assignment_id=assignment.id, reason=values["reason"])
+            decisions.request_return(*calling, assignment_id=assignment.id, reason=values["reason"], patience=PROMPT)
         case "reject":
             decisions.reject(
-                *calling, assignment_id=assignment.id, category=values.get("category", ""), message=values["message"]
+                *calling,
+                assignment_id=assignment.id,
+                category=values.get("category", ""),
+                message=values["message"],
+                patience=PROMPT,
             )
         case "bonus":
             bonuses.grant(
