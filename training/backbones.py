@@ -21,7 +21,7 @@ from transformers import (
     ViTModel,
 )
 
-from training.config import Feature, TowerConfig
+from training.config import Feature, TowerConfig, is_path
 from training.errors import ConfigError, WeightsError
 from training.finite import require_finite
 from training.last_block import clip_cls, dinov2_cls, vit_cls
@@ -159,6 +159,8 @@ class Tower(nn.Module):
         weights = {name.replace(".base_layer.", "."): tensor for name, tensor in self.backbone.state_dict().items()}
         kept = {name: tensor for name, tensor in weights.items() if ".lora_" not in name}
         self.backbone.save_pretrained(folder, state_dict=kept)
+        for file in folder.iterdir():  # safetensors makes its files private, whatever the umask
+            file.chmod((folder / "config.json").stat().st_mode)
 
     @property
     def layers(self) -> nn.ModuleList:
@@ -189,6 +191,8 @@ def open_tower(config: TowerConfig) -> Tower:
     source = preset.hub_id if preset else config.source
     if preset and config.feature is None:
         config = config.model_copy(update={"feature": preset.feature})
+    if is_path(source) and not Path(source).is_dir():
+        raise WeightsError(f"{source}: there is no such folder, and a tower's weights should be in it")
     architecture, backbone_config = _backbone_config(source)
     if config.normalisation is None:
         config = config.model_copy(update={"normalisation": read_normalisation(source, _only_local(source))})

@@ -17,6 +17,7 @@ from training.scores import Estimate
 
 STATE_FILE = "state.pt"
 ADAPTER_FILE = "adapter.safetensors"
+DRAFT = ".part"  # the end of a file's name while it is being written
 
 
 @dataclass
@@ -71,7 +72,7 @@ def replace_file(path: Path, write: Callable[[Path], None]) -> None:
 
     Raises CheckpointError where the disk is full or not writable; what was there before is still there.
     """
-    draft = path.with_name(path.name + ".part")
+    draft = path.with_name(path.name + DRAFT)
     try:
         draft.unlink(missing_ok=True)
         draft.touch()

@@ -338,9 +338,9 @@ def import_dreamsim(
     Example: python -m training import-dreamsim models/dreamsim runs/dreamsim
     """
     from training.dreamsim import load_dreamsim
-    from training.run_folder import require_empty, save_as_run
+    from training.run_folder import check_new, save_as_run
 
-    require_empty(out)
+    check_new(out)
     save_as_run(load_dreamsim(folder), out)
     say(console, f"The run is in {out}.")
 

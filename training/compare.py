@@ -16,7 +16,7 @@ from training import scores
 from training.baselines import Opener
 from training.errors import WeightsError
 from training.evaluate import TwoAfcResult, evaluate_triplets
-from training.markdown import plain
+from training.markdown import cell, plain
 from training.report import resolution_sentence
 from training.scores import Estimate
 from training.triplets import Triplets
@@ -73,7 +73,7 @@ def comparison_markdown(comparison: Comparison) -> str:
     rows = comparison.rows
     lines = [f"# {len(rows)} measures on {plain(comparison.triplets.name)}", ""]
     lines += ["| measure | agreement with people | points behind the best | seconds |", "|---|---|---|---|"]
-    lines += [f"| {plain(row.name)} | {row.result.shares} | {_gap(row)} | {row.seconds:.1f} |" for row in rows]
+    lines += [f"| {cell(row.name)} | {row.result.shares} | {_gap(row)} | {row.seconds:.1f} |" for row in rows]
     ceilings = rows[0].result.ceilings
     lines += ["", *(f"- {name}: {100 * value:.1f} %" for name, value in ceilings.items())]
     lines += ["", resolution_sentence(rows[0].result) + " A gap whose interval holds 0 says nothing."]

@@ -1,6 +1,8 @@
 """An experiment as a validated value: what a TOML file under `experiments/` may say, and nothing else."""
 
 import json
+import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -9,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError,
 
 from training.errors import ConfigError
 
+HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 Feature = Literal["cls", "cls_before_norm", "projection"]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Deviation = Annotated[FiniteFloat, Field(gt=0)]
@@ -105,7 +108,10 @@ def load_experiment(path: Path) -> Experiment:
 
 
 def parse_experiment(table: dict[str, Any], path: Path) -> Experiment:
-    """Validates a table; local tower folders become absolute, looked up beside `path` first."""
+    """Validates a table; local tower folders become absolute, looked up beside `path` first.
+
+    Links stay links, so that a run and its towers can move together, whatever the links lead to.
+    """
     try:
         experiment = Experiment.model_validate(table)
     except ValidationError as error:
@@ -119,7 +125,7 @@ def parse_experiment(table: dict[str, Any], path: Path) -> Experiment:
 
 def _read_table(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text()
+        text = path.read_text("utf-8-sig")
         table = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read as {path.suffix.lstrip('.') or 'TOML'} ({error})") from None
@@ -135,8 +141,13 @@ def _describe(problem: Any) -> str:
     return f"{field} = {problem['input']!r}: {problem['msg']}"
 
 
+def is_path(source: str) -> bool:
+    """Whether a tower's source can only be a folder: no preset and no hub id (`name` or `owner/name`) looks so."""
+    return HUB_ID.fullmatch(source) is None
+
+
 def _locate(source: str, beside: Path) -> str:
     for candidate in (beside / source, Path(source)):
         if candidate.is_dir():
-            return str(candidate.resolve())
-    return source
+            return os.path.abspath(candidate)
+    return os.path.abspath(beside / source) if is_path(source) else source

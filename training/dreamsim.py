@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from training.backbones import Tower
+from training.checkpoint import replace_file
 from training.config import LoraSettings, TowerConfig
 from training.errors import CheckpointError, WeightsError
 from training.models import PerceptualModel, add_lora, load_trainable_state, lora_settings, trainable_state
@@ -65,9 +66,11 @@ def export_dreamsim(model: PerceptualModel, folder: Path) -> None:
         for tower, (_, file, kind, _) in zip(towers, TOWERS, strict=True):
             weights = timm_from_backbone(tower.backbone)
             torch.save(weights if kind == "vit" else {"state_dict": weights}, folder / file)
-        save_file(fused, folder / LORA_FOLDER / "adapter_model.safetensors")
+        replace_file(folder / LORA_FOLDER / "adapter_model.safetensors", lambda draft: save_file(fused, draft))
         adapter_config = _adapter_config(settings)
-        (folder / LORA_FOLDER / "adapter_config.json").write_text(json.dumps(adapter_config, indent=2))
+        (folder / LORA_FOLDER / "adapter_config.json").write_text(
+            json.dumps(adapter_config, indent=2), encoding="utf-8"
+        )
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{folder}: the checkpoint could not be written ({error})") from None
 
@@ -96,7 +99,7 @@ def _load_tower(file: Path, kind: str, activation: str) -> Tower:
 
 def _lora_settings(file: Path) -> LoraSettings:
     try:
-        table = json.loads(file.read_text())
+        table = json.loads(file.read_text("utf-8-sig"))
         if table["target_modules"] != ["qkv"] or table.get("bias", "none") != "none":
             raise WeightsError(f"{file}: must adapt ['qkv'] without biases, not {table['target_modules']}")
         return LoraSettings(rank=table["r"], alpha=table["lora_alpha"], dropout=table.get("lora_dropout", 0.0))

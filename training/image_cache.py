@@ -4,11 +4,11 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import torch
@@ -75,7 +75,8 @@ def _key(images: Sequence[Path], size: int) -> str:
 def _build(folder: Path, images: Sequence[Path], size: int, progress: Progress) -> None:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=folder.name, dir=folder.parent))
+        draft = folder.with_name(f"{folder.name}.{uuid4().hex}")
+        draft.mkdir()  # with the umask's mode: colleagues share a cache
     except OSError as error:
         raise DataError(f"{folder.parent}: the image cache cannot be made there ({error.strerror})") from None
     try:

@@ -10,9 +10,14 @@ def plain(text: str) -> str:
     return text if PLAIN.fullmatch(text) else code(text)
 
 
+def cell(text: str) -> str:
+    """The same within a table, whose cells end at a bar."""
+    return plain(text).replace("|", r"\|")
+
+
 def code(text: str) -> str:
-    """A code span, also in a table's cell: on one line, fenced by more backticks than are in it."""
-    text = " ".join(text.split("\n")).replace("|", r"\|")
+    """A code span: on one line, fenced by more backticks than are in it."""
+    text = " ".join(text.split("\n"))
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
     gap = " " if "`" in text else ""
     return f"{fence}{gap}{text}{gap}{fence}"

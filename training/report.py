@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from training.evaluate import JndResult, TwoAfcResult
-from training.markdown import plain
+from training.markdown import cell, plain
 from training.scores import Estimate
 
 LEAST_PER_CATEGORY = 5
@@ -31,7 +31,7 @@ def two_afc_markdown(result: TwoAfcResult) -> str:
     ]
     if result.majority:
         lines.append(f"| with the majority ({result.ties} ties left out) | {result.majority} |")
-    lines += [f"| {plain(name)} (n = {group.n}) | {group} |" for name, group in result.groups.items()]
+    lines += [f"| {cell(name)} (n = {group.n}) | {group} |" for name, group in result.groups.items()]
     lines += ["", "| ceiling | score |", "|---|---|"]
     lines += [f"| {name} | {100 * value:.1f} % |" for name, value in result.ceilings.items()]
     lines += ["", resolution_sentence(result), "", *_category_lines(result.categories)]
@@ -46,7 +46,7 @@ def _category_lines(categories: dict[str, Estimate]) -> list[str]:
     if frequent:
         lines += ["", "| category | n | score |", "|---|---|---|"]
         ordered = sorted(frequent.items(), key=lambda item: item[1].value)
-        lines += [f"| {plain(name)} | {group.n} | {group} |" for name, group in ordered]
+        lines += [f"| {cell(name)} | {group.n} | {group} |" for name, group in ordered]
     return lines
 
 

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,9 @@ import torch
 import transformers
 
 from training.backbones import with_architecture_defaults
-from training.checkpoint import ADAPTER_FILE, load_adapter, replace_file, save_adapter
-from training.config import Experiment, ModelConfig, load_experiment
-from training.errors import CheckpointError
+from training.checkpoint import ADAPTER_FILE, DRAFT, load_adapter, replace_file, save_adapter
+from training.config import Experiment, ModelConfig, TowerConfig, is_path, load_experiment
+from training.errors import CheckpointError, WeightsError
 from training.image_cache import ImageCache
 from training.models import (
     PerceptualModel,
@@ -24,6 +26,7 @@ from training.models import (
     lora_settings,
     trainable_state,
 )
+from training.outputs import require_folder
 from training.triplets import Triplets
 
 CONFIG_FILE = "experiment.json"  # config.json would look like a transformers model
@@ -48,10 +51,39 @@ def load_run(folder: Path) -> PerceptualModel:
 
 
 def _stored_experiment(folder: Path) -> Experiment:
-    """Runs of earlier versions leave out what their towers' architectures decided."""
+    """A run's experiment, with its towers' folders where they are now.
+
+    They are looked for relative to the run, then where they were when it was made. Raises WeightsError naming a
+    folder that is in neither place. Runs of earlier versions leave out what their towers' architectures decided.
+    """
     experiment = load_experiment(folder / CONFIG_FILE)
-    towers = tuple(with_architecture_defaults(tower) for tower in experiment.model.towers)
-    return experiment.model_copy(update={"model": experiment.model.model_copy(update={"towers": towers})})
+    before = _read_record(folder).get("towers") or [tower.source for tower in experiment.model.towers]
+    pairs = zip(experiment.model.towers, before, strict=True)
+    return _with_towers(experiment, [with_architecture_defaults(_found(*pair, folder)) for pair in pairs])
+
+
+def _found(tower: TowerConfig, before: str, run: Path) -> TowerConfig:
+    if not is_path(tower.source) or Path(tower.source).is_dir():
+        return tower
+    if Path(before).is_dir():
+        return tower.model_copy(update={"source": before})
+    places = " or ".join(dict.fromkeys([tower.source, before]))
+    raise WeightsError(f"{run} needs its tower's folder, and there is none at {places}: put it there, as it was")
+
+
+def _relative_to(folder: Path, source: str) -> str:
+    """How a run names a tower's folder, so that both can move together."""
+    if not Path(source).is_absolute():
+        return source
+    try:
+        relative = Path(os.path.relpath(source, folder.absolute())).as_posix()
+    except ValueError:  # on another drive
+        return source
+    return relative if relative.startswith("..") else f"./{relative}"
+
+
+def _with_towers(experiment: Experiment, towers: Iterable[TowerConfig]) -> Experiment:
+    return experiment.model_copy(update={"model": experiment.model.model_copy(update={"towers": tuple(towers)})})
 
 
 def save_as_run(model: PerceptualModel, folder: Path) -> None:
@@ -59,42 +91,79 @@ def save_as_run(model: PerceptualModel, folder: Path) -> None:
 
     Raises CheckpointError where the folder is not empty or cannot be written.
     """
-    require_empty(folder)
+    check_new(folder)
     towers = []
     for index, tower in enumerate(model.iter_towers()):
         source = Path("towers") / str(index)
         tower.save(folder / source)
-        towers.append(tower.config.model_copy(update={"source": str(source)}))
+        towers.append(tower.config.model_copy(update={"source": f"./{source.as_posix()}"}))
     config = ModelConfig(towers=tuple(towers), head="lora", lora=lora_settings(model))
     save_adapter(folder, trainable_state(model))
     write_json(folder / CONFIG_FILE, Experiment(model=config).model_dump(mode="json"))
 
 
+def check_new(folder: Path) -> None:
+    """Raises a TrainingError where no run can begin in `folder`; nothing is made yet."""
+    require_folder(folder)
+    if folder.is_dir() and any(folder.iterdir()):
+        raise CheckpointError(f"{folder} is not empty: give another folder, or --resume to go on with the run in it")
+
+
+def check_resumable(folder: Path) -> None:
+    """Raises a TrainingError where `folder` holds neither a run of `train`, nor nothing, nor what a run left
+    that was ended before it began.
+    """
+    require_folder(folder)
+    if has_begun(folder):
+        return
+    left = {name + suffix for name in (CONFIG_FILE, RECORD_FILE) for suffix in ("", DRAFT)}
+    others = sorted(path.name for path in folder.iterdir() if path.name not in left) if folder.is_dir() else []
+    if others and is_run(folder):
+        raise CheckpointError(f"{folder} has no {RECORD_FILE}: it was not made by train, so there is nothing to resume")
+    if others:
+        raise CheckpointError(f"{folder} is no run, and holds {others[0]}: there is nothing to resume")
+
+
+def has_begun(folder: Path) -> bool:
+    return is_run(folder) and (folder / RECORD_FILE).is_file()
+
+
 def start_run(folder: Path, experiment: Experiment, record: dict[str, Any], resume: bool) -> None:
-    """Makes the folder, or checks that an interrupted run in it is this very experiment on this very data."""
-    if resume:
+    """Makes the folder, or checks that an interrupted run in it is this very experiment on this very data.
+
+    One that was interrupted before it had begun begins now.
+    """
+    if resume and has_begun(folder):
         _check_same(folder, experiment, record)
         return
-    require_empty(folder)
-    write_json(folder / CONFIG_FILE, experiment.model_dump(mode="json"))
-    write_json(folder / RECORD_FILE, record)
-
-
-def require_empty(folder: Path) -> None:
-    if folder.exists() and any(folder.iterdir()):
-        raise CheckpointError(f"{folder} is not empty: give another folder, or --resume to go on with the run in it")
     folder.mkdir(parents=True, exist_ok=True)
+    sources = [tower.source for tower in experiment.model.towers]
+    towers = [
+        tower.model_copy(update={"source": _relative_to(folder, tower.source)}) for tower in experiment.model.towers
+    ]
+    write_json(folder / CONFIG_FILE, _with_towers(experiment, towers).model_dump(mode="json"))
+    write_json(folder / RECORD_FILE, record | {"towers": sources})
 
 
 def _check_same(folder: Path, experiment: Experiment, record: dict[str, Any]) -> None:
-    if not is_run(folder):
-        raise CheckpointError(f"{folder} is no run: there is nothing to resume")
     if _stored_experiment(folder) != experiment:
         raise CheckpointError(f"{folder} was started with another experiment than this one; see its {CONFIG_FILE}")
-    before = json.loads((folder / RECORD_FILE).read_text())
+    before = _read_record(folder)
     for name in ("data_sha256", "precision", "processes"):
-        if before[name] != record[name]:
-            raise CheckpointError(f"{folder} was started with {name} {before[name]}, this is {record[name]}")
+        if before.get(name) != record[name]:
+            raise CheckpointError(f"{folder} was started with {name} {before.get(name)}, this is {record[name]}")
+
+
+def _read_record(folder: Path) -> dict[str, Any]:
+    """What `train` wrote down when the run began; nothing for a run that was not made by it."""
+    file = folder / RECORD_FILE
+    try:
+        record = json.loads(file.read_text("utf-8-sig")) if file.is_file() else {}
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{file} cannot be read as JSON ({error})") from None
+    if not isinstance(record, dict):
+        raise CheckpointError(f"{file} must be a table")
+    return record
 
 
 def describe_run(
@@ -163,4 +232,4 @@ def write_metrics(folder: Path, history: list[dict[str, float]]) -> None:
 
 
 def _write_text(path: Path, text: str) -> None:
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")

@@ -28,7 +28,7 @@ from training.models import (
 )
 from training.progress import Progress as Callback
 from training.progress import silent
-from training.run_folder import describe_run, start_run
+from training.run_folder import check_new, check_resumable, describe_run, start_run
 from training.triplets import Triplets, training_and_validation
 
 
@@ -74,6 +74,7 @@ def open_session(
     """
     if experiment.model.head == "none":
         raise ConfigError("head = 'none' has nothing to train; choose 'lora' or 'mlp'")
+    (check_resumable if resume else check_new)(folder)
     keep_freed_memory()
     device = choose_device(device_name)
     precision = choose_precision(experiment.train.precision, device)

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from training.backbones import open_tower
 from training.config import load_experiment
-from training.errors import ConfigError
+from training.errors import ConfigError, WeightsError
 
 EXPERIMENTS = sorted((Path(__file__).resolve().parents[2] / "training/experiments").glob("*.toml"))
 
@@ -52,3 +53,20 @@ def test_options_without_effect_are_refused(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.toml: cannot be read"):
         load_experiment(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("suffix", [".toml", ".json"])
+def test_a_file_saved_with_a_byte_order_mark_is_read(tmp_path: Path, suffix: str) -> None:
+    text = '[[model.towers]]\nsource = "clip-vitb16"\n'
+    if suffix == ".json":
+        text = '{"model": {"towers": [{"source": "clip-vitb16"}]}}'
+    (tmp_path / f"a{suffix}").write_text(text, encoding="utf-8-sig")
+    assert load_experiment(tmp_path / f"a{suffix}").model.towers[0].source == "clip-vitb16"
+
+
+def test_a_folder_that_is_not_there_is_no_address_of_the_hub(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text('[[model.towers]]\nsource = "../towers/vit"\n')
+    tower = load_experiment(tmp_path / "a.toml").model.towers[0]
+    assert tower.source == str(tmp_path.parent / "towers/vit")
+    with pytest.raises(WeightsError, match="towers/vit: there is no such folder"):
+        open_tower(tower)

@@ -12,13 +12,15 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from tests.training.conftest import ROOT
+from tests.training.dreamsim_folder import write_small_folder
 from training.batches import Batch, batches_of_epoch, share_of_process
 from training.checkpoint import Progress
 from training.cli import app
 from training.config import TrainConfig, load_experiment
 from training.data import read_triplets
+from training.dreamsim import load_dreamsim
 from training.errors import CheckpointError, ConfigError, NonFiniteLossError
-from training.run_folder import load_run
+from training.run_folder import load_run, save_as_run
 from training.session import Session, open_session
 from training.train import train, training_step
 from training.validation import agreement_text, verdict
@@ -211,15 +213,15 @@ def test_killed_at_any_step_and_resumed_ends_with_the_same_weights(
     """SIGKILL after an update, before its state is saved, and amid a save; three epochs of four batches."""
     file = experiment_file(epochs=3, checkpoint_every=3)
     steps = "1,5,12"
-    # the third and later renames: config and record come first, without which there is nothing to resume
-    saves = "3,5"
+    # the first two renames are of config and record, without which there is nothing to resume: the run begins
+    saves = "1,2,3,5"
     command = [sys.executable, "-W", "ignore", "-c", KILLED, file, steady_export, tmp_path, steps, saves]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr[-2000:]
     whole = load_file(tmp_path / "whole/adapter.safetensors")
     state = torch.load(tmp_path / "whole/state.pt", weights_only=True)
     resumed = [*tmp_path.glob("step-*"), *tmp_path.glob("save-*")]
-    assert len(resumed) == 5
+    assert len(resumed) == 7
     for folder in resumed:
         for name, tensor in load_file(folder / "adapter.safetensors").items():
             assert torch.equal(tensor, whole[name]), f"{folder.name}: {name}"
@@ -241,8 +243,19 @@ def test_resuming_another_experiment_or_data_is_refused(
     table.write_text(table.read_text().replace("\n0,1,0,", "\n0,0,1,"))
     with pytest.raises(CheckpointError, match="was started with data_sha256"):
         run(experiment_file(), export, tmp_path / "run", resume=True)
-    with pytest.raises(CheckpointError, match="there is nothing to resume"):
-        run(experiment_file(), steady_export, tmp_path / "nowhere", resume=True)
+
+
+def test_only_a_run_is_resumed(experiment_file: Write, steady_export: Path, tmp_path: Path) -> None:
+    """A folder of something else is left alone; a run that was killed before it wrote anything begins."""
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/thesis.tex").write_text("…")
+    with pytest.raises(CheckpointError, match=r"other is no run, and holds thesis\.tex: there is nothing to resume"):
+        run(experiment_file(), steady_export, tmp_path / "other", resume=True)
+    save_as_run(load_dreamsim(write_small_folder(tmp_path / "models", 0)), tmp_path / "imported")
+    with pytest.raises(CheckpointError, match=r"imported has no run\.json: it was not made by train"):
+        run(experiment_file(), steady_export, tmp_path / "imported", resume=True)
+    session, _ = run(experiment_file(), steady_export, tmp_path / "nothing yet", resume=True)
+    assert session.progress.epoch == 3
 
 
 def test_nothing_to_train_is_refused(experiment_file: Write, steady_export: Path, tmp_path: Path) -> None:
