@@ -4,7 +4,8 @@
 
 A headless Chromium sits through an assignment of 100 trials with images of 512 pixels. Measured in the page: from the
 time stamp of the key that answers, to the time at which the browser painted the last of the next trial's three images
-(Element Timing). Fails if the 95th percentile is above 100 ms.
+(Element Timing). The page is cross-origin isolated for that: elsewhere these times come in steps of 4 ms. Fails if the
+95th percentile is above 100 ms.
 """
 
 import shutil
@@ -15,7 +16,8 @@ from pathlib import Path
 
 import anyio
 from playwright.sync_api import Page, sync_playwright
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from benchmarks.site import study_page
 
@@ -47,16 +49,24 @@ WATCH = """() => {
 }"""
 
 
+ISOLATED = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
+
+
 class Slow:
-    """Holds every answer back."""
+    """Holds every answer back, and isolates the page for the sake of its clocks."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_isolated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(ISOLATED)
+            await send(message)
+
         if scope["type"] == "http":
             await anyio.sleep(ADDED_S)
-        await self._app(scope, receive, send)
+        await self._app(scope, receive, send_isolated)
 
 
 def judge_all(page: Page) -> list[float]:
@@ -85,6 +95,7 @@ def main() -> int:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         page.goto(url)
+        assert page.evaluate("crossOriginIsolated"), "or the browser's times come in steps of 4 ms"
         latencies = judge_all(page)
         browser.close()
     percentiles = statistics.quantiles(latencies, n=100, method="inclusive")

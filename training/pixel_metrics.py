@@ -22,7 +22,7 @@ def ssim_distance(a: Tensor, b: Tensor) -> Tensor:
 
 
 def ms_ssim_distance(a: Tensor, b: Tensor) -> Tensor:
-    """1 − MS-SSIM over five scales (Wang et al. 2003); images of at least 161 pixels."""
+    """1 − MS-SSIM over five scales (Wang et al. 2003); images of at least 176 pixels."""
     similarity = multiscale_structural_similarity_index_measure(a, b, data_range=1.0, reduction="none")
     return 1 - _per_image(similarity, len(a))
 
