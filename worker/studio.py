@@ -28,8 +28,8 @@ from worker.presence import Presence
 log = structlog.get_logger()
 
 _COMPRESSION = 3
-"""PNG level: a third to seven tenths of the default's time, for up to a quarter more bytes (drawings; photographs need a
-few hundredths more)."""
+"""PNG level: a third to seven tenths of the default's time, for up to a quarter more bytes (drawings; photographs need
+a few hundredths more)."""
 _LOWEST = 19
 """The priority that gives way to all others."""
 

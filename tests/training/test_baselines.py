@@ -24,6 +24,12 @@ from training.pixel_metrics import histogram_distance, ms_ssim_distance, psnr_di
 IMAGES = torch.rand(3, 3, 176, 176, generator=torch.Generator().manual_seed(0))
 
 
+def test_ms_ssim_needs_as_many_pixels_as_it_says() -> None:
+    ms_ssim_distance(torch.rand(1, 3, 176, 176), torch.rand(1, 3, 176, 176))
+    with pytest.raises(ValueError, match="larger than 160"):  # torchmetrics' own words, short of the truth
+        ms_ssim_distance(torch.rand(1, 3, 175, 175), torch.rand(1, 3, 175, 175))
+
+
 @pytest.mark.parametrize("measure", [psnr_distance, ssim_distance, ms_ssim_distance, histogram_distance])
 def test_formulas_are_zero_for_the_same_and_grow_with_noise(measure: object) -> None:
     noise = torch.randn(IMAGES.shape, generator=torch.Generator().manual_seed(1))
