@@ -7,6 +7,7 @@ import typer
 from rich.markup import escape
 
 from app.cli.console import HOME, AsJson, Home, err, opened, out, plain_errors, print_json, progress_bar, settings_for
+from app.domain.counted import counted
 from app.services import audit
 from app.services.exports.run import Format, export_study
 from app.services.imports import import_items
@@ -87,9 +88,10 @@ def _import(file: ItemFile, study: str, normalise: bool, as_json: bool, home: Pa
         print_json(result)
         return
     if result.already_there:
-        out.print(f"{result.already_there:,} items of {escape(file.path.name)} were there already.")
+        out.print(f"There already: {counted(result.already_there, 'item')} of {escape(file.path.name)}.")
     if result.items or not result.already_there:
-        out.print(f"Imported {result.items:,} items with {result.images:,} different images into [bold]{study}[/].")
+        images = counted(result.images, "different image")
+        out.print(f"Imported {counted(result.items, 'item')} with {images} into [bold]{study}[/].")
     else:
         out.print(f"Nothing was new for [bold]{study}[/].")
 
@@ -124,6 +126,6 @@ def export(
         counts = result.counts
         out.print(
             f"Exported version {result.version} of [bold]{name}[/] to {escape(result.path)}: {counts['kept']:,} kept, "
-            f"{counts['dropped']:,} dropped, {counts['short']:,} short of {counts['items']:,} items.",
+            f"{counts['dropped']:,} dropped, {counts['short']:,} short of {counted(counts['items'], 'item')}.",
             soft_wrap=True,
         )

@@ -21,6 +21,7 @@ from app.cli.studies import crowd_line
 from app.cli.supervisor import Child, restart_dead, running, wait_until_serving
 from app.db import Sessions, open_sessions
 from app.domain import protocol as protocols
+from app.domain.counted import counted
 from app.domain.money import in_words
 from app.errors import Conflict, LookalikeError
 from app.keys import load_keys
@@ -140,8 +141,8 @@ def _run(
         exported = _export(settings, sessions, crowds)
         counts = exported.counts
         out.print(
-            f"The dataset: [bold]{counts['kept']}[/] of {counts['items']} triplets that everybody sees alike, "
-            f"in [cyan]{exported.path}[/]"
+            f"The dataset: [bold]{counts['kept']}[/] of {counted(counts['items'], 'triplet')} that everybody sees "
+            f"alike, in [cyan]{exported.path}[/]"
         )
         if exit_when_done:
             return
@@ -239,7 +240,7 @@ def _money_line(settings: Settings, sessions: Sessions, slug: str) -> str:
             if now.committed:
                 raise Conflict("The recruiter has not settled the last submissions yet.")
     approved, spent = now.submissions.get("APPROVED", 0), in_words(now.spent, now.currency)
-    return f"The money: {spent} for {approved} sittings, fees included, of {in_words(now.cap, now.currency)}"
+    return f"The money: {spent} for {counted(approved, 'sitting')}, fees included, of {in_words(now.cap, now.currency)}"
 
 
 def _export(settings: Settings, sessions: Sessions, slug: str) -> ExportResult:

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from app.cli.console import HOME, AsJson, Home, opened, out, plain_errors, print_json, settings_for
 from app.domain import protocol as protocols
+from app.domain.counted import counted
 from app.domain.forecast import Estimate, Forecast, Pilot, RoundForecast, forecast
 from app.domain.protocol import Protocol
 from app.services import studies
@@ -50,7 +51,8 @@ def show_forecast(
 
 def _table(expected: Forecast, protocol: Protocol) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 1, 0, 0))
-    for column in ("round", "survivors", "90 %", "votes", "sittings", "90 %", "hours", protocol.pay.currency):
+    what = "survivors" if protocol.has_filter else "items"
+    for column in ("round", what, "90 %", "votes", "sittings", "90 %", "hours", protocol.pay.currency):
         table.add_column(column, justify="right", no_wrap=True)
     exact = expected.total.cost.mean < 100_000  # else pence and minutes say nothing, and lines grow too long
     for row in expected.rounds:
@@ -81,7 +83,7 @@ def _interval(estimate: Estimate) -> str:
 def _small_print(expected: Forecast, protocol: Protocol) -> str:
     sitting = protocol.assignment
     return (
-        f"{expected.items:,} items; two people disagree about {expected.disagreement:.0%} of them, "
-        f"{expected.failing:.0%} of sittings fail their sentinels. {sitting.trials} trials a sitting of "
-        f"{sitting.minutes} minutes, fees not included. Intervals: 90 %."
+        f"{counted(expected.items, 'item')}; two people disagree about {expected.disagreement:.0%} of them, "
+        f"{expected.failing:.0%} of sittings fail their sentinels. {counted(sitting.trials, 'trial')} a sitting of "
+        f"{counted(sitting.minutes, 'minute')}, fees not included. Intervals: 90 %."
     )

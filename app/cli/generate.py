@@ -18,6 +18,7 @@ from rich.text import Text
 from app.cli.console import HOME, AsJson, Home, err, opened, out, plain_errors, print_json, settings_for
 from app.db import Sessions
 from app.domain import categories as names
+from app.domain.counted import counted
 from app.domain.durations import duration
 from app.domain.generation import DTYPES, GENERATORS, Options
 from app.errors import BadInput
@@ -92,9 +93,9 @@ def generate(
                 if order is not None:
                     _say_planned(name, plans.make_plan(session, slug=name, order=order))
                 if cancel:
-                    err.print(f"Took back {plans.cancel(session, slug=name):,} items.")
+                    err.print(f"Took back {counted(plans.cancel(session, slug=name), 'item')}.")
                 if resume:
-                    err.print(f"{plans.resume(session, slug=name):,} items wait again.")
+                    err.print(f"{counted(plans.resume(session, slug=name), 'item waits', 'items wait')} again.")
             if watch:
                 _watch(sessions, name)
             current = _progress(sessions, name)
@@ -184,8 +185,9 @@ def _sides(size: str | None) -> dict[str, int]:
 
 
 def _say_planned(name: str, plan: GenerationPlan) -> None:
+    categories = counted(len(plan.categories), "category", "categories")
     err.print(
-        f"Planned {plan.total:,} items of {len(plan.categories):,} categories for [bold]{name}[/], "
+        f"Planned {counted(plan.total, 'item')} of {categories} for [bold]{name}[/], "
         f"numbers {plan.first_number} to {plan.first_number + plan.total - 1}."
     )
 
@@ -214,7 +216,7 @@ def _view(current: Progress) -> RenderableType:
     bar.add_row(
         Text(current.slug, "bold"),
         ProgressBar(total=max(current.items, 1), completed=settled, width=32, complete_style="green"),
-        f"{current.made:,} of {current.items:,} items",
+        f"{current.made:,} of {counted(current.items, 'item')}",
     )
     return Group(bar, _footline(current), *_reasons(current), *_workers(current))
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from app.cli.console import HOME, AsJson, Home, out, plain_errors, print_json, require_home, settings_for
 from app.cli.studies import Name
 from app.db import open_sessions
+from app.domain.counted import counted
 from app.keys import load_keys
 from app.services.recruiting import reconciliation
 from app.services.recruiting.reconciliation import Reconciliation
@@ -52,8 +53,8 @@ def _print(found: Reconciliation, *, dry_run: bool) -> None:
     report = found.report
     are = "would be" if dry_run else "are being"
     out.print(
-        f"{report.news} submissions were news, {report.approved} {are} approved, {report.strangers} sittings are "
-        "unknown to the recruiter."
+        f"{counted(report.news, 'submission was', 'submissions were')} news, {report.approved} {are} approved, "
+        f"{counted(report.strangers, 'sitting is', 'sittings are')} unknown to the recruiter."
     )
     for problem in dict.fromkeys(report.problems + report.refused + found.refusals):
         out.print(f"[yellow]{escape(problem)}[/]")

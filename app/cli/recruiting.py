@@ -10,6 +10,7 @@ from rich.table import Table
 from app.cli.console import HOME, AsJson, Home, Yes, confirm, err, opened, out, plain_errors, print_json, settings_for
 from app.cli.studies import Name
 from app.db import Sessions
+from app.domain.counted import counted
 from app.domain.money import in_words, load_fees
 from app.errors import Unavailable
 from app.keys import load_keys
@@ -66,7 +67,7 @@ def status(name: Name, as_json: AsJson = False, home: Home = HOME) -> None:
     table.add_row("", f"{in_words(now.free, currency)} of {in_words(now.cap, currency)} free")
     if now.pay is not None:
         hourly, floor = in_words(now.pay.hourly, currency), in_words(now.pay.hourly_floor, currency)
-        table.add_row("pay", f"{hourly} an hour (median of {now.pay.sittings} sittings), floor {floor}")
+        table.add_row("pay", f"{hourly} an hour (median of {counted(now.pay.sittings, 'sitting')}), floor {floor}")
     out.print(table)
     for notice in now.notices:
         out.print(f"[yellow]{notice.kind}[/] {escape(notice.message)}")
@@ -81,7 +82,7 @@ def resume(name: Name, home: Home = HOME) -> None:
     with plain_errors(), opened(settings_for(home)) as sessions, sessions.begin() as session:
         study = studies.by_slug(session, name)
         resolved = notices.resolve_seen(session, study=study)
-    out.print(f"{resolved} notices are dealt with.")
+    out.print(f"{counted(resolved, 'notice is', 'notices are')} dealt with.")
 
 
 @recruit.command("top-up")
@@ -109,9 +110,9 @@ def top_up(
                 terms=load_fees(settings.fees),
                 today=datetime.now(UTC).date(),
             )
-    out.print(f"Granted {granted.people} bonuses of {granted.amount} minor units each.")
+    out.print(f"Granted {counted(granted.people, 'bonus', 'bonuses')} of {counted(granted.amount, 'minor unit')} each.")
     if granted.erased:
-        out.print(f"{granted.erased} people were erased, so that nobody can pay them any more.")
+        out.print(f"Erased, so that nobody can pay them any more: {counted(granted.erased, 'person', 'people')}.")
 
 
 @recruit.command("settle-bonus")
@@ -252,7 +253,7 @@ def erase(pseudonym: Pseudonym, yes: Yes = False, as_json: AsJson = False, home:
             would = erasure.erase(session, pseudonym=pseudonym)
         studies_of = ", ".join(would.studies) or "no study"
         confirm(
-            f"This deletes who {pseudonym} is and what they answered: {would.judgments} judgments in {studies_of}. "
+            f"This deletes who {pseudonym} is and what they answered: {counted(would.judgments, 'judgment')} in {studies_of}. "
             "Those studies' items are recomputed, and their reports deleted. It cannot be taken back.",
             yes=yes,
         )
@@ -261,7 +262,9 @@ def erase(pseudonym: Pseudonym, yes: Yes = False, as_json: AsJson = False, home:
     if as_json:
         print_json(erased)
         return
-    out.print(f"Erased {pseudonym}: {erased.judgments} judgments in {', '.join(erased.studies) or 'no study'}.")
+    out.print(
+        f"Erased {pseudonym}: {counted(erased.judgments, 'judgment')} in {', '.join(erased.studies) or 'no study'}."
+    )
     if erased.exports:
         out.print(f"These exports hold the pseudonym, and are yours to delete: {', '.join(erased.exports)}")
 

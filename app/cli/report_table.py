@@ -4,6 +4,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from app.domain.counted import counted
 from app.domain.quality import Count
 from app.services.reports.numbers import Agreement, Estimate, SittingLine, StudyReport, measures, missed_sentinels
 
@@ -15,7 +16,7 @@ def report_view(report: StudyReport) -> RenderableType:
         Text.assemble((report.study, "bold"), f"  {report.kind}  {report.status}"),
         Text(),
         _measures(report.agreement),
-        Text(_basis(report.agreement), style="dim"),
+        Text(_basis(report.agreement, "triplet" if report.kind == "2afc" else "pair"), style="dim"),
         Text(),
         *map(Text, _facts(report)),
         Text(),
@@ -41,38 +42,42 @@ def _range(measure: Estimate) -> str:
     return f"{measure.low:.3f} to {measure.high:.3f}" if measure.low is not None else ""
 
 
-def _basis(agreement: Agreement) -> str:
+def _basis(agreement: Agreement, item: str) -> str:
     of_each = "" if agreement.basis == "all votes" else ", the first two of each (the filter stops where votes differ)"
-    return f"{agreement.votes:,} votes of {agreement.people:,} people on {agreement.items:,} items{of_each}"
+    votes = counted(agreement.votes, "vote")
+    if agreement.judgments > agreement.votes:
+        votes += f" ({counted(agreement.judgments, 'judgment')}, one on each pair of an item)"
+    return f"{votes} of {counted(agreement.people, 'person', 'people')} on {counted(agreement.items, item)}{of_each}"
 
 
 def _facts(report: StudyReport) -> list[str]:
     facts = []
     if kept := report.filter:
         facts.append(
-            f"{kept.kept:,} of {kept.items:,} items kept, with {kept.after} unanimous votes or more; "
-            f"if every vote were a coin's, {kept.false_survivors:,.1f} would be left"
+            f"{kept.kept:,} of {counted(kept.items, 'item')} kept, with {counted(kept.after, 'unanimous vote')} or "
+            f"more; if every vote were a coin's, {kept.false_survivors:,.1f} would be left"
         )
     if sentinels := report.sentinels:
         facts.append(
-            f"{_of(sentinels.missed)} sentinels missed; {sentinels.failed:,} of {sentinels.sittings:,} sittings failed"
+            f"{_of(sentinels.missed, 'sentinel')} missed; "
+            f"{sentinels.failed:,} of {counted(sentinels.sittings, 'sitting')} failed"
         )
     if sensitivity := report.sensitivity:
         facts.append(
-            f"d′ = {sensitivity.d_prime:.2f} (differencing model): {_of(sensitivity.hits)} clearly different pairs "
-            f"and {_of(sensitivity.false_alarms)} identical ones called different"
+            f"d′ = {sensitivity.d_prime:.2f} (differencing model): {_of(sensitivity.hits, 'clearly different pair')} "
+            f"and {_of(sensitivity.false_alarms, 'identical one')} called different"
         )
     return facts
 
 
-def _of(count: Count) -> str:
-    return f"{count.count:,} of {count.of:,}"
+def _of(count: Count, noun: str) -> str:
+    return f"{count.count:,} of {counted(count.of, noun)}"
 
 
 def _sittings(sittings: list[SittingLine]) -> list[RenderableType]:
     odd = [line for line in sittings if line.findings or line.of_person or line.excluded is not None]
     if not odd:
-        return [Text(f"Nothing is odd about any of {len(sittings):,} sittings.", style="dim")]
+        return [Text(f"Nothing is odd about any of {counted(len(sittings), 'sitting')}.", style="dim")]
     table = Table(box=None, header_style="dim", pad_edge=False)
     table.add_column("assignment", justify="right")
     table.add_column("missed", justify="right")
@@ -91,7 +96,7 @@ def _sittings(sittings: list[SittingLine]) -> list[RenderableType]:
 
 def _sentences(line: SittingLine) -> list[str]:
     said = [finding.sentence for finding in line.findings]
-    said += [f"Over {line.sittings} sittings: {finding.sentence}" for finding in line.of_person]
+    said += [f"Over {counted(line.sittings, 'sitting')}: {finding.sentence}" for finding in line.of_person]
     if line.excluded is not None and line.excluded not in said:
         said.append(f"Excluded by {line.excluded_by}: {line.excluded}")
     return said

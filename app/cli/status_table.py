@@ -5,6 +5,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from app.domain.counted import counted
 from app.domain.durations import duration
 from app.services.status import RoundStatus, StudyStatus
 
@@ -26,18 +27,20 @@ def _headline(status: StudyStatus) -> Text:
 
 def _rounds(status: StudyStatus) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False)
-    for column in ("round", "entered", "survivors"):
-        table.add_column(column, justify="right")
-    table.add_column("", width=24)
+    table.add_column("round", justify="right")
+    table.add_column("entered", justify="right")
+    if status.has_filter:
+        table.add_column("survivors", justify="right")
+        table.add_column("", width=24)
     table.add_column("votes", justify="right")
     table.add_column("to go", justify="right")
     table.add_column("took")
     for row in status.by_round:
+        bar = ProgressBar(total=max(status.items, 1), completed=row.survivors, width=24, complete_style="green")
         table.add_row(
             str(row.number),
             f"{row.entered:,}",
-            f"{row.survivors:,}",
-            ProgressBar(total=max(status.items, 1), completed=row.survivors, width=24, complete_style="green"),
+            *((f"{row.survivors:,}", bar) if status.has_filter else ()),
             f"{row.votes:,}",
             f"{row.wanted:,}" if row.wanted else "",
             _took(row),
@@ -50,10 +53,11 @@ def _took(row: RoundStatus) -> str:
 
 
 def _footline(status: StudyStatus) -> Text:
-    parts = [f"{status.survivors:,} of {status.items:,} items survive", f"{status.votes:,} votes"]
-    parts.append(f"{status.assignments_completed:,} sittings done, {status.participants_now:,} under way")
+    survivors = f"{counted(status.survivors, 'survivor')} of " if status.has_filter else ""
+    parts = [survivors + counted(status.items, "item"), counted(status.votes, "vote")]
+    parts.append(f"{counted(status.assignments_completed, 'sitting')} done, {status.participants_now:,} under way")
     if status.votes_per_minute:
-        parts.append(f"{status.votes_per_minute:,.0f} votes a minute")
+        parts.append(f"{counted(status.votes_per_minute, 'vote')} a minute")
     if status.minutes_left is not None:
         parts.append(f"about {duration(status.minutes_left)} to go")
     return Text(" · ".join(parts), style="dim")

@@ -6,6 +6,7 @@ import typer
 from rich.table import Table
 
 from app.cli.console import HOME, AsJson, Home, opened, out, plain_errors, print_json, progress_bar, settings_for
+from app.domain.counted import counted
 from app.errors import BadInput
 from app.services.storage_check import Finding, StorageCheck, check_storage
 from app.storage import open_storage
@@ -62,7 +63,7 @@ def check(
 
 
 def _show(found: StorageCheck) -> None:
-    out.print(f"{found.images:,} images, {found.objects:,} objects, {found.bytes / 2**20:,.0f} MB.")
+    out.print(f"{counted(found.images, 'image')}, {counted(found.objects, 'object')}, {found.bytes / 2**20:,.0f} MB.")
     if not found.findings:
         out.print("[green]All is as it should be.[/]")
         return

@@ -10,6 +10,7 @@ from rich.table import Table
 from app.cli.console import HOME, AsJson, Home, opened, out, plain_errors, print_json, progress_bar, settings_for
 from app.cli.status_table import status_view
 from app.domain import protocol as protocols
+from app.domain.counted import counted
 from app.errors import BadInput
 from app.services import studies
 from app.services.derive import derive_study
@@ -85,7 +86,7 @@ def derive(
                 report=report,
             )
     out.print(
-        f"Made the draft study [bold]{name}[/] with the {derived.items:,} items that version {derived.version} of "
+        f"Made the draft study [bold]{name}[/] with {counted(derived.items, 'item')} that version {derived.version} of "
         f"{source} kept. Next: lookalike study open {name}"
     )
 
@@ -250,6 +251,6 @@ def _mix(pairs: list[str]) -> dict[Kind, float]:
 def crowd_line(report: CrowdReport) -> str:
     per_second = report.judgments / report.seconds if report.seconds else 0
     return (
-        f"{report.sittings:,} sittings, {report.judgments:,} judgments in {report.seconds:.1f} s "
-        f"({per_second:,.0f} a second), {report.waits} waits, {report.retries} retries"
+        f"{counted(report.sittings, 'sitting')}, {counted(report.judgments, 'judgment')} in {report.seconds:.1f} s "
+        f"({per_second:,.0f} a second), {counted(report.waits, 'wait')}, {counted(report.retries, 'retry', 'retries')}"
     )

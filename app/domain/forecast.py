@@ -155,7 +155,7 @@ def forecast(
         items=items,
         rounds=[over(number, number, protocol) for number in coming],
         total=over(start + 1, protocol.rounds, protocol),
-        one_more=None if protocol.drop == "none" else over(longer.rounds, longer.rounds, longer),
+        one_more=None if not protocol.has_filter else over(longer.rounds, longer.rounds, longer),
         failing=failing,
         disagreement=mean,
     )
@@ -165,7 +165,7 @@ def _weights(protocol: Protocol, pilot: Pilot, closed: Sequence[ClosedRound]) ->
     """How likely each disagreement is after the closed rounds; without any, the pilot's for certain."""
     v = protocol.votes_per_round
     telling = [(number, seen) for number, seen in enumerate(closed, start=1) if seen.entered and number * v > 1]
-    if protocol.drop == "none" or not telling:
+    if not protocol.has_filter or not telling:
         return {pilot.disagreement: 1.0}
     log_likelihood = np.zeros(len(_GRID))
     for at, value in enumerate(_GRID):
@@ -184,7 +184,7 @@ def _counts(
     """The survivors of round `last`, and the votes in rounds `first` to `last`, of `entering` items that have survived
     `start` rounds."""
     v = protocol.votes_per_round
-    if protocol.drop == "none":
+    if not protocol.has_filter:
         return (float(entering), 0.0), (float(entering * v * (last - first + 1)), 0.0)
     curve = agreement(pilot, last * v) / agreement(pilot, start * v)[-1]
     stays = min(1.0, float(curve[last * v]))  # rounding may leave a hair more

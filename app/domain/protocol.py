@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import ErrorDetails
 
 from app.domain.consensus import Drop, Rule
+from app.domain.counted import counted
 from app.domain.quality_rules import QualityRules
 from app.errors import BadInput
 
@@ -234,7 +235,7 @@ class Protocol(Section):
         if self.recruiting.recruiter == "prolific" and self.assignment.deadline_minutes < least:
             raise ValueError(
                 f"assignment.deadline_minutes must be at least {least}: Prolific gives people that long for "
-                f"{minutes} minutes of work"
+                f"{counted(minutes, 'minute')} of work"
             )
         if self.recruiting.recruiter == "prolific" and self.pay.currency not in ("GBP", "USD"):
             raise ValueError("pay.currency must be GBP or USD: Prolific pays in no other")
@@ -254,6 +255,11 @@ class Protocol(Section):
     def missing_texts(self) -> list[str]:
         """Which of the texts that nobody may begin without are empty."""
         return [name for name in ("consent", "instructions") if not getattr(self, name).strip()]
+
+    @property
+    def has_filter(self) -> bool:
+        """Whether items are dropped at all."""
+        return self.drop != "none"
 
     @property
     def rule(self) -> Rule:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from app.domain.counted import counted
 from app.domain.quality import FAST_MS, Count, PeerAgreement, ResponseTimes, SameDevice, Signals
 
 FindingName = Literal[
@@ -93,18 +94,18 @@ def _attention_findings(signals: Signals, rules: QualityRules) -> Iterable[Findi
     allowed = rules.sentinel_misses_allowed
     misses, hits, alarms = signals.sentinel_misses, signals.hits, signals.false_alarms
     if misses.count > allowed:
-        yield Finding("sentinel_misses", f"Missed {_of(misses)} attention checks; {allowed} may be missed.")
+        yield Finding("sentinel_misses", f"Missed {_of(misses, 'attention check')}; {allowed} may be missed.")
     if hits.of - hits.count > allowed:
         missed = Count(hits.of - hits.count, hits.of)
         yield Finding(
-            "sentinel_misses", f'Said "same" of {_of(missed)} clearly different pairs; {allowed} may be missed.'
+            "sentinel_misses", f'Said "same" of {_of(missed, "clearly different pair")}; {allowed} may be missed.'
         )
     allowed = rules.false_alarms_allowed(alarms.of)
     if alarms.count > allowed:
-        yield Finding("false_alarms", f'Said "different" of {_of(alarms)} identical pairs; {allowed} are allowed.')
+        yield Finding("false_alarms", f'Said "different" of {_of(alarms, "identical pair")}; {allowed} are allowed.')
     allowed = rules.instruction_misses_allowed
     if signals.instruction_misses.count > allowed:
-        sentence = f"Did not follow {_of(signals.instruction_misses)} instructed answers; {allowed} may be missed."
+        sentence = f"Did not follow {_of(signals.instruction_misses, 'instructed answer')}; {allowed} may be missed."
         yield Finding("instruction_misses", sentence)
 
 
@@ -113,7 +114,7 @@ def _side_findings(signals: Signals, rules: QualityRules) -> Iterable[Finding]:
     if p is not None and p < rules.side_bias_p:
         yield Finding(
             "side_bias",
-            f"Chose the left image in {_of(signals.left)} trials; without a preference for a side, a count as uneven "
+            f"Chose the left image in {_of(signals.left, 'trial')}; without a preference for a side, a count as uneven "
             f"as this has a probability of {p:.2g}.",
         )
 
@@ -122,14 +123,16 @@ def _time_findings(times: ResponseTimes | None, rules: QualityRules) -> Iterable
     if times is None or times.fast.of < rules.fewest_answers:
         return
     if times.fast.share > rules.fast_share:
-        yield Finding("fast_answers", f"Answered {_of(times.fast)} trials in under {FAST_MS} ms.")
+        yield Finding("fast_answers", f"Answered {_of(times.fast, 'trial')} in under {FAST_MS} ms.")
     if times.slow.share > rules.slow_share:
         yield Finding(
             "slow_answers",
-            f"Took unusually long over {_of(times.slow)} trials (median {times.median / 1000:.1f} s).",
+            f"Took unusually long over {_of(times.slow, 'trial')} (median {times.median / 1000:.1f} s).",
         )
     if times.repeated.share > rules.repeated_share:
-        yield Finding("repeated_times", f"The same response time, to the millisecond, in {_of(times.repeated)} trials.")
+        yield Finding(
+            "repeated_times", f"The same response time, to the millisecond, in {_of(times.repeated, 'trial')}."
+        )
     if times.variation is not None and times.variation < rules.time_variation:
         yield Finding(
             "constant_times",
@@ -144,7 +147,7 @@ def _agreement_findings(agreement: PeerAgreement | None, rules: QualityRules) ->
     if agreement.kappa <= rules.agreement_kappa:
         yield Finding(
             "no_agreement",
-            f"Agrees with the majority of the others on {_of(agreement.agreed)} items, where chance alone gives "
+            f"Agrees with the majority of the others on {_of(agreement.agreed, 'item')}, where chance alone gives "
             f"{agreement.expected * 100:.0f} % (kappa {agreement.kappa:.2f}).",
         )
 
@@ -153,10 +156,10 @@ def _record_findings(signals: Signals, rules: QualityRules) -> Iterable[Finding]
     if signals.suspect.of < rules.fewest_answers:
         return
     if signals.timing_flagged.share > rules.timing_flagged_share:
-        sentence = f"The page flagged the timing of {_of(signals.timing_flagged)} trials."
+        sentence = f"The page flagged the timing of {_of(signals.timing_flagged, 'trial')}."
         yield Finding("timing_flags", sentence)
     if signals.suspect.share > rules.suspect_share:
-        sentence = f"The timing records of {_of(signals.suspect)} trials are missing or cannot be true."
+        sentence = f"The timing records of {_of(signals.suspect, 'trial')} are missing or cannot be true."
         yield Finding("suspect_records", sentence)
 
 
@@ -164,10 +167,11 @@ def _device_findings(device: SameDevice | None, rules: QualityRules) -> Iterable
     if device is not None and device.p < rules.same_device_p:
         yield Finding(
             "same_device",
-            f"{_of(device.at_once)} sittings of other people at the same time were on a device described alike, and "
-            f"{_of(device.elsewhere)} at other times; by chance, with a probability of {device.p:.2g}.",
+            f"{_of(device.at_once, 'sitting')} of other people at the same time were on a device described alike, and "
+            f"{device.elsewhere.count} of {device.elsewhere.of} at other times; by chance, with a probability of "
+            f"{device.p:.2g}.",
         )
 
 
-def _of(count: Count) -> str:
-    return f"{count.count} of {count.of}"
+def _of(count: Count, noun: str) -> str:
+    return f"{count.count} of {counted(count.of, noun)}"

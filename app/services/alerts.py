@@ -6,6 +6,7 @@ from typing import Literal
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from app.domain.counted import counted
 from app.domain.durations import duration
 from app.domain.money import Balance, in_words
 from app.domain.protocol import Protocol
@@ -80,7 +81,9 @@ def alerts(
 def _quality(excluded: int, ended: int) -> list[Alert]:
     if ended < _ENOUGH_TO_TELL or excluded <= _MANY_EXCLUDED * ended:
         return []
-    return [Alert("warn", f"{excluded} of the latest {ended} sittings are excluded.", "/assignments?which=excluded")]
+    return [
+        Alert("warn", f"Excluded: {excluded} of the latest {counted(ended, 'sitting')}.", "/assignments?which=excluded")
+    ]
 
 
 def _money(

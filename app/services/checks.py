@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from app.domain.counted import counted
 from app.domain.dealing import checks_rng
 from app.domain.protocol import Protocol
 from app.errors import BadInput
@@ -78,10 +79,10 @@ def make_checks(session: Session, *, study: Study, protocol: Protocol) -> None:
     checks = list(_made(makers, sources, rng))
     if len(checks) < len(makers):
         raise BadInput(
-            f"The study {study.slug!r} needs {len(makers)} images with an unlike image of the same size for its "
-            f"practice and sentinels ({SUPPLY} × {sitting.sentinels + sitting.instruction_trials} sentinels and "
-            f"instruction trials, and {sitting.practice} practice trials), but its pool has {len(checks)}. Import more "
-            "items, or lower assignment.sentinels or assignment.practice."
+            f"The study {study.slug!r} needs {counted(len(makers), 'image')} with an unlike image of the same size "
+            f"for its practice and sentinels ({SUPPLY} × {sitting.sentinels + sitting.instruction_trials} sentinels "
+            f"and instruction trials, and {counted(sitting.practice, 'practice trial')}), but its pool has "
+            f"{len(checks)}. Import more items, or lower assignment.sentinels or assignment.practice."
         )
     if checks:
         session.execute(insert(Item), [check.row(study.id) for check in checks])

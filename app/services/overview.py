@@ -16,7 +16,7 @@ from app.services.tallies import Cell
 
 @dataclass(frozen=True)
 class StudyGlance:
-    """`progress` is the share of the way through the rounds, 0 to 1."""
+    """`progress` is the share of the way through the rounds, 0 to 1; without a filter every item survives."""
 
     slug: str
     title: str
@@ -25,6 +25,7 @@ class StudyGlance:
     round: int
     rounds: int
     progress: float
+    has_filter: bool
     items: int
     survivors: int
     participants_now: int
@@ -60,6 +61,7 @@ def _glance(study: Study, protocol: Row[Any], pool: list[Cell], sittings: dict[s
         round=study.round,
         rounds=protocol.rounds,
         progress=_progress(study, protocol, pool, survivors),
+        has_filter=protocol.drop != "none",
         items=tallies.items(pool),
         survivors=survivors,
         participants_now=sittings.get("active", 0),

@@ -32,10 +32,12 @@ class RoundStatus:
 
 @dataclass(frozen=True)
 class StudyStatus:
-    """`votes_per_minute` and `minutes_left` are None unless votes have come in lately."""
+    """`votes_per_minute` and `minutes_left` are None unless votes have come in lately. Without a filter every item
+    survives. `votes` are the valid ones: a JND trial is one, of however many pairs."""
 
     slug: str
     status: str
+    has_filter: bool
     round: int
     rounds: int
     items: int
@@ -76,6 +78,7 @@ def study_status(session: Session, study: Study, *, protocol: Protocol | None = 
     return StudyStatus(
         slug=study.slug,
         status=status,
+        has_filter=protocol.has_filter,
         round=study.round,
         rounds=protocol.rounds,
         items=tallies.items(pool),

@@ -3,6 +3,7 @@
 from sqlalchemy import text
 
 from app.db import Sessions
+from app.domain.counted import counted
 from app.errors import BadInput
 from app.simulation.observers import Key
 
@@ -28,9 +29,9 @@ def require_answers(sessions: Sessions, *, slug: str, answers: str) -> None:
     with sessions() as session:
         unknown = session.scalar(_UNKNOWN, {"slug": slug, "answers": answers})
     if unknown:
-        has = "latent distances" if answers == "latent" else "recorded votes"
+        missing = "latent distances" if answers == "latent" else "recorded votes"
         other = "recorded" if answers == "latent" else "latent"
-        raise BadInput(f"{unknown} items of {slug!r} have no {has}. Try --answers {other}.")
+        raise BadInput(f"{slug!r} has {counted(unknown, 'item')} without {missing}. Try --answers {other}.")
 
 
 def load_keys(sessions: Sessions, trial_ids: list[int]) -> dict[int, Key]:

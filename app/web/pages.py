@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse
 from fastapi.templating import Jinja2Templates
 from markupsafe import Markup
 
+from app.domain.counted import counted
 from app.domain.protocol import CheckQuestion, Kind, Screening
 from app.paths import STATIC, TEMPLATES
 from app.recruiters.recruiter import Ending
@@ -17,6 +18,7 @@ from app.web.assets import static
 
 templates = Jinja2Templates(directory=TEMPLATES)
 templates.env.globals["static"] = static
+templates.env.filters["counted"] = counted
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def test_a_study_from_its_making_to_its_export(run: Run, home: Path, tmp_path: P
     imported = run("import", "csv", file, "--study", name)
     assert (imported.exit_code, imported.stdout) == (0, f"Imported 6 items with 18 different images into {name}.\n")
     again = run("import", "csv", file, "--study", name)
-    assert again.stdout.splitlines()[0] == "6 items of triplets.csv were there already."
+    assert again.stdout.splitlines()[0] == "There already: 6 items of triplets.csv."
     assert again.stdout.splitlines()[1] == f"Nothing was new for {name}."
     said = run("import", "nights", folder.nights(folder.nights_rows(2, first=50)), "--study", name, "--json")
     assert json.loads(said.stdout) == {"items": 2, "images": 6, "already_there": 0}

@@ -23,7 +23,10 @@ from app.services.assignments import by_token
 from app.services.derive import derive_study
 from app.services.exports.run import export_study
 from app.services.judgments import Answer
+from app.services.protocols import current_protocol
 from app.services.reports.numbers import study_report
+from app.services.reports.page import report_html
+from app.services.status import study_status
 from app.storage import LocalStorage
 from tests.factories import make_slug
 from tests.pictures import decoded, png
@@ -330,8 +333,12 @@ class TestQuality:
         for person in range(3):
             sit(sessions, keys, two_pairs, f"{two_pairs}-{person}", lambda _, candidate: candidate)
         with sessions() as session:
-            report = study_report(session, studies.by_slug(session, two_pairs))
-        assert (report.kind, report.filter, report.agreement.votes) == ("jnd", None, 3 * 6 * 2)
+            study = studies.by_slug(session, two_pairs)
+            report, status = study_report(session, study), study_status(session, study)
+            page = " ".join(report_html(report, current_protocol(session, study.id)).split())
+        assert (report.kind, report.filter, report.agreement.votes) == ("jnd", None, 3 * 6)
+        assert (status.votes, report.agreement.judgments) == (report.agreement.votes, 3 * 6 * 2)
+        assert "18 votes (36 judgments, one on each pair of an item) of 3 people on" in page
         assert report.agreement.items % 2 == 0
         assert report.agreement.pairwise.estimate == 1
         assert report.sensitivity is not None

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import PurePath
 
+from app.domain.counted import counted
 from app.domain.protocol import Protocol
 
 _TABLE_NAMES = ("items", "judgments", "assignments")
@@ -71,8 +72,9 @@ configs:
 # {slug}
 
 Human {_TESTS[protocol.kind]}: "{protocol.question}"
-Collected with Lookalike {version}; {protocol.rounds} round(s) of {protocol.votes_per_round} vote(s) an item;
-{_FILTERED[protocol.drop]}; kept are items with at least {protocol.min_votes} valid votes.
+Collected with Lookalike {version}; {counted(protocol.rounds, "round")} of
+{counted(protocol.votes_per_round, "vote")} an item;
+{_FILTERED[protocol.drop]}; kept are items with at least {counted(protocol.min_votes, "valid vote")}.
 {ending}
 | | |
 |---|---|

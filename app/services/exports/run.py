@@ -220,7 +220,7 @@ def _write_tables(folder: Path, names: Iterable[str], snapshot: Snapshot, protoc
     if "jnd.csv" in names:
         _write_csv(folder / "jnd.csv", layout.PAIR_COLUMNS, map(layout.pair_row, snapshot.pairs()))
     if "data.csv" in names:
-        as_shares = protocol.drop == "none"
+        as_shares = not protocol.has_filter
         kept = (layout.kept_row(row, as_shares=as_shares) for row in snapshot.pool() if row.status == "kept")
         _write_csv(folder / "data.csv", NIGHTS_COLUMNS, kept)
         _write_csv(folder / "unfiltered.csv", layout.UNFILTERED_COLUMNS, map(layout.unfiltered_row, snapshot.pool()))

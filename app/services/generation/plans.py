@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from app import queue
 from app.domain.categories import PROMPT, check_prompt
+from app.domain.counted import counted
 from app.domain.generation import Options
 from app.errors import BadInput
 from app.models.generation import GenerationBatch, GenerationPlan
@@ -47,7 +48,7 @@ def make_plan(session: Session, *, slug: str, order: Order) -> GenerationPlan:
     if total < 1 or order.batch_size < 1:
         raise BadInput("There is nothing to generate: no category, or no item of any.")
     if first + total > MAX_NUMBER:
-        raise BadInput(f"{total:,} items are more than the {MAX_NUMBER:,} numbers of a study.")
+        raise BadInput(f"{counted(total, 'item')} are more than the {MAX_NUMBER:,} numbers of a study.")
     plan = GenerationPlan(
         study_id=study.id,
         generator=order.generator,

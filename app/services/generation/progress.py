@@ -6,6 +6,7 @@ from datetime import timedelta
 from sqlalchemy import Float, Select, cast, func, select
 from sqlalchemy.orm import Session
 
+from app.domain.counted import counted
 from app.domain.generation import ROLES
 from app.errors import Conflict
 from app.models.generation import GenerationBatch, GenerationPlan, SetAside
@@ -120,6 +121,7 @@ def require_none_waiting(session: Session, study: Study) -> None:
     )
     if waiting:
         raise Conflict(
-            f"{waiting:,} items of {study.slug!r} are still to be generated. Wait for them, or take them back: "
+            f"{counted(waiting, f'item of {study.slug!r} is', f'items of {study.slug!r} are')} still to be generated. "
+            f"Wait for them, or take them back: "
             f"lookalike generate {study.slug} --cancel"
         )

@@ -325,7 +325,7 @@ def warn_below_floor(session: Session, study: Study) -> None:
         session,
         study_id=study.id,
         kind="below-floor",
-        message=f"Half of the people need {real.median_seconds / 60:.1f} minutes or more, which pays "
+        message=f"Half of the people need {real.median_seconds / 60:.1f} min or more, which pays "
         f"{in_words(real.hourly, currency)} an hour; the floor is {in_words(real.hourly_floor, currency)}. A bonus of "
         f"{in_words(real.proposed_bonus, currency)} for everybody would lift it: lookalike recruit top-up {study.slug}",
     )

@@ -7,6 +7,7 @@ same again. (The budget's own brake is in `plan.py`, where money is committed.)
 from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
 
+from app.domain.counted import counted
 from app.domain.protocol import Brakes
 from app.services.filter import IN_FORCE
 from app.services.recruiting.notices import tell
@@ -52,7 +53,9 @@ def check(session: Session, *, study_id: int, brakes: Brakes) -> None:
     """Pull the brakes that have a reason."""
     ended = _latest(session, _ENDED, study_id, "failures", brakes.failures_in_a_row)
     if len(ended) == brakes.failures_in_a_row and all(ended):
-        _brake(session, study_id, "failures", f"The last {len(ended)} sittings were not completed, or not usable.")
+        _brake(
+            session, study_id, "failures", f"Not completed, or not usable: the last {counted(len(ended), 'sitting')}."
+        )
     returns = _latest(session, _RETURNS, study_id, "returns", LATEST)
     if len(returns) == LATEST and sum(returns) > brakes.return_rate * LATEST:
         _brake(

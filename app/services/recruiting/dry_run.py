@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from app.domain.counted import counted
 from app.domain.money import in_words
 from app.models.recruiting import Recruitment
 from app.recruiters.recruiter import (
@@ -81,7 +82,7 @@ class DryRunRecruiter:
 
     def create_study(self, draft: StudyDraft) -> str:
         reward = in_words(draft.reward, self._currency)
-        self.would.append(f"create a study with {draft.places} places at {reward} each")
+        self.would.append(f"create a study with {counted(draft.places, 'place')} at {reward} each")
         state = RemoteStudy(_NEW, state="draft", places=draft.places, reward=draft.reward, url=draft.url)
         self._answers["study", _NEW] = state
         return _NEW
@@ -103,12 +104,13 @@ class DryRunRecruiter:
         self._answers["study", study_id] = replace(self.study(study_id), places=places)
 
     def approve(self, submission_ids: Sequence[str]) -> None:
-        self.would.append(f"approve {len(submission_ids)} submissions")
+        self.would.append(f"approve {counted(len(submission_ids), 'submission')}")
 
     def quote_bonuses(self, study_id: str, amounts: Mapping[str, int]) -> BonusQuote:  # noqa: ARG002
         """Without the fees: what they are only setting a bonus up would tell."""
         paid = sum(amounts.values())
-        return BonusQuote(f"{len(amounts)} bonuses, {in_words(paid, self._currency)} in all", amount=paid, total=paid)
+        bonuses = counted(len(amounts), "bonus", "bonuses")
+        return BonusQuote(f"{bonuses}, {in_words(paid, self._currency)} in all", amount=paid, total=paid)
 
     def pay_bonuses(self, quote_id: str) -> None:
         self.would.append(f"pay {quote_id}")

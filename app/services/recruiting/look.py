@@ -16,6 +16,7 @@ from sqlalchemy import Engine, func, select, text
 from sqlalchemy.orm import Session
 
 from app.db import Sessions
+from app.domain.counted import counted
 from app.domain.money import Fees, fees_on, load_fees
 from app.domain.protocol import Protocol
 from app.errors import BadInput, Conflict, LookalikeError
@@ -244,7 +245,7 @@ def _notice_edits(session: Session, recruitment: Recruitment, remote: RemoteStud
         more = remote.places - recruitment.places
         money.count_outside(session, recruitment=recruitment, places=more)
         recruitment.places = remote.places
-        edits.append(f"{more} places were added, which makes {remote.places}")
+        edits.append(f"{counted(more, 'place was', 'places were')} added, which makes {remote.places}")
     if remote.reward != recruitment.reward:
         edits.append(f"the reward is {remote.reward} instead of {recruitment.reward}")
     if remote.url.partition("?")[0] != url:  # the parameters come back as Prolific writes them

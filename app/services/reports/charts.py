@@ -16,6 +16,7 @@ import altair as alt
 import vl_convert
 from markupsafe import Markup, escape
 
+from app.domain.counted import counted
 from app.domain.quality_rules import ABOUT_TIMES, FAILED_SENTINELS
 from app.services.reports.numbers import Agreement, Filter, SittingLine, StudyReport, measures, missed_sentinels
 
@@ -114,7 +115,7 @@ def survival_figure(filter: Filter) -> Figure:
     )
     last = filter.unanimous[-1]
     says = (
-        f"after {last.votes} votes {last.items} items are unanimous; "
+        f"after {counted(last.votes, 'vote')} {counted(last.items, 'item is', 'items are')} unanimous; "
         f"{last.by_chance:.1f} would be if every vote were a coin's"
     )
     return _figure(chart, "Items still unanimous after so many votes, beside pure chance.", says)
@@ -144,7 +145,8 @@ def sentinels_figure(sittings: Sequence[SittingLine]) -> Figure:
         )
     )
     says = "; ".join(
-        f"{number} sittings missed {missed} and {which}" for (missed, which), number in sorted(counts.items())
+        f"{counted(number, 'sitting')} missed {missed} and {which}"
+        for (missed, which), number in sorted(counts.items())
     )
     return _figure(chart, "Sentinels missed in a sitting.", says)
 
@@ -179,7 +181,7 @@ def times_figure(sittings: Sequence[SittingLine]) -> Figure:
         )
     )
     odd = sum(number for (*_, which), number in counts.items() if which == "flagged")
-    says = f"{counts.total()} sittings, the times of {odd} flagged"
+    says = f"{counted(counts.total(), 'sitting')}, the times of {odd} flagged"
     return _figure(chart, "Response times: each sitting's median, and how much they vary around it.", says)
 
 

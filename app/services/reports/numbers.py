@@ -48,9 +48,9 @@ class Estimate:
 @dataclass(frozen=True)
 class Agreement:
     """basis: all valid votes, or the first two of every item where a filter stops asking. items: with a vote; in JND
-    every pair is one. pairwise is the unbiased human ceiling too; fleiss is None unless all items have equally many
-    votes. The oracle's ceiling has no interval: resampled votes agree more than votes do, so it would miss its own
-    estimate."""
+    every pair is one. votes: trials answered, as everywhere; judgments: the answers given in them, one on each pair.
+    pairwise is the unbiased human ceiling too; fleiss is None unless all items have equally many judgments. The
+    oracle's ceiling has no interval: resampled votes agree more than votes do, so it would miss its own estimate."""
 
     basis: Literal["all votes", "first two votes"]
     items: int
@@ -61,6 +61,7 @@ class Agreement:
     fleiss: Estimate | None
     ceiling_plug_in: Estimate
     ceiling_oracle: Estimate
+    judgments: int = 0
 
 
 def measures(agreement: Agreement) -> list[tuple[str, Estimate]]:
@@ -164,7 +165,7 @@ def study_report(session: Session, study: Study) -> StudyReport:
         kind=protocol.kind,
         status=status_word(study),
         agreement=_agreement(votes, drop=protocol.drop, seed=study.seed),
-        filter=_filter(session, study.id, protocol, votes) if protocol.drop != "none" else None,
+        filter=_filter(session, study.id, protocol, votes) if protocol.has_filter else None,
         sentinels=_sentinels(sittings),
         sensitivity=_sensitivity(sittings),
         sittings=sittings,
@@ -218,7 +219,8 @@ def _agreement(every: Sequence[_Vote], *, drop: Drop, seed: int) -> Agreement:
     return Agreement(
         basis="first two votes" if is_filtered else "all votes",
         items=votes.items,
-        votes=len(used),
+        votes=sum(vote.pair[1] == 0 for vote in used),
+        judgments=len(used),
         people=votes.participants,
         pairwise=estimates["pairwise"],
         alpha=estimates["alpha"],

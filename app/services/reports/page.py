@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from jinja2 import Environment, FileSystemLoader
 
+from app.domain.counted import counted
 from app.domain.protocol import Protocol
 from app.domain.quality import Count
 from app.paths import TEMPLATES
@@ -35,4 +36,5 @@ def report_html(report: StudyReport, protocol: Protocol) -> str:
         figures=figures_of(report),
     )
     templates = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    templates.filters["counted"] = counted
     return templates.get_template("report.html").render(page=page)

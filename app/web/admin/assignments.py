@@ -70,6 +70,7 @@ class ExclusionPage(FormPage):
     line: SittingLine
     consequence: Consequence
     cost: str
+    has_filter: bool
 
 
 @router.get("")
@@ -188,6 +189,7 @@ def _exclusion_page(
         cost=in_words(
             max(0, consequence.votes_wanted) / protocol.assignment.trials * protocol.pay.reward, protocol.pay.currency
         ),
+        has_filter=protocol.has_filter,
         values={} if reason is None else {"reason": reason},
         problems={} if reason is None else {"reason": problem},
     )

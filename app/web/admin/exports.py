@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 from pydantic import TypeAdapter, ValidationError
 
+from app.domain.counted import counted
 from app.domain.protocol import Kind, Protocol
 from app.errors import BadInput, NotFound
 from app.models.studies import Export, ExportRequest
@@ -61,7 +62,7 @@ class Exports:
         if request.only_kept:
             words.append("kept items only")
         if request.min_votes is not None:
-            words.append(f"kept from {request.min_votes} votes on")
+            words.append(f"kept from {counted(request.min_votes, 'vote')} on")
         return ", ".join(words)
 
 
@@ -70,6 +71,7 @@ class Preview:
     """What an export would hold now."""
 
     kind: Kind
+    has_filter: bool
     counts: dict[str, int]
 
 
@@ -104,7 +106,7 @@ def _preview(session: SessionDep, access: StudyAccess, protocol: Protocol, choic
     pool = tallies.pools(session, [access.study.id], split=choice.split)[access.study.id]
     min_votes = choice.of(protocol).min_votes
     counts = tallies.counts(pool, drop=protocol.drop, min_votes=min_votes, only_kept=choice.only_kept)
-    return Preview(protocol.kind, counts)
+    return Preview(protocol.kind, protocol.has_filter, counts)
 
 
 def _chosen(form: Mapping[str, str], protocol: Protocol) -> tuple[Format, Choice]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request, Response
 
 from app.domain import categories as names
+from app.domain.counted import counted
 from app.domain.durations import duration
 from app.domain.generation import Options
 from app.errors import BadInput, Conflict, Unavailable
@@ -86,7 +87,11 @@ def plan(request: Request, form: FormDep, access: AsResearcher, session: Session
             made = plans.make_plan(session, slug=access.study.slug, order=order)
     except (BadInput, Conflict, Unavailable) as error:
         return show(request, _page(request, access, form, problems | {"": error.message}), status=error.status)
-    return go(f"/admin/studies/{access.study.slug}", access.signed_in, f"{made.total:,} items are planned.")
+    return _go(access, f"{counted(made.total, 'item is', 'items are')} planned.")
+
+
+def _go(access: StudyAccess, notice: str) -> Response:
+    return go(f"/admin/studies/{access.study.slug}", access.signed_in, notice)
 
 
 def _order(form: dict[str, str], problems: dict[str, str]) -> Order | None:
@@ -141,10 +146,10 @@ def progress_fragment(request: Request, access: AsViewer, session: SessionDep) -
 @router.post("/cancel")
 def cancel(access: AsResearcher, session: SessionDep) -> Response:
     items = plans.cancel(session, slug=access.study.slug)
-    return go(f"/admin/studies/{access.study.slug}", access.signed_in, f"{items:,} items are taken back.")
+    return _go(access, f"{counted(items, 'item is', 'items are')} taken back.")
 
 
 @router.post("/resume")
 def resume(access: AsResearcher, session: SessionDep) -> Response:
     items = plans.resume(session, slug=access.study.slug)
-    return go(f"/admin/studies/{access.study.slug}", access.signed_in, f"{items:,} items are to be made after all.")
+    return _go(access, f"{counted(items, 'item is', 'items are')} to be made after all.")

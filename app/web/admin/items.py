@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from app.domain.counted import counted
 from app.domain.protocol import Kind
 from app.models.items import Item
 from app.services import item_history, pool
@@ -63,6 +64,7 @@ class ItemPage(StudyPage):
 
     template = "admin/item.html"
     kind: Kind
+    has_filter: bool
     item: Item
     votes: Sequence[Vote]
     history: Sequence[Turn]
@@ -76,17 +78,14 @@ class ItemPage(StudyPage):
         """The valid votes that belong under the image of each candidate."""
         if self.kind == "2afc":
             return {
-                f"candidate_{each}": _votes(count) for each, count in enumerate((self.item.votes_0, self.item.votes_1))
+                f"candidate_{each}": counted(count, "vote")
+                for each, count in enumerate((self.item.votes_0, self.item.votes_1))
             }
         tallies = {}
         for pair in range(2 if self.item.candidate_1 else 1):
             said = [vote.choice for vote in self.votes if vote.question == pair and vote.counts]
             tallies[f"candidate_{pair}"] = f"{said.count(0)} same, {said.count(1)} different"
         return tallies
-
-
-def _votes(count: int) -> str:
-    return "1 vote" if count == 1 else f"{count} votes"
 
 
 def get_wanted(
@@ -135,7 +134,7 @@ def items_page(
         wanted=wanted,
         query=_query(wanted),
         rounds=protocol.rounds,
-        has_filter=protocol.drop != "none",
+        has_filter=protocol.has_filter,
         after=after,
         searched=found.searched,
     )
@@ -156,6 +155,7 @@ def item_page(
         frame_of(request, access.signed_in),
         head=head_of(access, title=access.study.slug, current="Items"),
         kind=protocol.kind,
+        has_filter=protocol.has_filter,
         item=item,
         votes=pool.votes_on(session, item),
         history=item_history.history(session, item, protocol.rule),

@@ -6,6 +6,7 @@ from typing import Literal
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import select
 
+from app.domain.counted import counted
 from app.domain.money import cost, fees_on, in_words, load_fees
 from app.domain.protocol import Protocol
 from app.errors import BadInput, Conflict, Unavailable
@@ -102,7 +103,7 @@ def _costs(session: SessionDep, study: Study, resources: Resources) -> list[str]
     place = in_words(cost(pay.reward, terms).total, pay.currency)
     return [
         "From here on it may cost money.",
-        f"While the study is open, up to {recruiting.places_at_once} places at a time are offered on "
+        f"While the study is open, up to {counted(recruiting.places_at_once, 'place')} at a time are offered on "
         f"{recruiting.recruiter.capitalize()}. Each pays {in_words(pay.reward, pay.currency)} and costs up to {place} "
         "with fees and tax.",
         f"Never more than {in_words(pay.budget, pay.currency)} is spent in all.",

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
 
+from app.domain.counted import counted
 from app.domain.durations import duration
 from app.domain.forecast import Forecast
 from app.domain.money import Balance, in_words
@@ -56,11 +57,6 @@ class Live:
     expected: Forecast
     alerts: Sequence[Alert]
     balance: Balance | None
-
-    @property
-    def has_filter(self) -> bool:
-        """Whether items are dropped at all."""
-        return self.protocol.drop != "none"
 
     @property
     def rewards(self) -> int:
@@ -146,9 +142,13 @@ def live_page(
         is_link_certain=is_link_certain(request),
         link=f"{public_url(request)}/studies/{access.study.slug}",
         import_problem=import_problem,
-        drawn=survivor_sketch(live.status, live.expected) if live.has_filter else _shares(session, access.study),
+        drawn=_drawn(session, access.study, live),
         votes=votes_sketch(activity.votes_by_minute(session, access.study)),
     )
+
+
+def _drawn(session: SessionDep, study: Study, live: Live) -> Sketch:
+    return survivor_sketch(live.status, live.expected) if live.protocol.has_filter else _shares(session, study)
 
 
 def _shares(session: SessionDep, study: Study) -> Sketch:
@@ -299,10 +299,10 @@ def consequences(session: SessionDep, access: StudyAccess, step: Step) -> list[s
         case "open" if access.study.state == "draft":
             sittings = -(-status.items * protocol.votes_per_round // protocol.assignment.trials)
             return [
-                f"Its {status.items:,} items are fixed: none can be added afterwards.",
+                f"{counted(status.items, 'item is', 'items are')} fixed: none can be added afterwards.",
                 "Practice and sentinel trials are made from its images.",
-                f"Whoever has the link can take part. Round 1 takes about {sittings:,} sittings of "
-                f"{protocol.assignment.minutes} minutes.",
+                f"Whoever has the link can take part. Round 1 takes about {counted(sittings, 'sitting')} of "
+                f"{counted(protocol.assignment.minutes, 'minute')}.",
             ]
         case "open":
             return ["Whoever has the link can take part again."]
@@ -312,10 +312,9 @@ def consequences(session: SessionDep, access: StudyAccess, step: Step) -> list[s
             return ["It leaves the list of studies, and cannot be changed until you bring it back.", "Nothing is lost."]
         case "restore":
             return ["It comes back into the list of studies, as it was."]
-    short = status.survivors if status.status != "finished" else 0
+    agreeing = counted(protocol.min_votes, "agreeing vote" if protocol.has_filter else "vote")
     return [
         "Nobody new can start, and it cannot be opened again.",
         under_way,
-        f"{short:,} items stay as they are: those with {protocol.min_votes} agreeing votes are kept, the others "
-        "count as short of votes.",
+        f"Items stay as they are: those with {agreeing} or more are kept, the others are short of votes.",
     ]
