@@ -1,8 +1,9 @@
-"""Images whose length and bytes tell nothing.
+"""Images whose lengths and bytes differ in nothing that marks a sentinel, but for what the picture itself is.
 
-A sentinel shows one image twice, so equal lengths or equal bytes would give it away. Derivatives are WebP files in the
-extended format; when one is served, an unknown chunk, which readers must skip (RFC 9649, section 2.7.1.6), brings it
-to the length of its trial's bucket and makes its bytes unlike any other's.
+A sentinel shows one image twice, so equal lengths or equal bytes would give it away. (What still does, to a program
+that reads the file: the length of the picture's own chunk.) Derivatives are WebP files in the extended format; when one
+is served, an unknown chunk, which readers must skip (RFC 9649, section 2.7.1.6), brings it to the length of its trial's
+bucket and makes its bytes unlike any other's.
 """
 
 import hashlib
