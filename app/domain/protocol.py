@@ -196,7 +196,9 @@ class Protocol(Section):
 
     kind: Kind = "2afc"
     title: str = Field("Which image is more similar?", min_length=1, max_length=200)
-    question: str = Field("Which image is more similar to the middle one?", min_length=1, max_length=200)
+    question: str = Field(
+        "Which is more similar to the reference: the left or the right image?", min_length=1, max_length=200
+    )
     language: str = Field("en", pattern=r"^[a-zA-Z]{2,3}(-[a-zA-Z0-9]{2,8})*$")
     ethics: str = Field("", max_length=500)
     contact: str = Field("", max_length=500)

@@ -287,6 +287,6 @@ def test_an_instruction_trial_says_what_to_choose(
         asked.append(ada.page.get_by_role("heading", level=1).filter(visible=True).inner_text())
         ada.press("right" if "right" in asked[-1] else "left")
     ada.completion_code()
-    [told] = set(asked) - {"Which image is more similar to the middle one?"}
+    [told] = set(asked) - {"Which is more similar to the reference: the left or the right image?"}
     assert told in ("Choose the left image", "Choose the right image")
     assert asked.count(told) == 1
