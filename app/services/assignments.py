@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from app.errors import BadInput, Conflict, Erased, NotFound, Screened, TooLarge, Unanswered, Withdrawn
 from app.keys import token_sha256
 from app.models.assignments import Abort, Assignment, Trial
+from app.models.items import Item
 from app.models.recruiting import Recruitment
 from app.queue import defer_assessment, defer_round_check
 from app.services.exclusions import exclude
@@ -75,6 +76,12 @@ def progress(session: Session, assignment: Assignment) -> Progress:
         if not row.is_done
     ]
     return Progress(position=len(rows) - len(still_open), total=len(rows), open=still_open)
+
+
+def practice_trials(session: Session, assignment: Assignment) -> int:
+    """How many of the assignment's trials are practice."""
+    counted = select(func.count()).select_from(Trial).join(Item, Item.id == Trial.item_id)
+    return session.scalars(counted.where(Trial.assignment_id == assignment.id, Item.role == "practice")).one()
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ class ConsentPage(Page):
 @dataclass(frozen=True)
 class TrialsPage(Page):
     """Comprehension check (unless passed), practice, trials and thank-you of one assignment; the script fetches the
-    trials themselves."""
+    trials themselves, the first `practice` of which are practice."""
 
     template = "participant/trials.html"
     token: str
@@ -63,6 +63,7 @@ class TrialsPage(Page):
     check: Sequence[CheckQuestion]
     screening: Screening
     break_every: int
+    practice: int
     ending: None
 
     @property

@@ -87,7 +87,8 @@ def is_form(request: Request) -> bool:
 
 @router.get("/studies/{slug}", include_in_schema=False)
 def consent_page(request: Request, slug: str, session: SessionDep, resources: ResourcesDep) -> Response:
-    """Consent and instructions. Creates nothing."""
+    """Consent and instructions, or, for somebody who has agreed before, where their assignment stands. Creates
+    nothing."""
     study = studies.by_slug(session, slug)
     version = current_version(session, study.id)
     protocol = protocol_version(session, study.id, version)
@@ -98,7 +99,11 @@ def consent_page(request: Request, slug: str, session: SessionDep, resources: Re
     arrival = door.identify(request.query_params)
     admission.require_invitation(session, study=study, arrival=arrival)
     recruitment = admission.recruitment_of(session, study=study, arrival=arrival)
-    if people.find_assignment(session, resources.keys, study_id=study.id, arrival=arrival) is None:
+    known = people.find_assignment(session, resources.keys, study_id=study.id, arrival=arrival)
+    # A signed link lets in once: signing up sees to that.
+    if known is not None and arrival.link is None:
+        return RedirectResponse(f"/assignments/{resources.keys.assignment_token(known)}", status_code=303)
+    if known is None:
         with _way_back(door, recruitment):
             sign_ups.require_open(study)
     page = consent_page_of(
@@ -235,6 +240,7 @@ def assignment_page(request: Request, token: str, session: SessionDep, resources
             check=protocol.check if assignment.checked_at is None else [],
             screening=protocol.screening,
             break_every=protocol.assignment.break_every,
+            practice=assignments.practice_trials(session, assignment),
             ending=None,
         ),
     )

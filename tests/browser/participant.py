@@ -51,8 +51,8 @@ class Participant:
         return self.page.url.rstrip("?").rsplit("/", 1)[1]
 
     def await_trial(self, number: int) -> None:
-        """Until trial `number` is on screen and can be answered."""
-        expect(self.page.locator("#progress-count")).to_contain_text(f" {number} of ")
+        """Until trial `number`, practice counted, is on screen and can be answered."""
+        expect(self.page.locator("#progress-bar")).to_have_js_property("value", number - 1)
         expect(self.page.locator("#two-afc:not(.is-blank)")).to_have_count(1)
         self.page.evaluate(_UNTIL_ANSWERABLE)
 

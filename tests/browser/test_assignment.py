@@ -67,20 +67,25 @@ def test_by_keyboard_alone(sittings: Sittings, sessions: Sessions, study: str) -
     ada.page.keyboard.press("Tab")
     expect(ada.page.get_by_role("button", name="I agree and want to start")).to_be_focused()
     ada.page.keyboard.press("Enter")
+    counts = []
     ada.await_trial(1)
+    counts.append(ada.page.locator("#progress-count").inner_text())
     ada.press("left")
     first = ada.read_feedback()
     ada.await_trial(2)
+    counts.append(ada.page.locator("#progress-count").inner_text())
     ada.press("left")
     second = ada.read_feedback()
     keys = ["ArrowLeft", "ArrowRight", "j", "f", "J", "F", "ArrowLeft", "ArrowRight"]
     shown = []
     for number, (side, key) in enumerate(zip(SIDES, keys, strict=True), start=3):
         ada.await_trial(number)
+        counts.append(ada.page.locator("#progress-count").inner_text())
         shown.append(ada.mean_colours())
         ada.press(side, key=key)
     code = ada.completion_code()
 
+    assert counts == ["Practice 1 of 2", "Practice 2 of 2", *(f"Trial {number} of 8" for number in range(1, 9))]
     assert_completed(sessions, study, code)
     assert_stored_once(sessions, study, ["left", "left", *SIDES])
     trials = stored_trials(sessions, study)
@@ -96,6 +101,9 @@ def test_by_keyboard_alone(sittings: Sittings, sessions: Sessions, study: str) -
         assert trial.timing["hidden"] is False
 
     ada.page.reload()
+    assert ada.completion_code() == code
+    # The link once more: no consent as if nothing had been.
+    ada.page.goto(f"/studies/{study}?participant=ada")
     assert ada.completion_code() == code
 
 
@@ -265,7 +273,7 @@ def test_one_frame_shows_one_trial_and_the_next_frame_the_next(sittings: Sitting
         ada.press(side)
     ada.await_trial(5)
     frames = [json.loads(frame) for frame in dict.fromkeys(ada.page.evaluate("window.frames_seen"))]
-    assert [count for count, *_ in frames] == [f"Trial {number} of 5" for number in range(2, 6)]
+    assert [count for count, *_ in frames] == [f"Trial {number} of 4" for number in range(1, 5)]
     assert {visibility for _, visibility, *_ in frames} == {"visible"}
     assert len({source for _, _, sources, _ in frames for source in sources}) == 4 * 3
     assert all(places == frames[0][3] for *_, places in frames)

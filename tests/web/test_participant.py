@@ -75,6 +75,23 @@ class TestSigningUp:
         assert sorted(response.status_code for response in responses) == [200] * 19 + [201]
         assert len({response.text for response in responses}) == 1
 
+    def test_a_link_opened_again_leads_to_where_the_assignment_stands(
+        self, client: TestClient, sessions: Sessions, slug: str
+    ) -> None:
+        url, left = enrol(client, slug, "ann"), enrol(client, slug, "leo")
+        again = client.get(f"/studies/{slug}?participant=ann", headers=PAGE)
+        assert (again.status_code, again.headers["location"]) == (303, url)
+        judge(client, url, *(judgment(trial["id"]) for trial in open_trials(client, url)))
+        code = client.post(f"{url}/complete", json={}).json()["completion_code"]
+        client.post(f"{left}/withdraw", json={})
+        with sessions.begin() as session:
+            studies.close(session, slug=slug)
+        ended = client.get(f"/studies/{slug}?participant=ann", headers=PAGE, follow_redirects=True)
+        assert ended.status_code == 200
+        assert code in ended.text
+        gone = client.get(f"/studies/{slug}?participant=leo", headers=PAGE, follow_redirects=True)
+        assert (gone.status_code, "You have left this study" in gone.text) == (410, True)
+
     def test_without_consent_nothing_happens(self, client: TestClient, slug: str) -> None:
         for consent in (False, "no", None):
             response = client.post(f"/studies/{slug}/assignments", json={"participant": "ann", "consent": consent})
@@ -117,7 +134,7 @@ class TestSigningUp:
         closed = client.post(f"/studies/{slug}/assignments", json={"participant": "bob", "consent": True})
         assert closed.status_code == 410
         assert client.get(f"/studies/{slug}?participant=bob", headers=PAGE).status_code == 410
-        assert client.get(f"/studies/{slug}?participant=ann", headers=PAGE).status_code == 200
+        assert client.get(f"/studies/{slug}?participant=ann", headers=PAGE).headers["location"] == url
         known = client.post(f"/studies/{slug}/assignments", json={"participant": "ann", "consent": True})
         assert (known.status_code, known.json()["url"]) == (200, url)
         assert judge(client, url, judgment(open_trials(client, url)[0]["id"])).status_code == 200

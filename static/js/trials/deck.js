@@ -16,8 +16,8 @@ const AHEAD = 3;
 export class Deck {
   /** @type {Card[]} */
   #cards;
-  /** @type {Set<Promise<void>>} */
-  #replacements = new Set();
+  /** @type {Map<Promise<void>, Trial>} what is to be replaced */
+  #replacements = new Map();
   #load;
   #replace;
 
@@ -38,6 +38,12 @@ export class Deck {
     return this.#cards.length + this.#replacements.size;
   }
 
+  /** How many of them are practice. */
+  get remainingPractice() {
+    const trials = [...this.#cards.map(({ trial }) => trial), ...this.#replacements.values()];
+    return trials.filter((trial) => trial.practice).length;
+  }
+
   /**
    * Take the next trial with what showing it takes; null when there is none. The next three are loaded meanwhile.
    *
@@ -47,7 +53,7 @@ export class Deck {
     while (this.remaining) {
       this.#loadAhead();
       const [card] = this.#cards;
-      const stimulus = card ? await card.ready : await Promise.race(this.#replacements);
+      const stimulus = card ? await card.ready : await Promise.race(this.#replacements.keys());
       if (!stimulus) continue;
       this.#cards.shift();
       this.#loadAhead();
@@ -75,6 +81,6 @@ export class Deck {
       if (again) this.#cards.push({ trial: again });
     });
     replacement.catch(() => {});
-    this.#replacements.add(replacement);
+    this.#replacements.set(replacement, trial);
   }
 }

@@ -13,7 +13,7 @@ import { Outbox } from './outbox.js';
 import { sit } from './sitting.js';
 import { goBack, showMessage, showSaving, showThanks } from './views.js';
 
-const { token, kind: kindName, breakEvery } = document.getElementById('stage').dataset;
+const { token, kind: kindName, breakEvery, practice } = document.getElementById('stage').dataset;
 const api = assignmentApi(token);
 const ended = new AbortController();
 
@@ -61,7 +61,7 @@ async function judge() {
   await passCheck(api);
   const [kind] = await Promise.all([loadKind(kindName), restored]);
   const breaks = new Breaks(Number(breakEvery));
-  return sit({ kind, api, outbox, breaks, signal: ended.signal, onAnswered: showSaving });
+  return sit({ kind, api, outbox, breaks, practice: Number(practice), signal: ended.signal, onAnswered: showSaving });
 }
 
 const restored = outbox.restore();

@@ -22,11 +22,12 @@ const INTERRUPTIONS = {
  * @param {ReturnType<typeof import('./api.js').assignmentApi>} parts.api
  * @param {import('./outbox.js').Outbox} parts.outbox
  * @param {import('./breaks.js').Breaks} parts.breaks
+ * @param {number} parts.practice how many of all its trials are practice
  * @param {AbortSignal} parts.signal ends the sitting early; the promise then never resolves
  * @param {() => void} parts.onAnswered called when there is nothing left to answer
  * @returns {Promise<import('./api.js').Completed>}
  */
-export async function sit({ kind, api, outbox, breaks, signal, onAnswered }) {
+export async function sit({ kind, api, outbox, breaks, practice, signal, onAnswered }) {
   let answered = outbox.trials;
   for (;;) {
     const { assignment, presentation, trials } = await untilAnswered(api.trials);
@@ -35,7 +36,8 @@ export async function sit({ kind, api, outbox, breaks, signal, onAnswered }) {
       load: (trial) => kind.load(trial, presentation),
       replace: (trial, attempt) => putOff(api, trial, attempt),
     });
-    await judgeAll(deck, { kind, total: assignment.total, outbox, breaks, signal });
+    const counts = { practice, total: assignment.total };
+    await judgeAll(deck, { kind, counts, outbox, breaks, signal });
     onAnswered();
     await outbox.drained();
     try {
@@ -48,12 +50,12 @@ export async function sit({ kind, api, outbox, breaks, signal, onAnswered }) {
   }
 }
 
-async function judgeAll(deck, { kind, total, outbox, breaks, signal }) {
+async function judgeAll(deck, { kind, counts, outbox, breaks, signal }) {
   for (let next = await deck.next(); next; next = await deck.next()) {
     const { trial, stimulus } = next;
-    const number = total - deck.remaining;
-    await breaks.before(number, total);
-    showProgress({ number, total, isPractice: trial.practice === true });
+    const place = placeOf(trial, deck, counts);
+    if (!place.isPractice) await breaks.before(place.number, place.of);
+    showProgress({ ...place, done: counts.total - deck.remaining - 1, total: counts.total });
     const { interrupted, ...answer } = await kind.show(stimulus, signal);
     if (interrupted) {
       kind.clear();
@@ -68,6 +70,13 @@ async function judgeAll(deck, { kind, total, outbox, breaks, signal }) {
     }
     kind.clear();
   }
+}
+
+/** Where the trial just taken stands: among the practice, or among the others. */
+function placeOf(trial, deck, { total, practice }) {
+  if (trial.practice) return { isPractice: true, number: practice - deck.remainingPractice, of: practice };
+  const of = total - practice;
+  return { isPractice: false, number: of - (deck.remaining - deck.remainingPractice), of };
 }
 
 /** A trial that came to no answer comes again at the end with new addresses, or after three attempts never (null). */
