@@ -40,6 +40,8 @@ _INDEX = "model_index.json"
 _WEIGHTS = (".safetensors", ".bin")
 _ONE_LOADS = threading.Lock()
 """While a model is loaded, torch makes modules without memory, on every thread."""
+_WITHOUT_SEED = frozenset({"DPMSolverSDEScheduler"})
+"""Schedulers that draw noise in every step and take no generator: a seed does not say what they make."""
 _NO_LIMIT = 100_000
 """Tokenizers that know no limit name a number like 10³⁰."""
 
@@ -198,10 +200,16 @@ def _check_options(
 ) -> None:
     if options.guidance is not None and "guidance_scale" not in parameters:
         raise BadInput(f"The model {name} is a {kind.__name__}, which takes no guidance.")
+    own = str((index.get("scheduler") or [None, None])[1])
+    if (options.scheduler or own) in _WITHOUT_SEED:
+        raise BadInput(
+            f"The scheduler {options.scheduler or own} ignores the seed of an image: none could be made again. "
+            "Choose another one with --scheduler, for example DPMSolverMultistepScheduler."
+        )
     if options.scheduler is None:
         return
-    own = str((index.get("scheduler") or [None, None])[1])
-    fitting = {own, *getattr(getattr(diffusers, own, None), "_compatibles", ())}
+    kin = "DPMSolverMultistepScheduler" if own in _WITHOUT_SEED else own
+    fitting = {own, *getattr(getattr(diffusers, kin, None), "_compatibles", ())} - _WITHOUT_SEED
     flows = own.startswith("FlowMatch") and options.scheduler.startswith("FlowMatch")
     if not hasattr(diffusers, options.scheduler) or not (flows or options.scheduler in fitting):
         raise BadInput(

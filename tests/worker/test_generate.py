@@ -248,11 +248,24 @@ def test_a_model_that_is_nowhere(monkeypatch: pytest.MonkeyPatch, model_id: str,
     [
         ({"scheduler": "NoScheduler"}, "does not go with"),
         ({"scheduler": "FlowMatchEulerDiscreteScheduler"}, "These do: .*DDIMScheduler"),
+        ({"scheduler": "FlowMatchEulerDiscreteScheduler"}, "These do: (?!.*DPMSolverSDEScheduler)"),
+        ({"scheduler": "DPMSolverSDEScheduler"}, "ignores the seed"),
     ],
 )
 def test_options_that_the_model_has_not(model: Path, changes: dict[str, Any], complaint: str) -> None:
     with pytest.raises(BadInput, match=complaint):
         describe(str(model), options=replace(OPTIONS, **changes))
+
+
+def test_a_model_whose_own_scheduler_ignores_seeds_needs_another(model: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(model, tmp_path / "model")
+    for name, key in (("model_index.json", "scheduler"), ("scheduler/scheduler_config.json", "_class_name")):
+        config = json.loads((folder / name).read_text())
+        config[key] = ["diffusers", "DPMSolverSDEScheduler"] if key == "scheduler" else "DPMSolverSDEScheduler"
+        (folder / name).write_text(json.dumps(config))
+    with pytest.raises(BadInput, match=r"DPMSolverSDEScheduler ignores the seed of an image.*--scheduler"):
+        describe(str(folder), options=OPTIONS)
+    assert describe(str(folder), options=replace(OPTIONS, scheduler="DPMSolverMultistepScheduler"))
 
 
 def test_devices(model: Path) -> None:
