@@ -18,6 +18,7 @@ from app.models.items import Derivative, Image
 from app.storage import Storage
 from datafiles import pixels
 from datafiles.errors import BadFile
+from datafiles.picture import Picture
 
 MAX_BYTES = 64 * 2**20
 DISPLAY, LOSSLESS = "display", "lossless"
@@ -63,17 +64,28 @@ def check(data: bytes, *, name: str, normalise: bool = False, derivative: str = 
     """
     if len(data) > MAX_BYTES:
         raise BadInput(f"{name}: {len(data) / 2**20:.0f} MB is more than the {MAX_BYTES / 2**20:.0f} MB allowed.")
-    try:
-        picture = pixels.read(data, pixels.SHOWN_BY_BROWSERS)
-    except BadFile as error:
-        raise BadInput(f"{name}: {error}.") from None
-    extension = _EXTENSIONS[picture.image.format or ""]
+    picture = _read(data, name)
     blemishes = picture.blemishes()
     if blemishes and not normalise:
         raise BadInput(f"{name}: {', '.join(blemishes)}. Convert it, or import with --normalise.")
     shown = picture.upright_srgb()
     if blemishes:
-        data, extension = _encoded(shown, "PNG"), "png"
+        return _checked(shown, _encoded(shown, "PNG"), "png", name=name, derivative=derivative)
+    return _checked(shown, data, _extension(picture), name=name, derivative=derivative)
+
+
+def _read(data: bytes, name: str) -> Picture:
+    try:
+        return pixels.read(data, pixels.SHOWN_BY_BROWSERS)
+    except BadFile as error:
+        raise BadInput(f"{name}: {error}.") from None
+
+
+def _extension(picture: Picture) -> str:
+    return _EXTENSIONS[picture.image.format or ""]
+
+
+def _checked(shown: Pillow.Image, data: bytes, extension: str, *, name: str, derivative: str) -> CheckedImage:
     if derivative == LOSSLESS and max(shown.size) > LOSSLESS_SIDE:
         raise BadInput(f"{name}: {shown.width} × {shown.height} pixels are more than a screen shows in their own size.")
     red, green, blue = ImageStat.Stat(shown).mean
@@ -147,7 +159,13 @@ def store(session: Session, storage: Storage, images: list[CheckedImage]) -> Non
 
 
 def add_derivatives(session: Session, storage: Storage, *, sha256s: Sequence[str], derivative: str) -> None:
-    """Make this derivative of stored images that do not have it yet."""
+    """Make this derivative of stored images that do not have it yet.
+
+    What was stored is shown as browsers show it, also where an earlier version took what is refused today.
+    """
     missing = sorted(set(sha256s) - known(session, list(sha256s), derivative=derivative).keys())
     for sha256 in missing:
-        store(session, storage, [check(storage.get(sha256), name=sha256, derivative=derivative)])
+        data = storage.get(sha256)
+        picture = _read(data, sha256)
+        made = _checked(picture.upright_srgb(), data, _extension(picture), name=sha256, derivative=derivative)
+        store(session, storage, [made])

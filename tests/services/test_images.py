@@ -1,17 +1,23 @@
 """Images on their way in: what is refused, what `--normalise` makes of it, pixel by pixel."""
 
+import hashlib
 import io
 import random
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
+from sqlalchemy import text
 
+from app.db import Sessions
 from app.errors import BadInput
 from app.services import images
 from app.services.images import check
+from app.storage import LocalStorage
 from datafiles import pixels as pixel_rules
+from tests.colour_files import CUBE, FILES
 from tests.pictures import (
     DISPLAY_P3,
     SRGB,
@@ -22,6 +28,7 @@ from tests.pictures import (
     noise,
     png,
     png16,
+    png_of,
     rgb_profile,
     srgb_profile,
     to_srgb,
@@ -279,3 +286,19 @@ def repaired(data: bytes, rng: random.Random) -> bytearray:
             out[end : end + 4] = zlib.crc32(out[at + 4 : end]).to_bytes(4)
         at = end + 4
     return out
+
+
+def test_what_an_earlier_version_stored_is_shown_as_browsers_show_it(sessions: Sessions, storage: LocalStorage) -> None:
+    data = FILES["PNG gAMA 1"].data
+    with sessions.begin() as session:
+        kept = check(png_of(CUBE), name="a")
+        images.store(session, storage, [replace(kept, data=data, sha256=hashlib.sha256(data).hexdigest())])
+    with sessions.begin() as session:
+        sha256 = hashlib.sha256(data).hexdigest()
+        images.add_derivatives(session, storage, sha256s=[sha256], derivative=images.LOSSLESS)
+    with sessions() as session:
+        key = session.scalars(
+            text("SELECT sha256 FROM derivatives WHERE image = :image AND kind = 'lossless'"), {"image": sha256}
+        ).one()
+    mended = check(data, name="a", normalise=True)
+    assert (decoded(storage.get(key)) == decoded(mended.data)).all()
