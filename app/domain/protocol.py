@@ -141,13 +141,17 @@ class Quality(Section):
     fewest_answers: int = Field(20, ge=0, le=10_000)
 
 
+MOST_MONEY = 10**12
+"""Of one amount, in minor units: ten billion pounds. A million of them still fit into a bigint."""
+
+
 class Pay(Section):
     """Money in minor units of `currency`; `budget` is the hard cap, fees included."""
 
     currency: str = Field("GBP", pattern=r"^[A-Z]{3}$")
-    reward: int = Field(120, ge=0)
-    hourly_floor: int = Field(900, ge=0)
-    budget: int = Field(50_000, ge=0)
+    reward: int = Field(120, ge=0, le=MOST_MONEY)
+    hourly_floor: int = Field(900, ge=0, le=MOST_MONEY)
+    budget: int = Field(50_000, ge=0, le=MOST_MONEY)
 
     @field_validator("reward", "hourly_floor", "budget", mode="before")
     @classmethod

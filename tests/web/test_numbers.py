@@ -20,7 +20,7 @@ from app.paths import TEMPLATES
 from app.settings import Settings
 from app.storage import LocalStorage
 from app.web import problems
-from app.web.admin.protocol_form import values_of
+from app.web.admin.protocol_form import form_groups, values_of
 from app.web.numbers import LARGEST_ID
 from tests.dashboard import BROWSER, Visitor, key_of, make_member, sign_in
 from tests.factories import make_study
@@ -144,6 +144,15 @@ def test_no_field_of_a_protocol_ends_in_an_error_of_ours(strict: TestClient, ses
             for url in ("/admin/new", "/admin/new/outlook", f"/admin/studies/{study}/protocol/outlook"):
                 answer = owner.post(url, fields)
                 assert answer.status_code < 500, (url, name, value, answer.text[:300])
+
+
+def test_every_number_of_a_protocol_has_bounds() -> None:
+    """`min_votes` has those of the votes there are, which a validator compares."""
+    for group in form_groups("2afc") + form_groups("jnd"):
+        for field in group.fields:
+            if field.kind == "number" and field.name != "min_votes":
+                assert field.least is not None, field.name
+                assert field.most is not None, field.name
 
 
 def test_a_log_goes_on_from_any_number(strict: TestClient, sessions: Sessions, study: str) -> None:
