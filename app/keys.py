@@ -47,6 +47,7 @@ class Keys:
         self._lookup = derive("identity lookup")
         self._fernet = Fernet(urlsafe_b64encode(derive("identity ciphertext")))
         self._totp = Fernet(urlsafe_b64encode(derive("totp secret")))
+        self._browser = Fernet(urlsafe_b64encode(derive("known browser")))
         self._handed_on = Fernet(urlsafe_b64encode(derive("handed on")))
         self._image = AESSIV(derive("image url", 64))
 
@@ -86,6 +87,18 @@ class Keys:
             return self._handed_on.decrypt(sealed.encode(), ttl=max_age_s).decode()
         except InvalidToken:
             return None
+
+    def know_browser(self, email: str) -> str:
+        """What a browser keeps in which somebody has signed in as `email`: no credential, it tells browsers apart."""
+        return self._browser.encrypt(f"{secrets.token_urlsafe(12)} {email}".encode()).decode()
+
+    def known_browser(self, kept: str, *, email: str, max_age_s: int) -> str | None:
+        """Which of the browsers that know `email` this is; None for any other."""
+        try:
+            browser, _, whose = self._browser.decrypt(kept.encode(), ttl=max_age_s).decode().partition(" ")
+        except (InvalidToken, UnicodeEncodeError):
+            return None
+        return browser if whose == email else None
 
     def seal_image(self, ref: ImageRef) -> str:
         """An opaque URL segment (AES-SIV, RFC 5297): the same for the same attempt, so that browsers cache it."""

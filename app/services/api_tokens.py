@@ -59,6 +59,25 @@ def of_account(session: Session, account: Account) -> Sequence[ApiToken]:
     return session.scalars(wanted.order_by(ApiToken.id.desc())).all()
 
 
+def in_force(session: Session, account: Account) -> Sequence[ApiToken]:
+    """Those that a program can still use, the newest first."""
+    wanted = select(ApiToken).where(
+        ApiToken.account_id == account.id,
+        ApiToken.revoked_at.is_(None),
+        ApiToken.expires_at > func.clock_timestamp(),
+    )
+    return session.scalars(wanted.order_by(ApiToken.id.desc())).all()
+
+
+def revoke_all(session: Session, *, account: Account) -> list[str]:
+    """Returns the names of the tokens that were in force."""
+    ended = in_force(session, account)
+    for token in ended:
+        token.revoked_at = func.clock_timestamp()
+        audit.record(session, "revoked the API token", subject=token.name)
+    return [token.name for token in ended]
+
+
 def revoke(session: Session, *, account: Account, token_id: int) -> None:
     """Raises NotFound for a token that is not this account's, or not in force."""
     token = session.get(ApiToken, token_id)

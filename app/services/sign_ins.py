@@ -4,38 +4,15 @@ import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 
-from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from app.errors import BadInput, NotSignedIn, TooMany
+from app.errors import BadInput, NotSignedIn
 from app.keys import Keys, token_sha256
 from app.models.accounts import Account, SignIn
 from app.services import accounts, audit
 
 LASTS = timedelta(days=14)
-
-
-class Attempts:
-    """How often one may try: per address and account, so that nobody locks out another from afar, and per account
-    over all addresses. Counted in the process: with several servers, each counts for itself."""
-
-    _LIMITS: tuple[tuple[str, RateLimitItem], ...] = (
-        ("{address} {email}", RateLimitItemPerMinute(5, 5)),
-        ("{address}", RateLimitItemPerMinute(30, 5)),
-        ("{email}", RateLimitItemPerHour(60)),
-    )
-
-    def __init__(self) -> None:
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
-
-    def count(self, *, address: str, email: str) -> None:
-        """Raises TooMany."""
-        keys = [(limit, key.format(address=address, email=email)) for key, limit in self._LIMITS]
-        if not all(self._limiter.hit(limit, key) for limit, key in keys):
-            raise TooMany("Too many attempts. Please wait a few minutes, then try again.", retry_after=300)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from app.db import Sessions
 from app.keys import Keys
 from app.recruiters.configured import Doors
+from app.services.attempts import Attempts
 from app.services.import_places import ImportPlace
-from app.services.sign_ins import Attempts
 from app.services.uploads import Uploads
 from app.settings import Settings
 from app.storage import Storage

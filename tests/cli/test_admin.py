@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from app.db import open_sessions
-from app.services import accounts
+from app.errors import NotSignedIn
+from app.services import accounts, api_tokens, sign_ins
 from app.settings import Settings
 from tests.cli.conftest import Run
 from tests.factories import make_slug
@@ -32,6 +33,22 @@ def test_an_account_from_the_command_line_signs_in(run: Run, home: Path, cli_dat
     again = run("admin", "create", email)
     assert (again.exit_code, "already an account" in again.stderr) == (2, True)
     assert run("admin", "password", "nobody@example.org").exit_code == 1
+
+
+def test_a_password_given_anew_ends_sign_ins_and_says_what_stays(run: Run, home: Path, cli_database: str) -> None:
+    email = f"{make_slug()}@example.org"
+    run("admin", "create", email)
+    with open_sessions(Settings(LOOKALIKE_HOME=home, DATABASE_URL=cli_database)) as sessions:
+        with sessions.begin() as session:
+            account = accounts.by_email(session, email)
+            cookie, _ = sign_ins.start(session, account=account)
+            api_tokens.make(session, account=account, name="nightly", scope="read")
+        assert "API tokens stay in force: nightly." in run("admin", "password", email).stdout
+        with sessions() as session, pytest.raises(NotSignedIn):
+            sign_ins.require(session, cookie)
+        assert "stay in force" not in run("admin", "password", email, "--revoke-tokens").stdout
+        with sessions() as session:
+            assert api_tokens.in_force(session, accounts.by_email(session, email)) == []
 
 
 @pytest.mark.parametrize("what", ["nights-2afc", "bapps-2afc", "study"])

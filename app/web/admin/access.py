@@ -12,13 +12,18 @@ from starlette.datastructures import UploadFile
 
 from app.domain.roles import Role
 from app.errors import BadInput, Forbidden
+from app.keys import Keys
 from app.models.studies import Study
 from app.services import members, sign_ins
+from app.services.attempts import Visitor
 from app.services.sign_ins import SignedIn
+from app.web.addresses import client_of
 from app.web.body_limit import carries_files
 from app.web.deps import SessionDep
 
 COOKIE = "lookalike"
+KNOWN_BROWSER = "lookalike-browser"
+BROWSER_LASTS_S = 365 * 24 * 3600
 PATH = "/admin"
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
@@ -41,6 +46,24 @@ def set_cookie(request: Request, response: Response, token: str) -> None:
 
 def drop_cookie(response: Response) -> None:
     response.delete_cookie(COOKIE, path=PATH, httponly=True, samesite="lax")
+
+
+def set_known_browser(request: Request, response: Response, keys: Keys, *, email: str) -> None:
+    """Remember that this browser has signed in as `email`, beyond the sign-in: others' guesses do not lock it out."""
+    response.set_cookie(
+        KNOWN_BROWSER,
+        keys.know_browser(email),
+        max_age=BROWSER_LASTS_S,
+        path=PATH,
+        httponly=True,
+        samesite="lax",
+        secure=request.url.scheme == "https",
+    )
+
+
+def visitor_of(request: Request, keys: Keys, *, email: str) -> Visitor:
+    kept = request.cookies.get(KNOWN_BROWSER, "")
+    return Visitor(client_of(request), keys.known_browser(kept, email=email, max_age_s=BROWSER_LASTS_S))
 
 
 def form_key(token: str) -> str:

@@ -1,10 +1,13 @@
 """One's own account: password, second factor and API tokens."""
 
+from collections.abc import Sequence
+
 import pyotp
 import segno
 from fastapi import APIRouter, Request, Response
 
 from app.errors import BadInput
+from app.models.accounts import ApiToken
 from app.services import accounts, api_tokens, sign_ins
 from app.services.sign_ins import SignedIn
 from app.web.admin.access import FormDep, SignedInDep, set_cookie
@@ -49,9 +52,12 @@ def account_page(request: Request, signed_in: SignedInDep, session: SessionDep) 
 
 
 @router.post("/password")
-def change_password(request: Request, form: FormDep, signed_in: SignedInDep, session: SessionDep) -> Response:
-    """Change the password; every other browser is signed out."""
+def change_password(
+    request: Request, form: FormDep, signed_in: SignedInDep, session: SessionDep, resources: ResourcesDep
+) -> Response:
+    """Change the password; every other browser is signed out, and API tokens are revoked if that is wanted."""
     account = signed_in.account
+    resources.attempts.count_signed_in(signed_in.sign_in.token_sha256)
     if accounts.authenticate(session, email=account.email, password=form.get("present", "")) is None:
         wrong = {"present": "This is not your present password."}
         return show(request, _page(request, session, signed_in, problems=wrong), status=422)
@@ -59,10 +65,21 @@ def change_password(request: Request, form: FormDep, signed_in: SignedInDep, ses
         accounts.set_password(session, account=account, password=form.get("password", ""))
     except BadInput as error:
         return show(request, _page(request, session, signed_in, problems=error.details["fields"]), status=422)
+    if "revoke_tokens" in form:
+        api_tokens.revoke_all(session, account=account)
     token, sign_in = sign_ins.start(session, account=account)
-    response = go(URL, SignedIn(account, sign_in), "Your password is changed. Other browsers were signed out.")
+    tokens = _said_of_tokens(api_tokens.in_force(session, account))
+    notice = f"Your password is changed. Other browsers were signed out. {tokens}"
+    response = go(URL, SignedIn(account, sign_in), notice)
     set_cookie(request, response, token)
     return response
+
+
+def _said_of_tokens(left: Sequence[ApiToken]) -> str:
+    if not left:
+        return "No API token is in force."
+    names = ", ".join(token.name for token in left)
+    return f"API tokens stay in force until you revoke them: {names}."
 
 
 @router.post("/totp")
@@ -75,6 +92,7 @@ def propose_totp(request: Request, signed_in: SignedInDep, session: SessionDep, 
 def confirm_totp(
     request: Request, form: FormDep, signed_in: SignedInDep, session: SessionDep, resources: ResourcesDep
 ) -> Response:
+    resources.attempts.count_signed_in(signed_in.sign_in.token_sha256)
     try:
         accounts.confirm_totp(session, resources.keys, account=signed_in.account, code=form.get("code", ""))
     except BadInput as error:
@@ -86,8 +104,11 @@ def confirm_totp(
 
 
 @router.post("/totp/drop")
-def drop_totp(request: Request, form: FormDep, signed_in: SignedInDep, session: SessionDep) -> Response:
+def drop_totp(
+    request: Request, form: FormDep, signed_in: SignedInDep, session: SessionDep, resources: ResourcesDep
+) -> Response:
     account = signed_in.account
+    resources.attempts.count_signed_in(signed_in.sign_in.token_sha256)
     if accounts.authenticate(session, email=account.email, password=form.get("present", "")) is None:
         return show(
             request,
@@ -112,6 +133,12 @@ def make_token(request: Request, form: FormDep, signed_in: SignedInDep, session:
         return show(request, _page(request, session, signed_in, problems=error.details["fields"]), status=422)
     session.flush()
     return show(request, _page(request, session, signed_in, new_token=token))
+
+
+@router.post("/tokens/revoke-all")
+def revoke_all_tokens(signed_in: SignedInDep, session: SessionDep) -> Response:
+    names = api_tokens.revoke_all(session, account=signed_in.account)
+    return go(URL, signed_in, f"Revoked: {', '.join(names)}." if names else "No API token was in force.")
 
 
 @router.post("/tokens/{token_id}/revoke")

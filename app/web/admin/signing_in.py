@@ -7,8 +7,7 @@ from fastapi import APIRouter, Request, Response
 from app.errors import BadInput, NotSignedIn
 from app.models.accounts import Account
 from app.services import accounts, members, sign_ins
-from app.web.addresses import client_of
-from app.web.admin.access import FormDep, cookie_token, drop_cookie, set_cookie
+from app.web.admin.access import FormDep, cookie_token, drop_cookie, set_cookie, set_known_browser, visitor_of
 from app.web.admin.pages import CodePage, InvitationPage, SignInPage, frame_of, go, show
 from app.web.deps import ResourcesDep, SessionDep
 
@@ -28,8 +27,9 @@ def sign_in_page(request: Request, then: str = "/admin") -> Response:
 
 @router.post("/sign-in")
 def sign_in(request: Request, form: FormDep, session: SessionDep, resources: ResourcesDep) -> Response:
-    email, then = form.get("email", ""), local(form.get("then", ""))
-    resources.attempts.count(address=client_of(request), email=email.strip().lower())
+    email, then = form.get("email", "").strip().lower(), local(form.get("then", ""))
+    visitor = visitor_of(request, resources.keys, email=email)
+    resources.attempts.count_password(visitor, email=email)
     try:
         token, sign_in = sign_ins.sign_in(session, email=email, password=form.get("password", ""))
     except BadInput as error:
@@ -37,8 +37,11 @@ def sign_in(request: Request, form: FormDep, session: SessionDep, resources: Res
             "Sign in", frame_of(request), then=then, values={"email": email}, problems={"": error.message}
         )
         return show(request, page, status=422)
+    resources.attempts.forgive(visitor, email=email)
     response = go(then if sign_in.is_confirmed else f"/admin/sign-in/code?then={quote(then)}")
     set_cookie(request, response, token)
+    if sign_in.is_confirmed:
+        set_known_browser(request, response, resources.keys, email=email)
     return response
 
 
@@ -56,13 +59,15 @@ def give_code(request: Request, form: FormDep, session: SessionDep, resources: R
     email = sign_ins.awaiting_code(session, token)
     if email is None:
         raise NotSignedIn("Your sign-in has ended. Please sign in again.")
-    resources.attempts.count(address=client_of(request), email=email)
+    resources.attempts.count_code(visitor_of(request, resources.keys, email=email), email=email)
     try:
         sign_ins.give_code(session, resources.keys, token=token, code=form.get("code", ""))
     except BadInput as error:
         page = CodePage("Sign in", frame_of(request), email=email, then=then, problems={"code": error.message})
         return show(request, page, status=422)
-    return go(then)
+    response = go(then)
+    set_known_browser(request, response, resources.keys, email=email)
+    return response
 
 
 @router.post("/sign-out")
@@ -104,7 +109,9 @@ def invitation_page(request: Request, token: str, session: SessionDep) -> Respon
 
 
 @router.post("/invitations/{token}")
-def accept_invitation(request: Request, token: str, form: FormDep, session: SessionDep) -> Response:
+def accept_invitation(
+    request: Request, token: str, form: FormDep, session: SessionDep, resources: ResourcesDep
+) -> Response:
     """Join as whoever is signed in, or as a new account with the invited address."""
     account = _signed_in(request, session)
     if account is not None:
@@ -123,4 +130,5 @@ def accept_invitation(request: Request, token: str, form: FormDep, session: Sess
     cookie, _ = sign_ins.start(session, account=account)
     response = go(f"/admin/studies/{slug}")
     set_cookie(request, response, cookie)
+    set_known_browser(request, response, resources.keys, email=account.email)
     return response
