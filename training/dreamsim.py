@@ -29,17 +29,44 @@ LORA_FOLDER = "ensemble_lora"
 
 
 def is_dreamsim_folder(folder: Path) -> bool:
-    return (folder / LORA_FOLDER / "adapter_config.json").is_file()
+    """Whether it holds any published checkpoint, also one that cannot be read."""
+    return bool(_adapter_folders(folder))
+
+
+def _adapter_folders(folder: Path) -> list[str]:
+    return sorted(file.parent.name for file in folder.glob("*_lora/adapter_config.json"))
+
+
+def _require_ensemble(folder: Path) -> None:
+    found = _adapter_folders(folder)
+    if not found:
+        raise WeightsError(f"{folder} holds no published DreamSim checkpoint: there is no {LORA_FOLDER} in it")
+    if LORA_FOLDER not in found:
+        raise WeightsError(
+            f"{folder} holds {', '.join(found)}: of the eight published DreamSim checkpoints only the ensemble "
+            f"({LORA_FOLDER}) can be read, not those of a single tower"
+        )
+
+
+def _find_tower(folder: Path, file: str) -> Path:
+    """In the folder itself, or in the one below it where the official package lets torch.hub put DINO."""
+    places = (folder, folder / "checkpoints")
+    for place in places:
+        if (place / file).is_file():
+            return place / file
+    raise WeightsError(f"{file} is missing: it is neither in {places[0]} nor in {places[1]}")
 
 
 def load_dreamsim(folder: Path) -> PerceptualModel:
     """The published ensemble: three ViT-B/16 towers with LoRA on the fused qkv of every block.
 
     One fused adapter (A, B) is, on separate projections, three adapters that share A and divide B. Raises
-    WeightsError for a missing file or a pickle that is no plain state dict, CheckpointError naming the first
-    tensor of another shape.
+    WeightsError for another of the published checkpoints, for a missing file, or for a pickle that is no plain state
+    dict, and CheckpointError naming the first tensor of another shape.
     """
-    towers = [_load_tower(folder / file, kind, activation) for _, file, kind, activation in TOWERS]
+    _require_ensemble(folder)
+    files = [_find_tower(folder, file) for _, file, _, _ in TOWERS]
+    towers = [_load_tower(file, kind, act) for file, (_, _, kind, act) in zip(files, TOWERS, strict=True)]
     model = PerceptualModel(towers)
     model.requires_grad_(False)
     settings = _lora_settings(folder / LORA_FOLDER / "adapter_config.json")

@@ -7,7 +7,9 @@ import torch
 from PIL import Image
 
 from tests.training.conftest import draw_images
+from training.analysis import retrieval
 from training.analysis.attention import attention_maps, draw_attention
+from training.analysis.image_folder import list_images
 from training.analysis.inversion import draw_inversion, invert
 from training.analysis.retrieval import (
     Index,
@@ -162,6 +164,73 @@ def test_only_new_images_are_embedded(
     assert set(second.files) == set(first.files) - {"03.png"} | {"new.png"}
     assert torch.equal(second.embeddings[0], first.embeddings[0])
     assert read_index(file).files == second.files
+
+
+def test_files_that_are_no_images_are_named_and_left_out(metric: Metric, photos: Path, tmp_path: Path) -> None:
+    (photos / "03.png").write_bytes((photos / "03.png").read_bytes()[:300])
+    (photos / "._04.png").write_bytes(b"\x00\x05\x16\x07 of macOS")
+    (photos / ".hidden").mkdir()
+    (photos / ".hidden/a.png").write_bytes(b"")
+    told: list[str] = []
+    index = update_index(metric, photos, tmp_path / "index.safetensors", on_bad=told.append)
+    assert [reason.split(" cannot be")[0] for reason in told] == [str(photos / "03.png")]
+    assert index.files == tuple(f"{number:02d}.png" for number in range(12) if number != 3)
+    for file in photos.glob("*.png"):
+        file.write_bytes(b"nothing")
+    with pytest.raises(DataError, match="holds no image that can be read"):
+        update_index(metric, photos, tmp_path / "index.safetensors")
+
+
+def test_an_interrupted_search_goes_on_where_it_was(
+    metric: Metric, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C amid the second batch; what was embedded before is not embedded again."""
+    photos, file = tmp_path / "photos", tmp_path / "index.safetensors"
+    photos.mkdir()
+    for number, drawn in enumerate(draw_images(0, 40)):
+        Image.fromarray(drawn).save(photos / f"{number:02d}.png")
+    original, embedded = Metric.preprocess, []
+
+    def counted(self: Metric, image: Path) -> torch.Tensor:
+        if isinstance(image, Path):
+            embedded.append(image.name)
+        if len(embedded) == 35:
+            raise KeyboardInterrupt
+        return original(self, image)
+
+    monkeypatch.setattr(Metric, "preprocess", counted)
+    with pytest.raises(KeyboardInterrupt):
+        update_index(metric, photos, file)
+    assert len(read_index(file).files) == 32
+    embedded.clear()
+    assert len(update_index(metric, photos, file).files) == 40
+    assert embedded == [f"{number:02d}.png" for number in range(32, 40)]
+
+
+def test_an_index_is_saved_while_it_grows(
+    metric: Metric, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retrieval, "SAVE_EVERY", 0)
+    monkeypatch.setattr(retrieval, "BATCH", 4)
+    saved: list[int] = []
+    file = tmp_path / "index.safetensors"
+
+    def progress(_done: int, _total: int) -> None:
+        saved.append(len(read_index(file).files) if file.exists() else 0)
+
+    monkeypatch.setattr(retrieval, "write_index", lambda index, path: write_index(index, path) * 0)
+    update_index(metric, photos, file, progress)
+    assert saved == [0, 4, 8]
+    assert len(read_index(file).files) == 12
+
+
+def test_linked_folders_are_searched_once(metric: Metric, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    Image.fromarray(draw_images(5, 1)[0]).save(tmp_path / "elsewhere/a.png")
+    (photos / "linked").symlink_to(tmp_path / "elsewhere")
+    (photos / "again").symlink_to(photos)
+    names = [str(path.relative_to(photos)) for path in list_images(photos)]
+    assert names == [*(f"{number:02d}.png" for number in range(12)), "linked/a.png"]
 
 
 def test_an_index_of_another_metric_is_made_anew(metric: Metric, photos: Path, tmp_path: Path, towers: Path) -> None:

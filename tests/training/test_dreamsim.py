@@ -14,6 +14,7 @@ from training.dreamsim import export_dreamsim, load_dreamsim
 from training.errors import CheckpointError, WeightsError
 from training.metric import load_metric
 from training.models import PerceptualModel, distance, load_trainable_state, trainable_state
+from training.open_model import open_model
 from training.run_folder import load_run, save_as_run
 
 
@@ -122,6 +123,28 @@ def test_import_makes_a_run_with_the_same_distances(tmp_path: Path) -> None:
         save_as_run(model, moved)
 
 
+def test_the_folder_that_the_official_package_leaves(tmp_path: Path) -> None:
+    """torch.hub puts DINO's tower below the folder; the ZIP has another copy under another name."""
+    folder = write_small_folder(tmp_path / "models", 0)
+    wanted = trainable_state(load_dreamsim(folder))
+    (folder / "checkpoints").mkdir()
+    (folder / "dino_vitbase16_pretrain.pth").rename(folder / "checkpoints/dino_vitbase16_pretrain.pth")
+    (folder / "dino_vitb16_pretrain.pth").write_bytes(b"")
+    found = trainable_state(load_dreamsim(folder))
+    assert all(torch.equal(found[name], tensor) for name, tensor in wanted.items())
+
+
+def test_a_checkpoint_of_one_tower_is_called_what_it_is(tmp_path: Path) -> None:
+    folder = tmp_path / "single"
+    (folder / "dino_vitb16_single_lora").mkdir(parents=True)
+    (folder / "dino_vitb16_single_lora/adapter_config.json").write_text("{}")
+    for load in (load_dreamsim, load_metric, lambda path: open_model(str(path))):
+        with pytest.raises(WeightsError, match=r"single holds dino_vitb16_single_lora: .* only the ensemble"):
+            load(folder)
+    with pytest.raises(WeightsError, match="holds no published DreamSim checkpoint"):
+        load_dreamsim(tmp_path)
+
+
 class Dangerous:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return os.system, ("touch /tmp/should-never-exist",)
@@ -137,7 +160,9 @@ def test_a_pickle_that_is_no_state_dict_is_not_run(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="must map names to tensors"):
         load_dreamsim(folder)
     (folder / "dino_vitbase16_pretrain.pth").unlink()
-    with pytest.raises(WeightsError, match=r"dino_vitbase16_pretrain\.pth is missing"):
+    with pytest.raises(
+        WeightsError, match=r"dino_vitbase16_pretrain\.pth is missing: it is neither in .* nor in .*checkpoints"
+    ):
         load_dreamsim(folder)
 
 
