@@ -4,6 +4,8 @@ import json
 import pickle
 from pathlib import Path
 from typing import Any
+from warnings import catch_warnings
+from zipfile import is_zipfile
 
 import torch
 from safetensors import SafetensorError
@@ -105,7 +107,9 @@ def export_dreamsim(model: PerceptualModel, folder: Path) -> None:
 def read_plain_state_dict(file: Path) -> dict[str, Tensor]:
     """A pickled state dict, `{"state_dict": …}` unwrapped. Raises WeightsError where it is anything else."""
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+        with catch_warnings(action="ignore"):  # torch's, of pickles that it then refuses
+            # older files, torchvision's VGG-16 among them, are not in the ZIP format that can be mapped
+            content = torch.load(file, map_location="cpu", weights_only=True, mmap=is_zipfile(file))
     except FileNotFoundError:
         raise WeightsError(f"{file} is missing") from None
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:

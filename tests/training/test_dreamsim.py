@@ -145,6 +145,15 @@ def test_a_checkpoint_of_one_tower_is_called_what_it_is(tmp_path: Path) -> None:
         load_dreamsim(tmp_path)
 
 
+def test_towers_in_torch_s_older_format_are_read(tmp_path: Path) -> None:
+    folder = write_small_folder(tmp_path / "models", 0)
+    a, b = draw(1, 2, 32)
+    wanted = distances(load_dreamsim(folder), a, b)
+    for file in folder.glob("*.pth*"):
+        torch.save(torch.load(file, weights_only=True), file, _use_new_zipfile_serialization=False)
+    assert torch.equal(distances(load_dreamsim(folder), a, b), wanted)
+
+
 class Dangerous:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return os.system, ("touch /tmp/should-never-exist",)
