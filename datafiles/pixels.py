@@ -84,13 +84,15 @@ def _loaded(data: bytes, formats: Collection[str]) -> Image.Image:
     return image
 
 
-def _refuse_unknown_range(image: Image.Image) -> None:
+def _refuse_unknown_levels(image: Image.Image) -> None:
     """A browser shows none of these; guessed, they would be black, or white, or negatives."""
     if image.mode not in _EIGHT_BITS and image.mode not in SIXTEEN_BITS:
         raise BadFile(
             f"its pixels are numbers of a range that it does not say (Pillow's mode {image.mode}): scale them to "
             "0–255 and save them with 8 bits a channel"
         )
+    if image.mode == "P" and image.palette is None:
+        raise BadFile("the image is damaged (its palette is missing)")
     tags = getattr(image, "tag_v2", None)
     if tags is None or image.mode not in SIXTEEN_BITS:
         return
@@ -100,7 +102,7 @@ def _refuse_unknown_range(image: Image.Image) -> None:
 
 def _of_any(image: Image.Image) -> Picture:
     """By what Pillow tells of its file."""
-    _refuse_unknown_range(image)
+    _refuse_unknown_levels(image)
     profile, is_unfit = _chosen(_profiles_in(image.info), image)
     orientation = exif.read_orientation(image.info.get("exif") or b"")
     has_16_bits, transparency = image.mode in SIXTEEN_BITS, image.info.get("transparency")
@@ -109,6 +111,7 @@ def _of_any(image: Image.Image) -> Picture:
 
 def _of_png(image: Image.Image, data: bytes) -> Picture:
     """By its own chunks: Pillow does not know them all, and follows some behind the pixels, where nobody else does."""
+    _refuse_unknown_levels(image)
     header = png_colour.read_header(data)
     profile, is_unfit = _chosen(png_colour.profiles_in(header.chunks), image)
     orientation = exif.read_orientation(header.chunks.get(b"eXIf", b""))

@@ -178,6 +178,11 @@ def test_a_cut_file_is_refused(form: str) -> None:
         pixels.read(whole[: len(whole) * 2 // 3])
 
 
+def test_indices_without_a_palette_are_refused() -> None:
+    with pytest.raises(BadFile, match="palette is missing"):
+        pixels.read(png_of(GRAYS % 16, colour=3))
+
+
 def test_a_cut_file_that_pillow_has_opened_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cut.jpg").write_bytes(encoded(noise(1, size=(99, 99)), "JPEG")[:-300])
     with Image.open(tmp_path / "cut.jpg") as image, pytest.raises(BadFile, match="damaged"):
