@@ -1,6 +1,8 @@
 """How well a measure agrees with people: on triplets, on odd-one-out choices, on same-or-different pairs."""
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +34,7 @@ class TwoAfcResult:
     categories: dict[str, Estimate]
     distances: NDArray[np.float64]  # (n, 2)
     scores: Floats  # (n,) against shares
+    triplets_sha256: str | None = None  # what tells these triplets, images and vote shares, from any others
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,17 @@ def evaluate_triplets(
     cache = open_cache(triplets.images, measure.image_size, cache_folder, triplets.sha256)
     pairs = np.concatenate([triplets.indices[:, [0, 1]], triplets.indices[:, [0, 2]]])
     distances = distinct_pair_distances(measure, cache, triplets.images, pairs, device, progress).reshape(2, -1).T
-    return summarise(measure.name, triplets, distances)
+    return replace(summarise(measure.name, triplets, distances), triplets_sha256=fingerprint(triplets, cache.sha256))
+
+
+def fingerprint(triplets: Triplets, images: Sequence[str]) -> str:
+    """A sha256 of the triplets as a set, wherever they lie: the hash of each image (`images` has them by index), and
+    the share of votes."""
+    lines = [
+        " ".join([*(images[index] for index in indices), f"{target:.6f}"])
+        for indices, target in zip(triplets.indices, triplets.targets, strict=True)
+    ]
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
 
 def summarise(measure: str, triplets: Triplets, distances: NDArray[np.float64]) -> TwoAfcResult:

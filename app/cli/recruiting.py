@@ -253,8 +253,8 @@ def erase(pseudonym: Pseudonym, yes: Yes = False, as_json: AsJson = False, home:
             would = erasure.erase(session, pseudonym=pseudonym)
         studies_of = ", ".join(would.studies) or "no study"
         confirm(
-            f"This deletes who {pseudonym} is and what they answered: {counted(would.judgments, 'judgment')} in {studies_of}. "
-            "Those studies' items are recomputed, and their reports deleted. It cannot be taken back.",
+            f"This deletes who {pseudonym} is and what they answered: {counted(would.judgments, 'judgment')} in "
+            f"{studies_of}. Those studies' items are recomputed, and their reports deleted. It cannot be taken back.",
             yes=yes,
         )
         with sessions.begin() as session:

@@ -24,7 +24,7 @@ class Score(BaseModel):
 
 class MetricReport(BaseModel):
     """How far a metric agrees with people on the triplets of `data`: with their vote shares, and with the majority. The
-    ceilings are what people themselves reach on these triplets."""
+    ceilings are what people themselves reach on these triplets. Reports of earlier versions have no sha256 of them."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -33,6 +33,14 @@ class MetricReport(BaseModel):
     shares: Score
     majority: Score | None = None
     ceilings: Annotated[Mapping[Name, Share], Field(max_length=20)]
+    triplets_sha256: Annotated[str | None, Field(min_length=64, max_length=64)] = None
+
+    def is_comparable_with(self, other: "MetricReport") -> bool:
+        """Whether both were measured on the same triplets: by their hash or, where that is missing, by all that reports
+        say of them."""
+        if self.triplets_sha256 and other.triplets_sha256:
+            return self.triplets_sha256 == other.triplets_sha256
+        return (self.data, self.shares.n, self.ceilings) == (other.data, other.shares.n, other.ceilings)
 
 
 def read_metric_report(data: bytes, *, name: str) -> MetricReport:

@@ -23,6 +23,7 @@ from training.pixel_metrics import psnr_distance
 from training.progress import silent
 from training.report import jnd_markdown, two_afc_markdown
 from training.things import read_things
+from training.triplets import Triplets
 
 CPU = torch.device("cpu")
 PSNR = PairMeasure("PSNR", 32, psnr_distance)
@@ -64,6 +65,21 @@ def test_distances_are_those_of_each_row(steady_export: Path, tmp_path: Path) ->
     reference, zero, one = (np.asarray(Image.open(triplets.images[i])) / 255 for i in triplets.indices[row])
     wanted = [np.mean((reference - zero) ** 2), np.mean((reference - one) ** 2)]
     np.testing.assert_allclose(result.distances[row], wanted, rtol=1e-5)
+
+
+def test_a_report_tells_its_triplets_from_others_wherever_they_lie(steady_export: Path, tmp_path: Path) -> None:
+    """By images and votes: not by the folder's name, nor by the order of its rows."""
+
+    def told(triplets: Triplets) -> str | None:
+        return evaluate_triplets(PSNR, triplets, CPU, tmp_path / "cache").triplets_sha256
+
+    triplets = read_triplets(steady_export)
+    moved = read_triplets(shutil.copytree(steady_export, tmp_path / "elsewhere"))
+    assert told(moved) == told(triplets)
+    turned = replace(triplets, indices=triplets.indices[::-1], targets=triplets.targets[::-1])
+    assert told(turned) == told(triplets)
+    assert told(replace(triplets, targets=1 - triplets.targets)) != told(triplets)
+    assert told(triplets.rows(np.arange(len(triplets)) > 0)) != told(triplets)
 
 
 def test_the_real_tower_on_real_votes(shared: Path, tmp_path: Path) -> None:

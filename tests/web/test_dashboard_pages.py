@@ -452,9 +452,28 @@ def compared(ada: Visitor, slug: str, *files: bytes, name: str = "report.json") 
 
 def test_metrics_beside_people(ada: Visitor, judged: str) -> None:
     elsewhere = report_of("stranger", 0.9, data="other triplets")
-    page = page_of(compared(ada, judged, report_of("ours", 0.8), report_of("<b>LPIPS</b>", 0.85), elsewhere))
+    response = compared(ada, judged, report_of("ours", 0.8), report_of("<b>LPIPS</b>", 0.85), elsewhere)
+    page = page_of(response)
     assert [report.measure for report in page.reports] == ["<b>LPIPS</b>", "ours"]
     assert (page.ceilings, [report.measure for report in page.others]) == ({"oracle": 0.9}, ["stranger"])
+    assert "On shoes test, 60 triplets</h2>" in response.text
+    assert "stranger was measured on 60 other triplets (other triplets)" in response.text
+    assert '<tr class="ceiling"><td>people: oracle</td>' in response.text
+
+
+def test_metrics_on_different_triplets_are_not_put_beside_each_other(ada: Visitor, judged: str) -> None:
+    """The name of a folder says nothing: its split may have been another, or more people have judged since."""
+
+    def beside(first: bytes, second: bytes) -> bool:
+        return len(page_of(compared(ada, judged, first, second)).reports) == 2
+
+    few = {"value": 0.9, "low": 0.5, "high": 1.0, "n": 3}
+    assert not beside(report_of("ours", 0.8), report_of("LPIPS", 0.8, shares=few))
+    assert not beside(report_of("ours", 0.8), report_of("LPIPS", 0.8, ceilings={"oracle": 0.91}))
+    one, other = {"triplets_sha256": "a" * 64}, {"triplets_sha256": "b" * 64}
+    assert not beside(report_of("ours", 0.8, **one), report_of("LPIPS", 0.8, **other))
+    assert beside(report_of("ours", 0.8, **one), report_of("LPIPS", 0.8, data="a copy elsewhere", **one))
+    assert beside(report_of("ours", 0.8, **one), report_of("of an earlier version", 0.8))
 
 
 @pytest.mark.parametrize(

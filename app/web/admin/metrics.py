@@ -36,14 +36,14 @@ async def read_reports(request: Request) -> list[tuple[str, bytes]]:
 def _page(
     request: Request, access: StudyAccess, reports: Sequence[MetricReport], problem: str | None = None
 ) -> MetricsPage:
-    data = reports[0].data if reports else ""
+    same = [each for each in reports if each.is_comparable_with(reports[0])]
     return MetricsPage(
         f"Metrics · {access.study.slug}",
         frame_of(request, access.signed_in),
         head=head_of(access, title=access.study.slug, current="Data"),
-        reports=sorted((each for each in reports if each.data == data), key=lambda each: -each.shares.value),
+        reports=sorted(same, key=lambda each: -each.shares.value),
         ceilings=reports[0].ceilings if reports else {},
-        others=[each for each in reports if each.data != data],
+        others=[each for each in reports if not each.is_comparable_with(reports[0])],
         problem=problem,
     )
 
