@@ -7,10 +7,12 @@ import typer
 from rich.live import Live
 from rich.table import Table
 
-from app.cli.console import HOME, AsJson, Home, opened, out, plain_errors, print_json, progress_bar, settings_for
+from app.cli.console import HOME, AsJson, Home, err, opened, out, plain_errors, print_json, progress_bar, settings_for
 from app.cli.status_table import status_view
 from app.domain import protocol as protocols
 from app.domain.counted import counted
+from app.domain.protocol import Protocol
+from app.domain.sentinel_strength import weakness
 from app.errors import BadInput
 from app.services import studies
 from app.services.derive import derive_study
@@ -45,6 +47,13 @@ def create(
     out.print(f"Made the draft study [bold]{name}[/]. Next: lookalike import --help")
     if loaded.missing_texts:
         out.print(f"It cannot be opened before its protocol has {' and '.join(loaded.missing_texts)}.")
+    _warn(loaded)
+
+
+def _warn(protocol: Protocol) -> None:
+    """Of what may well be meant so, but should be known."""
+    if problem := weakness(protocol):
+        err.print(f"[yellow]{problem}[/]", soft_wrap=True)
 
 
 def _overrides(pairs: list[str]) -> dict[str, str]:
@@ -89,6 +98,7 @@ def derive(
         f"Made the draft study [bold]{name}[/] with {counted(derived.items, 'item')} that version {derived.version} of "
         f"{source} kept. Next: lookalike study open {name}"
     )
+    _warn(loaded)
 
 
 @study.command("open")

@@ -112,6 +112,15 @@ def test_normalise(run: Run, tmp_path: Path) -> None:
     assert run("import", "csv", folder.csv(rows), "--study", name, "--normalise").exit_code == 0
 
 
+def test_a_study_with_weak_sentinels_is_made_with_a_warning(run: Run) -> None:
+    few = ("--set", "assignment.sentinels=3", "--set", "assignment.sentinel_misses_allowed=1")
+    name = make_slug()
+    made = run("study", "create", name, "--protocol", "nights-2afc", *few)
+    assert (made.exit_code, made.stdout) == (0, f"Made the draft study {name}. Next: lookalike import --help\n")
+    assert made.stderr.startswith("50% of those who answer at random or always press the same side pass 3 sentinels")
+    assert run("study", "create", make_slug(), "--protocol", "nights-2afc").stderr == ""
+
+
 def one_line(stderr: str) -> str:
     """The error as it was said: one line, no traceback."""
     (line,) = stderr.strip().splitlines()

@@ -100,6 +100,9 @@ def test_the_outlook_follows_what_is_typed(ada: Visitor) -> None:
     assert "£9.00 an hour" in text()
     assert "less than the £9.00 an hour" in text(**{"pay.reward": "60"})
     assert "more than the budget" in text(items="1000000")
+    assert "of those who answer" not in text()
+    weak = {"assignment.sentinels": "3", "assignment.sentinel_misses_allowed": "1"}
+    assert "50% of those who answer at random or always press the same side pass 3 sentinels" in text(**weak)
     assert "min_votes must be at most" not in text()
     assert "Min_votes must be at most rounds × votes_per_round = 4" in text(rounds="4")
 

@@ -7,6 +7,7 @@ from app.domain import protocol as protocols
 from app.domain.forecast import Forecast, forecast
 from app.domain.money import in_words
 from app.domain.protocol import Kind, Protocol
+from app.domain.sentinel_strength import weakness
 from app.errors import BadInput
 from app.web.admin.protocol_form import document_of, form_groups
 
@@ -35,6 +36,11 @@ class Outlook:
             and self.expected is not None
             and self.expected.total.cost.mean > self.protocol.pay.budget
         )
+
+    @property
+    def weak_sentinels(self) -> str | None:
+        """Whom the sentinels let through, if that is too many."""
+        return weakness(self.protocol) if self.protocol else None
 
     def money(self, minor_units: float) -> str:
         assert self.protocol is not None
