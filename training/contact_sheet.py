@@ -15,6 +15,7 @@ from training.image_cache import decode
 from training.triplets import Triplets
 
 SIDE = 224
+LONGEST_CAPTION = 38  # characters that fit over an image
 AGREED, DISAGREED = "#1a7f37", "#cf222e"
 
 
@@ -31,7 +32,7 @@ def most_confusing(result: TwoAfcResult, count: int) -> NDArray[np.intp]:
 
 def draw_contact_sheet(path: Path, result: TwoAfcResult, triplets: Triplets, rows: NDArray[np.intp]) -> None:
     """One row a triplet; over each candidate its distance and votes, green around the one people chose."""
-    figure, axes = plt.subplots(len(rows), 3, figsize=(6.6, 2.5 * len(rows) + 0.5), squeeze=False)
+    figure, axes = plt.subplots(len(rows), 3, figsize=(6.6, 2.5 * len(rows) + 0.5), squeeze=False, layout="constrained")
     for line, row in zip(axes, rows, strict=True):
         reference, zero, one = (triplets.images[i] for i in triplets.indices[row])
         share = float(triplets.targets[row])
@@ -42,15 +43,16 @@ def draw_contact_sheet(path: Path, result: TwoAfcResult, triplets: Triplets, row
         ):
             colour = None if votes == 0.5 else AGREED if votes > 0.5 else DISAGREED
             _show(axis, image, f"distance {distance:.3f} · {votes:.0%} of votes", colour)
-    figure.suptitle(f"{result.measure}: sure, and people say otherwise (green: their choice)", fontsize=9)
-    figure.tight_layout()
+    title = f"{result.measure}: sure, and people say otherwise (green: their choice)"
+    figure.suptitle(title, fontsize=9, parse_math=False, wrap=True)
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
 
 def _show(axis: Axes, image: Path, caption: str, colour: str | None) -> None:
     axis.imshow(decode(image, SIDE)[0])
-    axis.set_title(caption, fontsize=7)
+    shortened = caption if len(caption) <= LONGEST_CAPTION else f"{caption[: LONGEST_CAPTION - 1]}…"
+    axis.set_title(shortened, fontsize=7, parse_math=False)
     axis.set_xticks([])
     axis.set_yticks([])
     for spine in axis.spines.values():

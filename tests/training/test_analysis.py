@@ -7,10 +7,10 @@ import torch
 from PIL import Image
 
 from tests.training.conftest import draw_images
-from training.analysis import retrieval
+from training.analysis import inversion, retrieval
 from training.analysis.attention import attention_maps, draw_attention
 from training.analysis.image_folder import list_images
-from training.analysis.inversion import draw_inversion, invert
+from training.analysis.inversion import Inversion, draw_inversion, invert
 from training.analysis.retrieval import (
     Index,
     draw_neighbours,
@@ -268,12 +268,19 @@ def test_a_hundred_thousand_images_in_seconds(tmp_path: Path) -> None:
 
 
 def test_inversion_comes_close_to_its_target(metric: Metric, tmp_path: Path) -> None:
-    inversion = invert(metric, IMAGES[0], steps=60)
+    result = invert(metric, IMAGES[0], steps=60)
     with torch.inference_mode():
-        final = float(metric(inversion.image, IMAGES[0]))
+        final = float(metric(result.image, IMAGES[0]))
         noise = float(metric(torch.full((3, 32, 32), 0.5), IMAGES[0]))
     assert final < 0.3 * noise
     again = invert(metric, IMAGES[0], steps=60)
-    assert torch.equal(again.image, inversion.image)
-    draw_inversion(tmp_path / "inversion.png", inversion)
+    assert torch.equal(again.image, result.image)
+
+
+def test_the_picture_of_an_inversion_says_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = []
+    monkeypatch.setattr(inversion.plt, "close", kept.append)
+    draw_inversion(tmp_path / "inversion.png", Inversion(IMAGES[0], IMAGES[1], [0.5, 0.25]))
     assert size_of(tmp_path / "inversion.png")[0] > 1000
+    caption = kept[0].get_supxlabel()
+    assert "in 2 steps until the metric takes it for the target (distance 0.500 → 0.250)" in caption

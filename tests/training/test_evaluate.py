@@ -2,6 +2,7 @@ import csv
 import json
 import shutil
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from PIL import Image
 
 from tests.training.conftest import draw_images
+from training import contact_sheet
 from training.baselines import baselines, random_network
 from training.compare import compare, comparison_markdown, draw_comparison
 from training.contact_sheet import draw_contact_sheet, most_confusing
@@ -153,3 +155,20 @@ def test_things_choices(tmp_path: Path) -> None:
     (tmp_path / "choices.txt").write_text("0 1 2\n0 2 1\n")
     score = evaluate_odd_one_out(PSNR, read_things(tmp_path, tmp_path / "choices.txt"), CPU, tmp_path / "cache")
     assert score.value == 0.5
+
+
+def test_the_title_of_the_confusing_cases_stands_over_their_captions(
+    steady_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    triplets = read_triplets(steady_export)
+    named = replace(triplets, categories=np.full(len(triplets), "a category with a name longer than its image $x_1"))
+    result = summarise("a measure", named, np.tile([0.1, 0.2], (len(triplets), 1)))
+    kept = []
+    monkeypatch.setattr(contact_sheet.plt, "close", kept.append)
+    draw_contact_sheet(tmp_path / "sheet.png", result, named, most_confusing(result, 3))
+    (figure,) = kept
+    captions = [axis.title.get_window_extent() for axis in figure.axes]
+    title = figure.get_suptitle()
+    assert title.startswith("a measure: sure")
+    assert figure._suptitle.get_window_extent().y0 >= max(caption.y1 for caption in captions)
+    assert not any(one.overlaps(other) for one, other in combinations(captions, 2))

@@ -64,8 +64,8 @@ def _render(layers: Sequence[Tensor], size: int) -> Tensor:
 
 
 def draw_inversion(path: Path, inversion: Inversion) -> None:
-    """The target, its reconstruction, and the distance between them as it fell."""
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(9.5, 3.3))
+    """The target, its reconstruction, and the distance between them as it fell; under them, what that means."""
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(9.5, 3.7), layout="constrained")
     for axis, image, title in (
         (left, inversion.target, "target"),
         (middle, inversion.image, "reconstruction"),
@@ -77,6 +77,11 @@ def draw_inversion(path: Path, inversion: Inversion) -> None:
     right.set_xlabel("step")
     right.set_ylabel("distance")
     right.grid(alpha=0.3)
-    figure.tight_layout()
+    first, last = inversion.distances[0], inversion.distances[-1]
+    figure.supxlabel(
+        f"Noise, changed in {len(inversion.distances)} steps until the metric takes it for the target (distance "
+        f"{first:.3f} → {last:.3f}): what the reconstruction lacks, the metric does not see.",
+        fontsize=9,
+    )
     figure.savefig(path, dpi=130)
     plt.close(figure)
