@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import secrets
 from base64 import b64encode
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -264,3 +265,32 @@ def test_subscribing_answers_the_handshake(api: Api, fake: FakeProlific) -> None
     events = {hook["event_type"] for hook in market.hooks.confirmed}
     assert events >= {"submission.status.change", "study.status.change"}
     assert json.dumps(market.hooks.confirmed).count(PUBLIC_URL) == len(market.hooks.confirmed)
+
+
+def test_prolifics_person_on_a_direct_link(
+    web: TestClient, sessions: Sessions, storage: LocalStorage, keys: Keys
+) -> None:
+    """A study made by hand there, with our direct link as its address: one person is one participant."""
+    slug = make_study(sessions, storage, items=40, assignment__trials=5)
+    url, person = f"/studies/{slug}", secrets.token_hex(12)
+    tokens = []
+    for visit in range(2):
+        link = {"PROLIFIC_PID": person, "STUDY_ID": "s", "SESSION_ID": f"visit-{visit}"}
+        form = form_of(web.get(url, params=link, headers=BROWSER).text)
+        assert form["participant"] == person
+        tokens.append(web.post(f"{url}/assignments", data=form).headers["location"])
+        known = web.post(f"{url}/assignments", json={**link, "consent": True})
+        assert (known.status_code, known.json()["url"]) == (200, tokens[0])
+    assert tokens[0] == tokens[1]
+    with sessions() as session:
+        holder = keys.lookup("participant", "direct", person)
+        identity = session.scalars(select(Identity).where(Identity.lookup == holder)).one()
+        assert person.encode() not in (identity.ciphertext or b""), "kept encrypted"
+    named = web.get(url, params={"participant": "ada", "PROLIFIC_PID": person}, headers=BROWSER)
+    assert form_of(named.text)["participant"] == "ada"
+    for odd, why in (
+        ("{{%PROLIFIC_PID%}}", "a placeholder that nobody filled in"),
+        ("a b", "PROLIFIC_PID takes 1 to 128"),
+    ):
+        refused = web.get(url, params={"PROLIFIC_PID": odd}, headers=BROWSER)
+        assert (refused.status_code, why in refused.text) == (422, True), refused.text
