@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from app.cli.console import HOME, AsJson, Home, Yes, confirm, err, opened, out, plain_errors, print_json, settings_for
+from app.cli.server_address import public_address
 from app.cli.studies import Name
 from app.db import Sessions
 from app.domain.counted import counted
@@ -203,8 +204,9 @@ def invite(
             codes = admission.invite(session, study=studies.by_slug(session, name), count=count)
     if not settings.has_public_url:
         err.print("[yellow]PUBLIC_URL is not set: these links work on this machine alone.[/]", soft_wrap=True)
+    address = public_address(settings)
     for code in codes:
-        typer.echo(f"{settings.public_url.rstrip('/')}/studies/{name}?invitation={code}")
+        typer.echo(f"{address}/studies/{name}?invitation={code}")
 
 
 @recruit.command("webhooks")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from app.cli.console import HOME, Home, err, out, plain_errors, settings_for
+from app.cli.server_address import announced
 from app.cli.supervisor import Child, supervise
 from app.db import open_sessions
 from app.errors import BadInput, Unavailable
@@ -40,7 +41,11 @@ def serve(port: Port = 8000, host: Host = HOST, home: Home = HOME) -> None:
 
     with plain_errors():
         settings = settings_for(home)
-        with listen(host, port, command=as_given("serve", host, home)) as listener, open_sessions(settings):
+        with (
+            listen(host, port, command=as_given("serve", host, home)) as listener,
+            open_sessions(settings),
+            announced(settings.home, listener),
+        ):
             server = server_of(create_app(settings), settings)
             server.run(sockets=[listener])
     if not server.started:

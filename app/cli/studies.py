@@ -8,6 +8,7 @@ from rich.live import Live
 from rich.table import Table
 
 from app.cli.console import HOME, AsJson, Home, err, opened, out, plain_errors, print_json, progress_bar, settings_for
+from app.cli.server_address import DEFAULT_ADDRESS, public_address, require_server, running_server
 from app.cli.status_table import status_view
 from app.domain import protocol as protocols
 from app.domain.counted import counted
@@ -111,8 +112,10 @@ def open_(name: Name, home: Home = HOME) -> None:
         settings = settings_for(home)
         with opened(settings) as sessions, sessions.begin() as session:
             studies.open_study(session, slug=name)
-    link = f"{settings.public_url.rstrip('/')}/studies/{name}?participant=ID"
-    out.print(f"[bold]{name}[/] is open. Participants' link, with an id for each: {link}")
+    link = f"{public_address(settings)}/studies/{name}?participant=ID"
+    is_served = settings.has_public_url or running_server(settings.home) is not None
+    when = "" if is_served else ", once the server runs (lookalike up)"
+    out.print(f"[bold]{name}[/] is open. Participants' link, with an id for each{when}: {link}")
 
 
 @study.command("pause")
@@ -203,7 +206,9 @@ def simulate(
     concurrency: Annotated[int, typer.Option(min=1, max=500, help="How many at a time.")] = 8,
     answers: Annotated[str, typer.Option(help="latent: by the generator's distances; recorded: replay.")] = "latent",
     seed: Annotated[int, typer.Option(help="Fixes who answers what.")] = 1,
-    url: Annotated[str, typer.Option(help="The server.")] = "http://127.0.0.1:8000",
+    url: Annotated[
+        str | None, typer.Option(help="The server's address.", show_default="that of this home's server")
+    ] = None,
     noise: Annotated[float, typer.Option(min=1e-6, help="latent: decision noise (SD).")] = 1.0,
     lapse: Annotated[float, typer.Option(min=0, max=1, help="latent: share of lapses.")] = 0.02,
     mix: Annotated[
@@ -233,6 +238,8 @@ def simulate(
         with opened(settings_for(home)) as sessions, progress_bar() as show:
             with sessions() as session:
                 studies.by_slug(session, name)
+            url = url or running_server(home) or DEFAULT_ADDRESS
+            require_server(url)
             report = run_crowd(
                 url, sessions, plan, on_judgment=lambda so_far: show("sittings", so_far.sittings, participants)
             )
