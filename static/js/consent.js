@@ -41,6 +41,7 @@ async function measureRefresh() {
 }
 
 look();
+document.getElementById('screening-watched').hidden = tooOld !== '';
 document.getElementById('unchecked').hidden = true;
 addEventListener('resize', look);
 if (demands.minRefreshHz && !tooOld) measureRefresh();

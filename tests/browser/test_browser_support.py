@@ -70,6 +70,7 @@ def test_nobody_agrees_in_a_browser_that_lacks_what_is_needed(sittings: Sittings
         page.goto(f"/studies/{study}?participant=ada&lacks={path}")
         expect(page.get_by_text("This browser is too old for this study")).to_contain_text(path)
         expect(page.get_by_role("button", name=AGREE)).to_be_disabled()
+        expect(page.get_by_text("This page notices by itself")).to_be_hidden()
 
 
 def test_the_page_of_the_trials_says_so_too(sittings: Sittings, study: str) -> None:
