@@ -28,8 +28,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
-from psycopg import pq
-from psycopg.conninfo import make_conninfo
+import psycopg
 
 from app.errors import os_error_in_words
 
@@ -306,8 +305,9 @@ def _answering(place: Path) -> str | None:
         host = str(_socket_folder(place))
     except FileNotFoundError:
         return None
-    conninfo = make_conninfo(host=host, port=PORT, user=NAME, dbname=NAME, connect_timeout=2)
-    if pq.PGconn.ping(conninfo.encode()) != pq.Ping.OK:
+    try:  # and not libpq's ping, during which psycopg lets no other thread run: two seconds if the server hangs
+        psycopg.connect(host=host, port=PORT, user=NAME, dbname=NAME, connect_timeout=2).close()
+    except psycopg.OperationalError:
         return None
     return f"postgresql+psycopg://{NAME}@/{NAME}?host={quote(host)}&port={PORT}"
 

@@ -153,6 +153,22 @@ class User(subprocess.Popen[str]):
         self.communicate()
 
 
+def test_looking_for_a_server_that_hangs_stops_no_other_thread(home: Path) -> None:
+    with embedded_postgres(home):
+        os.kill(postmaster(home), signal.SIGSTOP)
+        try:
+            with ThreadPoolExecutor(1) as threads:
+                looking = threads.submit(app.postgres._answering, home / "postgres")
+                turns = 0
+                while not looking.done():
+                    time.sleep(0.01)
+                    turns += 1
+        finally:
+            os.kill(postmaster(home), signal.SIGCONT)
+        assert looking.result() is None
+        assert turns > 10
+
+
 def test_first_use_makes_a_cluster_and_a_database(fresh: Path) -> None:
     with embedded_postgres(fresh) as url:
         assert url.startswith("postgresql+psycopg://")
