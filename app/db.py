@@ -15,6 +15,7 @@ from sqlalchemy import Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session, sessionmaker
 
+from app.db_watch import DatabaseWatch
 from app.errors import BadInput, Unavailable
 from app.paths import MIGRATIONS
 from app.settings import Settings
@@ -76,12 +77,41 @@ def with_driver(url: str) -> str:
         ) from None
 
 
-def make_engine(url: str, **options: Any) -> Engine:
-    """Lock waits are bounded, so that a forgotten transaction shows as an error and not as a server that hangs."""
+COMMANDS = "-c timezone=UTC -c lock_timeout=30s"
+REQUESTS = "-c timezone=UTC -c lock_timeout=10s -c statement_timeout=60s"
+"""Waits are bounded, so that a forgotten transaction shows as an error and not as a server that hangs."""
+
+_NETWORK = {
+    "connect_timeout": 10,
+    # A machine that is gone is noticed within half a minute.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
+
+
+def make_engine(url: str, *, bounds: str = COMMANDS, **options: Any) -> Engine:
     options = {"pool_size": POOL_SIZE, "max_overflow": 5, "pool_pre_ping": True, "hide_parameters": True} | options
-    return create_engine(
-        url, connect_args={"options": "-c lock_timeout=30s -c timezone=UTC", "connect_timeout": 10}, **options
-    )
+    return create_engine(url, connect_args=_NETWORK | {"options": bounds}, **options)
+
+
+@contextmanager
+def open_watched_sessions(settings: Settings) -> Iterator[Sessions]:
+    """For a server, whose requests must not wait for a database that does not answer.
+
+    Raises:
+        Unavailable: the schema is not at this version's revision.
+    """
+    with database_url(settings) as url:
+        engine, watch = make_engine(url, bounds=REQUESTS, pool_timeout=5), DatabaseWatch(url)
+        watch.heeded_by(engine)
+        try:
+            require_current_schema(engine)
+            with watch:
+                yield sessionmaker(engine, expire_on_commit=False)
+        finally:
+            engine.dispose()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from anyio import to_thread
 from fastapi import FastAPI, Request, Response
 from prometheus_client import CollectorRegistry
 
-from app.db import POOL_SIZE, open_sessions
+from app.db import POOL_SIZE, open_watched_sessions
 from app.keys import load_keys
 from app.paths import STATIC
 from app.recruiters.configured import Doors
@@ -22,7 +22,7 @@ from app.web.assets import Assets
 from app.web.body_limit import BodyLimit
 from app.web.deps import Resources
 from app.web.failures import AnswerErrors
-from app.web.limits import Compression, DefaultHeaders, Places
+from app.web.limits import Bodies, Compression, DefaultHeaders, Head
 from app.web.metrics import Requests
 from app.web.pages import MessagePage, render
 from app.web.problems import add_error_handlers
@@ -42,9 +42,9 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         to_thread.current_default_thread_limiter().total_tokens = 2 * POOL_SIZE
         with ExitStack() as stack:
-            sessions = stack.enter_context(open_sessions(settings))
-            storage, keys = open_storage(settings, cached=True), load_keys(settings)
-            imports, kept = open_import_place(settings), uploads.open_uploads(settings)
+            sessions = stack.enter_context(open_watched_sessions(settings))
+            storage, keys = open_storage(settings, for_server=True), load_keys(settings)
+            imports, kept = open_import_place(settings, for_server=True), uploads.open_uploads(settings)
             app.state.resources = Resources(sessions, storage, keys, Doors(settings, keys), settings, imports, kept)
             yield
 
@@ -57,7 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,  # Starlette's would take the host from the request: see `problems`
     )
     # The last one added is the outermost.
-    app.add_middleware(Places, count=POOL_SIZE)
+    app.add_middleware(Bodies)
     app.add_middleware(BodyLimit, larger=UPLOADS)
     app.add_middleware(RequireWellFormed)
     app.add_middleware(AnswerErrors)
@@ -65,9 +65,10 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Compression)
     app.state.requests = CollectorRegistry()
     app.add_middleware(Requests, registry=app.state.requests)
+    app.add_middleware(Head)
 
     @app.get("/", include_in_schema=False)
-    def index(request: Request) -> Response:
+    async def index(request: Request) -> Response:
         message = "This server runs visual similarity studies. To take part in one, use the link you were given."
         return render(request, MessagePage(title="Lookalike", message=message))
 

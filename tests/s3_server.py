@@ -2,12 +2,13 @@
 
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -32,6 +33,8 @@ class S3Server:
 
     url: str
     folder: Path
+    command: Sequence[str]
+    process: subprocess.Popen[bytes] | None = None
 
     @cached_property
     def bucket(self) -> Bucket:
@@ -51,6 +54,25 @@ class S3Server:
     def settings(self, home: Path, bucket: str, **others: str) -> Settings:
         return Settings(LOOKALIKE_HOME=home, S3_BUCKET=bucket, **{"S3_ENDPOINT_URL": self.url} | others)
 
+    def begin(self) -> None:
+        self.process = subprocess.Popen(self.command, env=dict(os.environ) | {"GOMAXPROCS": "1"})
+        wait_for(self.url.removeprefix("http://"))
+
+    def end(self) -> None:
+        assert self.process is not None
+        self.process.terminate()
+        self.process.wait(10)
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """It hangs while the block lasts: connections are taken, and nothing is answered."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
 
 @contextmanager
 def running_s3(folder: Path, *, believes_listings: str = "1ms") -> Iterator[S3Server]:
@@ -63,13 +85,12 @@ def running_s3(folder: Path, *, believes_listings: str = "1ms") -> Iterator[S3Se
         "--auth-key", f"{KEY_ID},{SECRET}", "--dir-cache-time", believes_listings, "--config", os.devnull,
         "--log-level", "ERROR",
     )  # fmt: skip
-    server = subprocess.Popen(command, env=dict(os.environ) | {"GOMAXPROCS": "1"})
+    server = S3Server(f"http://{address}", folder, command)
+    server.begin()
     try:
-        wait_for(address)
-        yield S3Server(f"http://{address}", folder)
+        yield server
     finally:
-        server.terminate()
-        server.wait(10)
+        server.end()
 
 
 def wait_for(address: str) -> None:

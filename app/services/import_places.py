@@ -51,9 +51,9 @@ class ImportPlace(Protocol):
         """
 
 
-def open_import_place(settings: Settings) -> ImportPlace:
-    """Nothing is looked at yet."""
-    place = open_place(settings, settings.import_place)
+def open_import_place(settings: Settings, *, for_server: bool = False) -> ImportPlace:
+    """Nothing is looked at yet. See `open_storage`."""
+    place = open_place(settings, settings.import_place, for_server=for_server)
     return FolderPlace(place.absolute()) if isinstance(place, Path) else BucketPlace(place)
 
 

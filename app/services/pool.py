@@ -14,7 +14,6 @@ from app.errors import NotFound
 from app.models.items import Derivative, Item
 from app.models.studies import Study
 from app.services.images import DERIVATIVE_FOR
-from app.storage import Storage
 
 Fate = Literal["all", "surviving", "dropped"]
 Agreement = Literal["any", "unanimous", "most", "divided"]
@@ -190,8 +189,8 @@ def votes_on(session: Session, item: Item) -> list[Vote]:
     return [Vote(**row._asdict()) for row in session.execute(_VOTES, {"item": item.id})]
 
 
-def picture(session: Session, storage: Storage, *, study: Study, kind: Kind, item_id: int, place: str) -> bytes:
-    """An item's image as participants of such a study see it (WebP).
+def picture(session: Session, *, study: Study, kind: Kind, item_id: int, place: str) -> str:
+    """The stored key of an item's image as participants of such a study see it (WebP).
 
     Raises:
         NotFound: no such image in this study.
@@ -202,4 +201,4 @@ def picture(session: Session, storage: Storage, *, study: Study, kind: Kind, ite
         derivative = session.get(Derivative, (getattr(item, place), DERIVATIVE_FOR[kind]))
     if derivative is None:
         raise NotFound("There is no such image.")
-    return storage.get(derivative.sha256)
+    return derivative.sha256

@@ -84,12 +84,20 @@ _TRIAL = text("""
 _DERIVATIVES = text("SELECT image, sha256, bytes FROM derivatives WHERE image = ANY(:images) AND kind = :kind")
 
 
-def image_bytes(session: Session, storage: Storage, keys: Keys, sealed: str) -> bytes:
-    """The derivative behind an address, disguised: all images of a trial have the same length, none the same bytes.
+@dataclass(frozen=True)
+class ImageSource:
+    """What an address stands for: a stored derivative, and how many bytes of it are sent."""
+
+    sha256: str
+    length: int
+    seed: bytes
+
+
+def image_source(session: Session, keys: Keys, sealed: str) -> ImageSource:
+    """The derivative behind an address.
 
     Raises:
         NotFound: not an address of ours, or of an attempt that is over.
-        Unavailable: the bytes are damaged, gone, or not to be had now.
     """
     ref = keys.open_image(sealed)
     trial = session.execute(_TRIAL, {"trial": ref.trial_id, "attempt": ref.attempt}).one_or_none() if ref else None
@@ -105,8 +113,17 @@ def image_bytes(session: Session, storage: Storage, keys: Keys, sealed: str) -> 
     rows = session.execute(_DERIVATIVES, {"images": images, "kind": DERIVATIVE_FOR[trial.kind]})
     derivatives = {row.image: row for row in rows}
     length = bucket(max(derivative.bytes for derivative in derivatives.values()))
+    return ImageSource(derivatives[images[ref.place]].sha256, length, sealed.encode())
+
+
+def image_bytes(storage: Storage, source: ImageSource) -> bytes:
+    """The derivative, disguised: all images of a trial have the same length, none the same bytes.
+
+    Raises:
+        Unavailable: the bytes are damaged, gone, or not to be had now.
+    """
     try:
-        data = storage.get(derivatives[images[ref.place]].sha256)
+        data = storage.get(source.sha256)
     except NotFound as error:  # the address is right, and the hash in the message is none of the participant's business
         raise Unavailable(error.message) from error
-    return padded_webp(data, length=length, seed=sealed.encode())
+    return padded_webp(data, length=source.length, seed=source.seed)

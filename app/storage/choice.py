@@ -12,23 +12,23 @@ if TYPE_CHECKING:
     from app.storage.s3 import Bucket
 
 
-def open_storage(settings: Settings, *, cached: bool = False) -> Storage:
+def open_storage(settings: Settings, *, for_server: bool = False) -> Storage:
     """The bucket that S3_BUCKET names, or the folder in the home.
 
     Args:
-        cached: keep what is read from S3 in the home, up to S3_CACHE_SIZE. For servers, which read the same images
-            again and again; everybody else reads each image once.
+        for_server: keep what is read from S3 in the home, up to S3_CACHE_SIZE, as servers read the same images again
+            and again; and have nobody wait for a bucket that does not answer.
     """
     if settings.s3_bucket is None:
         return LocalStorage(settings.images)
     from app.storage.cache import CachedStorage  # boto3 takes a third of a second to import
     from app.storage.s3 import S3Storage, open_bucket
 
-    store = S3Storage(open_bucket(settings, settings.s3_bucket, prefix=settings.s3_prefix))
-    return CachedStorage(store, settings.image_cache, limit=settings.s3_cache_size) if cached else store
+    store = S3Storage(open_bucket(settings, settings.s3_bucket, prefix=settings.s3_prefix, for_server=for_server))
+    return CachedStorage(store, settings.image_cache, limit=settings.s3_cache_size) if for_server else store
 
 
-def open_place(settings: Settings, place: str) -> "Path | Bucket":
+def open_place(settings: Settings, place: str, *, for_server: bool = False) -> "Path | Bucket":
     """A folder, or what of a bucket begins with a prefix: s3://BUCKET/PREFIX.
 
     Raises:
@@ -41,4 +41,5 @@ def open_place(settings: Settings, place: str) -> "Path | Bucket":
     name, _, prefix = place.removeprefix("s3://").partition("/")
     if not name:
         raise BadInput(f"{place} names no bucket: it should be s3://BUCKET/PREFIX.")
-    return open_bucket(settings, name, prefix=f"{prefix.strip('/')}/" if prefix.strip("/") else "")
+    folder = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+    return open_bucket(settings, name, prefix=folder, for_server=for_server)

@@ -6,7 +6,7 @@ import io
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -34,6 +34,7 @@ from app.errors import Conflict, LookalikeError, NotFound, Unavailable
 from app.outside import explain
 from app.settings import Settings
 from app.storage.base import KEY, Stored, missing, verified
+from app.storage.patience import JOBS, REQUESTS, Breaker
 
 MULTIPART = 16 * 2**20
 """Bytes from which on an object is sent in parts, and the size of a part."""
@@ -58,18 +59,18 @@ _AGAIN = retry(
 )
 
 
-def open_bucket(settings: Settings, name: str, *, prefix: str = "") -> "Bucket":
+def open_bucket(settings: Settings, name: str, *, prefix: str = "", for_server: bool = False) -> "Bucket":
     """The bucket with the deployment's endpoint and encryption; nothing is asked of the server yet.
+
+    `for_server`: its requests do not wait for a bucket that does not answer.
 
     Credentials and region come from where boto3 finds them: the environment, a profile, the machine's role.
 
     Raises:
         Unavailable: the environment's credentials are incomplete, or its profile does not exist.
     """
+    patience = REQUESTS if for_server else JOBS
     config = Config(
-        retries={"mode": "standard"},
-        connect_timeout=5,
-        read_timeout=30,
         max_pool_connections=CONNECTIONS,
         # Servers other than Amazon's seldom have names for buckets below their own.
         s3={"addressing_style": "path"} if settings.s3_endpoint_url else None,
@@ -80,13 +81,15 @@ def open_bucket(settings: Settings, name: str, *, prefix: str = "") -> "Bucket":
     encryption = {"ServerSideEncryption": settings.s3_sse, "SSEKMSKeyId": settings.s3_sse_kms_key_id}
     try:
         client = boto3.Session(**settings.aws_credentials).client(
-            "s3", endpoint_url=settings.s3_endpoint_url, config=config
+            "s3", endpoint_url=settings.s3_endpoint_url, config=config.merge(patience.config())
         )
     except PartialCredentialsError:
         raise Unavailable("Half of the S3 credentials is missing. " + _SET_CREDENTIALS) from None
     except ProfileNotFound as error:
         raise Unavailable(f"{error}. Correct AWS_PROFILE.") from None
-    return Bucket(client, name, prefix, {key: value for key, value in encryption.items() if value})
+    patience.practised_by(client)
+    asked_for = {key: value for key, value in encryption.items() if value}
+    return Bucket(client, name, prefix, asked_for, Breaker() if for_server else None)
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,7 @@ class Bucket:
     name: str
     prefix: str
     encryption: dict[str, str]
+    breaker: Breaker | None = None
 
     def __str__(self) -> str:
         return f"s3://{self.name}/{self.prefix}".removesuffix("/")
@@ -224,8 +228,10 @@ class Bucket:
 
     @contextmanager
     def _in_words(self, name: str = "") -> Iterator[None]:
+        guard = self.breaker.guarding(self.client.meta.endpoint_url) if self.breaker else nullcontext()
         try:
-            yield
+            with guard:
+                yield
         except S3UploadFailedError as error:  # boto3 makes a sentence of what the server said
             said = error.__context__
             known = isinstance(said, ClientError | BotoCoreError)

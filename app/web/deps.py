@@ -1,13 +1,14 @@
 """What routes ask for."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
+from fastapi.concurrency import contextmanager_in_threadpool
 from sqlalchemy.orm import Session
 
-from app.db import Sessions
+from app.db import POOL_SIZE, Sessions
 from app.keys import Keys
 from app.recruiters.configured import Doors
 from app.services.attempts import Attempts
@@ -15,6 +16,7 @@ from app.services.import_places import ImportPlace
 from app.services.uploads import Uploads
 from app.settings import Settings
 from app.storage import Storage
+from app.web.places import Outside, Places
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class Resources:
     imports: ImportPlace
     uploads: Uploads
     attempts: Attempts = field(default_factory=Attempts)
+    places: Places = field(default_factory=lambda: Places(POOL_SIZE, patience_s=15))
+    outside: Outside = field(default_factory=lambda: Outside(32, patience_s=2))
 
 
 def get_resources(request: Request) -> Resources:
@@ -36,8 +40,14 @@ def get_resources(request: Request) -> Resources:
     return resources
 
 
-def get_session(resources: Annotated[Resources, Depends(get_resources)]) -> Iterator[Session]:
-    with resources.sessions.begin() as session:
+async def get_session(resources: Annotated[Resources, Depends(get_resources)]) -> AsyncIterator[Session]:
+    """A transaction, and before it a place: whoever waits for one holds nothing.
+
+    A synchronous route hops through several threads: dependencies, route, serialisation. If waiting requests could
+    take every thread, the one that holds the row they wait for would find none to finish on. As there are more threads
+    than places, it always does.
+    """
+    async with resources.places.one(), contextmanager_in_threadpool(resources.sessions.begin()) as session:
         yield session
 
 

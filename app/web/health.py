@@ -3,9 +3,11 @@
 What is wrong is for the log; the answers go to whoever asks, and name no more than the part.
 """
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Awaitable, Callable
 
 import structlog
+from anyio import to_thread
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from sqlalchemy import text
@@ -17,43 +19,63 @@ from app.web.deps import Resources, ResourcesDep
 log = structlog.get_logger()
 router = APIRouter(include_in_schema=False)
 NO_IMAGE = "0" * 64
+ROOM = 2**20
+"""Bytes that must fit on the home's disk."""
 
 
 @router.get("/healthz")
-def healthz() -> Response:
+async def healthz() -> Response:
     """Alive: it answers. Nothing else is asked, so that trouble elsewhere does not have servers restarted."""
     return JSONResponse({"status": "ok"})
 
 
 @router.get("/readyz")
-def readyz(resources: ResourcesDep) -> Response:
-    """Ready: database and image store answer; 503 and their names if not."""
-    failing = [name for name, answers in _PARTS.items() if not _works(name, answers, resources)]
+async def readyz(resources: ResourcesDep) -> Response:
+    """Ready: database and image store answer, and there is room on the disk; 503 and the names of those if not."""
+    failing = [name for name, works in _PARTS.items() if not await _works(name, works, resources)]
     if failing:
         return JSONResponse({"status": "not ready", "failing": failing}, status_code=503)
     return JSONResponse({"status": "ok"})
 
 
-def _works(name: str, answers: Callable[[Resources], None], resources: Resources) -> bool:
+async def _works(name: str, works: Callable[[Resources], Awaitable[None]], resources: Resources) -> bool:
     try:
-        answers(resources)
+        await works(resources)
     except (LookalikeError, SQLAlchemyError, OSError) as error:
         log.error("not ready", part=name, error=str(error))
         return False
     return True
 
 
-def _database(resources: Resources) -> None:
+async def _database(resources: Resources) -> None:
+    await to_thread.run_sync(_ask, resources)
+
+
+def _ask(resources: Resources) -> None:
     with resources.sessions() as session:
         session.execute(text("SELECT 1"))
 
 
-def _storage(resources: Resources) -> None:
+async def _storage(resources: Resources) -> None:
     """A store that answers says that there is no such image."""
     try:
-        resources.storage.get(NO_IMAGE)
+        await resources.outside.call(lambda: resources.storage.get(NO_IMAGE))
     except NotFound:
         return
 
 
-_PARTS: dict[str, Callable[[Resources], None]] = {"database": _database, "storage": _storage}
+async def _disk(resources: Resources) -> None:
+    """By writing: a quota, a limit of files or a disk that has become read-only shows in no figure."""
+    await to_thread.run_sync(_write, resources)
+
+
+def _write(resources: Resources) -> None:
+    with tempfile.TemporaryFile(dir=resources.settings.home) as file:
+        file.write(bytes(ROOM))
+
+
+_PARTS: dict[str, Callable[[Resources], Awaitable[None]]] = {
+    "database": _database,
+    "storage": _storage,
+    "disk": _disk,
+}

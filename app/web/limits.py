@@ -1,7 +1,6 @@
 """What the server takes on at most, and the headers every answer carries."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 
 import anyio
 from starlette.datastructures import MutableHeaders
@@ -60,6 +59,25 @@ class DefaultHeaders:
         await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
 
 
+class Head:
+    """HEAD is answered as GET would be, without the body, wherever there is a GET."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def without_body(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        await self._app({**scope, "method": "GET"}, receive, without_body)
+
+
 class Compression:
     """Answers in gzip for those who take it, but for what is compressed already.
 
@@ -79,45 +97,28 @@ class Compression:
         await GZipMiddleware(answering, compresslevel=6, exclude_content_types=_COMPRESSED)(scope, receive, send)
 
 
-class Places:
-    """At most `count` requests under way; the others wait their turn before they hold anything.
+class Bodies:
+    """A request goes on once its body is here, as far as an ordinary one goes: whoever sends slowly holds nothing that
+    others wait for. One that says it is larger is left unread: its route knows whether it may be, and whose."""
 
-    A synchronous route hops through several worker threads: dependencies, route, serialisation. If waiting requests
-    could take every thread, the one that holds the row they wait for would find none to finish on. As long as there
-    are no fewer threads than places, it always does.
-
-    A request takes its place once its body is here, as far as an ordinary one goes, and gives it back when its answer
-    begins, after its transaction: whoever sends or reads slowly keeps nobody waiting. One that says it is larger is
-    left unread: its route knows whether it may be, and whose.
-    """
-
-    def __init__(self, app: ASGIApp, *, count: int, patience: float = 30.0) -> None:
+    def __init__(self, app: ASGIApp, *, patience: float = 30.0) -> None:
         self._app = app
-        self._places = anyio.Semaphore(count)
         self._patience = patience
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or says_it_is_large(scope):
             await self._app(scope, receive, send)
             return
         begun: list[Message] = []
         with anyio.move_on_after(self._patience) as reading:
-            if not says_it_is_large(scope):
-                begun = await _read(receive)
+            begun = await _read(receive)
         if reading.cancelled_caught:
             raise TooSlow("The request did not arrive in time. Please send it again.")
-        await self._places.acquire()
-        with ExitStack() as place:
-            place.callback(self._places.release)
 
-            async def received() -> Message:
-                return begun.pop(0) if begun else await receive()
+        async def received() -> Message:
+            return begun.pop(0) if begun else await receive()
 
-            async def answering(message: Message) -> None:
-                place.close()
-                await send(message)
-
-            await self._app(scope, received, answering)
+        await self._app(scope, received, send)
 
 
 async def _read(receive: Receive) -> list[Message]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -42,6 +43,7 @@ from app.web.payloads import (
     ShownJND,
     Trials,
 )
+from app.web.places import Fetched
 from app.web.problems import documented
 
 PROBLEMS = documented(
@@ -294,8 +296,9 @@ def _shown(shown: trials.ShownTrial) -> Shown2AFC | ShownJND:
 @router.get("/images/{opaque}", response_class=Response, responses={200: {"content": {"image/webp": {}}}})
 def image(opaque: str, session: SessionDep, resources: ResourcesDep) -> Response:
     """The pixels."""
-    data = trials.image_bytes(session, resources.storage, resources.keys, opaque)
-    return Response(data, media_type="image/webp", headers={"Cache-Control": IMAGE_CACHE})
+    source = trials.image_source(session, resources.keys, opaque)
+    fetch = partial(trials.image_bytes, resources.storage, source)
+    return Fetched(resources.outside, fetch, media_type="image/webp", headers={"Cache-Control": IMAGE_CACHE})
 
 
 @router.post("/assignments/{token}/judgments")

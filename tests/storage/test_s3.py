@@ -4,8 +4,11 @@ import base64
 import datetime as dt
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +19,10 @@ from pydantic import ValidationError
 from app.errors import Conflict, Unavailable
 from app.settings import Settings
 from app.storage import Storage, open_storage
+from app.storage import s3 as storage_s3
+from app.storage.patience import JOBS
 from app.storage.s3 import MULTIPART, Bucket, S3Storage
-from tests.s3_server import S3Server, Wire
+from tests.s3_server import S3Server, Wire, running_s3
 
 
 @pytest.fixture
@@ -190,6 +195,12 @@ def test_a_clock_that_is_wrong(s3: S3Server, bucket: Bucket, monkeypatch: pytest
             use()
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage_s3, "JOBS", replace(JOBS, asks_for_s=1.0))
+
+
+@pytest.mark.usefixtures("impatient")
 def test_a_server_that_is_not_there(s3: S3Server) -> None:
     with pytest.raises(Unavailable, match=r"http://127.0.0.1:1 does not answer .* Check S3_ENDPOINT_URL"):
         opened(s3, S3_ENDPOINT_URL="http://127.0.0.1:1").put(b"one")
@@ -215,6 +226,7 @@ def test_a_network_that_drops_while_reading(s3: S3Server) -> None:
         assert wire.cut == 2
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_network_that_never_holds(s3: S3Server) -> None:
     """Nothing arrives, and nothing half."""
     data = os.urandom(300_000)
@@ -227,6 +239,48 @@ def test_a_network_that_never_holds(s3: S3Server) -> None:
             store.get(kept)
     key = hashlib.sha256(data).hexdigest()
     assert key not in {stored.key for stored in opened(s3).objects()}
+
+
+def test_a_server_that_restarts_costs_a_pause(tmp_path: Path) -> None:
+    """Sixteen at a time, as imports and exports do: botocore's own quota would end the retries of most of them."""
+    data = [os.urandom(1000) for _ in range(48)]
+    with running_s3(tmp_path / "buckets") as server, ThreadPoolExecutor(16) as readers:
+        store = opened(server, server.make_bucket())
+        keys = [store.put(piece) for piece in data]
+        server.end()
+        reading = [readers.submit(store.get, key) for key in keys]
+        time.sleep(3.0)
+        server.begin()
+        assert [each.result() for each in reading] == data
+
+
+def test_a_server_of_pages_does_not_wait(s3: S3Server, tmp_path: Path) -> None:
+    """A bucket that hangs costs the first ones a moment and the others nothing, until it is back."""
+    with running_s3(tmp_path / "buckets") as server:
+        settings = server.settings(tmp_path, server.make_bucket())
+        store = open_storage(settings, for_server=True)
+        cached, other = store.put(b"cached"), store.put(b"other")
+        store.get(cached)
+        with server.suspended():
+            with ThreadPoolExecutor(5) as readers:
+                failed = [readers.submit(store.get, other).exception for _ in range(5)]
+            assert all("does not answer" in str(problem()) for problem in failed)
+            began = time.monotonic()
+            for _ in range(100):
+                with pytest.raises(Unavailable, match="has not answered lately"):
+                    store.get(other)
+            assert time.monotonic() - began < 1.0
+            assert store.get(cached) == b"cached"
+        deadline = time.monotonic() + 30
+        while not came(store, other):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+def came(store: Storage, key: str) -> bool:
+    with suppress(Unavailable):
+        return bool(store.get(key))
+    return False
 
 
 def test_parts_of_an_upload_that_never_ended_are_swept(bucket: Bucket) -> None:

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text
-from sqlalchemy.exc import OperationalError
 
 from app.db import Sessions
+from app.errors import Unavailable
 from app.main import create_app
 from app.settings import Settings
 from app.storage import LocalStorage
 from app.web import health
+from tests.disks import no_space, small_disk
 from tests.factories import make_study
 from tests.s3_server import S3Server
 
@@ -26,13 +27,29 @@ def test_a_server_that_can_work(client: TestClient) -> None:
 
 
 def test_a_database_that_does_not_answer(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(resources: Any) -> None:
-        raise OperationalError("SELECT 1", {}, Exception("connection refused by db.internal"))
+    async def broken(resources: Any) -> None:
+        raise Unavailable("connection refused by db.internal")
 
     monkeypatch.setitem(health._PARTS, "database", broken)
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json()) == (503, {"status": "not ready", "failing": ["database"]})
     assert client.get("/healthz").status_code == 200
+
+
+def test_a_disk_that_is_full(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health.tempfile, "TemporaryFile", no_space)
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()) == (503, {"status": "not ready", "failing": ["disk"]})
+
+
+def test_a_small_disk_that_is_really_full(database_url: str, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    app = create_app(Settings(LOOKALIKE_HOME=home, DATABASE_URL=database_url))
+    with small_disk(home, kilobytes=1500), TestClient(app) as client:
+        assert client.get("/readyz").status_code == 200
+        (home / "filler").write_bytes(bytes(900_000))
+        assert client.get("/readyz").json()["failing"] == ["disk"]
+        assert client.get("/healthz").status_code == 200
 
 
 def test_a_store_that_does_not_answer(s3: S3Server, database_url: str, tmp_path: Path) -> None:

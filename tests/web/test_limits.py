@@ -5,13 +5,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import anyio
 import pytest
+from fastapi.testclient import TestClient
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
-from app.errors import TooSlow
+from app.errors import TooSlow, Unavailable
 from app.web.body_limit import MAX_BODY, BodyLimit
 from app.web.failures import AnswerErrors
-from app.web.limits import Places
+from app.web.limits import Bodies
+from app.web.places import Places
 
 HALF: Message = {"type": "http.request", "body": b"{", "more_body": True}
 REST: Message = {"type": "http.request", "body": b"}", "more_body": False}
@@ -35,11 +37,10 @@ async def read_all(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 class Client:
-    """Sends the messages and then nothing more; reads what comes once it `reads`."""
+    """Sends the messages and then nothing more."""
 
-    def __init__(self, *messages: Message, reads: bool = True) -> None:
+    def __init__(self, *messages: Message) -> None:
         self.left = list(messages)
-        self.reads = reads
         self.answer: list[Message] = []
 
     async def receive(self) -> Message:
@@ -48,37 +49,42 @@ class Client:
         return self.left.pop(0)
 
     async def send(self, message: Message) -> None:
-        if not self.reads:
-            await anyio.sleep_forever()
         self.answer.append(message)
 
 
-def test_one_place_among_slow_clients() -> None:
-    refused: list[Client] = []
-    slow_sender, slow_reader, other = Client(HALF), Client(HALF, REST, reads=False), Client(HALF, REST)
-    places = Places(read_all, count=1, patience=1.0)
+def test_who_sends_slowly_is_not_let_in() -> None:
+    slow, other = Client(HALF), Client(HALF, REST)
+    entered: list[Scope] = []
+
+    async def enter(scope: Scope, receive: Receive, send: Send) -> None:
+        entered.append(scope)
+        await read_all(scope, receive, send)
 
     async def meet() -> None:
-        async def send_slowly() -> None:
-            with pytest.raises(TooSlow):
-                await places(SCOPE, slow_sender.receive, slow_sender.send)
-            refused.append(slow_sender)
-
-        async with anyio.create_task_group() as group:
-            group.start_soon(send_slowly)
-            group.start_soon(places, SCOPE, slow_reader.receive, slow_reader.send)
-            await anyio.wait_all_tasks_blocked()
-            with anyio.fail_after(0.5):
-                await places(SCOPE, other.receive, other.send)
-            await anyio.sleep(1.0)
-            group.cancel_scope.cancel()
+        bodies = Bodies(enter, patience=0.1)
+        with pytest.raises(TooSlow):
+            await bodies(SCOPE, slow.receive, slow.send)
+        await bodies(SCOPE, other.receive, other.send)
 
     run(meet)
     assert other.answer[-1]["body"] == b"{}"
-    assert refused == [slow_sender]
+    assert len(entered) == 1
 
 
-def test_whoever_hangs_up_keeps_no_place_and_is_no_error() -> None:
+def test_nobody_waits_for_ever_for_a_place() -> None:
+    async def meet() -> None:
+        places = Places(1, patience_s=0.05)
+        async with places.one():
+            with pytest.raises(Unavailable, match="No place became free"):
+                async with places.one():
+                    pass
+        async with places.one():
+            pass
+
+    run(meet)
+
+
+def test_whoever_hangs_up_is_no_error() -> None:
     """Neither before the body is here nor while a route reads it."""
     gone: Message = {"type": "http.disconnect"}
 
@@ -86,7 +92,7 @@ def test_whoever_hangs_up_keeps_no_place_and_is_no_error() -> None:
         await Request(scope, receive).body()
 
     async def hang_up() -> None:
-        for app in (Places(read_all, count=1), reads):
+        for app in (Bodies(read_all), reads):
             client = Client(HALF, gone)
             await AnswerErrors(app)(SCOPE, client.receive, client.send)
             assert client.answer == []
@@ -103,7 +109,7 @@ def test_what_is_large_is_left_to_its_route() -> None:
 
     async def come() -> None:
         with anyio.fail_after(0.5):
-            await Places(refuse, count=1)(scope, client.receive, client.send)
+            await Bodies(refuse)(scope, client.receive, client.send)
 
     run(come)
     assert client.answer[0]["status"] == 403
@@ -128,3 +134,11 @@ def test_a_body_that_stops_in_the_middle_is_given_up(monkeypatch: pytest.MonkeyP
     run(come)
     assert stalled.answer[0]["status"] == 408
     assert whole.answer[0]["status"] == 200
+
+
+def test_head_is_get_without_the_body(client: TestClient) -> None:
+    for path in ("/", "/healthz", "/static/vendor/htmx.min.js", "/api/openapi.json", "/admin/sign-in", "/none"):
+        asked, shown = client.head(path), client.get(path)
+        assert (asked.status_code, asked.content) == (shown.status_code, b""), path
+        assert asked.headers["content-length"] == shown.headers["content-length"], path
+    assert client.head("/studies/none/decline").status_code == 405

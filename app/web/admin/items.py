@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -20,6 +21,7 @@ from app.web.deps import ResourcesDep, SessionDep
 from app.web.numbers import LARGEST_INT, RowId, RowNumber
 from app.web.pages import templates
 from app.web.participant import IMAGE_CACHE
+from app.web.places import Fetched
 
 router = APIRouter(prefix="/studies/{slug}")
 PER_PAGE = 48
@@ -170,5 +172,6 @@ def item_page(
 @router.get("/pictures/{item_id}/{place}")
 def picture(item_id: RowId, place: str, access: AsViewer, session: SessionDep, resources: ResourcesDep) -> Response:
     kind = current_protocol(session, access.study.id).kind
-    data = pool.picture(session, resources.storage, study=access.study, kind=kind, item_id=item_id, place=place)
-    return Response(data, media_type="image/webp", headers={"Cache-Control": IMAGE_CACHE})
+    key = pool.picture(session, study=access.study, kind=kind, item_id=item_id, place=place)
+    fetch = partial(resources.storage.get, key)
+    return Fetched(resources.outside, fetch, media_type="image/webp", headers={"Cache-Control": IMAGE_CACHE})
