@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 PATIENCE = 120.0  # seconds, for crash recovery and for the last processes of a killed server
 NAME = "lookalike"  # the database, and the superuser who owns it
+LOOKS = "lookalike looks"  # what a connection is called that only sees whether the server answers
 PORT = 5432  # only a part of the socket's name
 WITHIN_REACH = Path("/var/lib/lookalike")  # for binaries, if the server's user cannot reach the wheel's
 
@@ -306,7 +307,7 @@ def _answering(place: Path) -> str | None:
     except FileNotFoundError:
         return None
     try:  # and not libpq's ping, during which psycopg lets no other thread run: two seconds if the server hangs
-        psycopg.connect(host=host, port=PORT, user=NAME, dbname=NAME, connect_timeout=2).close()
+        psycopg.connect(host=host, port=PORT, user=NAME, dbname=NAME, connect_timeout=2, application_name=LOOKS).close()
     except psycopg.OperationalError:
         return None
     return f"postgresql+psycopg://{NAME}@/{NAME}?host={quote(host)}&port={PORT}"

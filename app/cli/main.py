@@ -4,8 +4,22 @@ import warnings
 
 import typer
 
-from app.cli import admin, data, demo, forecasts, generate, quality, reconciling, recruiting, serving, storage, studies
+from app.cli import (
+    admin,
+    data,
+    database,
+    demo,
+    forecasts,
+    generate,
+    quality,
+    reconciling,
+    recruiting,
+    serving,
+    storage,
+    studies,
+)
 from app.logs import configure_logs
+from app.signals import end_in_order
 
 cli = typer.Typer(
     name="lookalike",
@@ -19,7 +33,7 @@ cli.command()(demo.demo)
 cli.command()(serving.up)
 cli.command()(serving.serve)
 cli.command()(serving.worker)
-cli.add_typer(serving.db, name="db")
+cli.add_typer(database.db, name="db")
 cli.add_typer(studies.study, name="study")
 cli.add_typer(data.imports, name="import")
 cli.command()(generate.generate)
@@ -38,8 +52,9 @@ cli.add_typer(storage.storage, name="storage")
 
 
 @cli.callback()
-def quiet_by_default() -> None:
-    """Logs go to stderr, warnings and worse only: stdout is for what a command reports."""
+def prepare() -> None:
+    """Every command ends in order. Logs go to stderr, warnings and worse only: stdout is for what a command reports."""
+    end_in_order()
     configure_logs()
     # What Pillow finds odd about an image is an error of ours or nothing.
     warnings.filterwarnings("ignore", module="PIL")

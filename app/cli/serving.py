@@ -1,34 +1,28 @@
-"""`serve`, `worker`, `up` and `db upgrade`."""
+"""`serve`, `worker` and `up`."""
 
 import shlex
+import signal
 import socket
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.console import HOME, Home, err, out, plain_errors, settings_for
+from app.cli.console import HOME, Home, err, plain_errors, settings_for
 from app.cli.server_address import announced
 from app.cli.supervisor import Child, supervise
 from app.db import open_sessions
 from app.errors import BadInput, Unavailable
 from app.queue import DEFAULT, GPU, QUEUES
+from app.signals import end_undisturbed
+
+if TYPE_CHECKING:
+    from uvicorn import Server
 
 HOST = "127.0.0.1"
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on.")]
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
-
-db = typer.Typer(help="The database schema.", no_args_is_help=True)
-
-
-@db.command("upgrade")
-def db_upgrade(home: Home = HOME) -> None:
-    """Bring the database schema to this version.
-
-    Example: lookalike db upgrade
-    """
-    with plain_errors(), open_sessions(settings_for(home), migrate=True):
-        out.print("The database schema is up to date.")
 
 
 def serve(port: Port = 8000, host: Host = HOST, home: Home = HOME) -> None:
@@ -47,9 +41,18 @@ def serve(port: Port = 8000, host: Host = HOST, home: Home = HOME) -> None:
             announced(settings.home, listener),
         ):
             server = server_of(create_app(settings), settings)
-            server.run(sockets=[listener])
+            _run(server, listener)
     if not server.started:
         raise typer.Exit(1)
+
+
+def _run(server: "Server", listener: socket.socket) -> None:
+    """Until a signal to stop. uvicorn ends in order and then sends itself the signal once more, as if it had not."""
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, server.handle_exit)
+    with suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
+    end_undisturbed()
 
 
 def worker(

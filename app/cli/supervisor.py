@@ -13,6 +13,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 
 from app.cli.console import err
 from app.errors import Unavailable
+from app.signals import end_in_order
 
 GRACE_S = 10
 RESTARTS_PER_MINUTE = 5
@@ -50,9 +51,8 @@ class Child:
 
 @contextmanager
 def running(children: Sequence[Child]) -> Iterator[None]:
-    """The children run while the block does; the last one started is the first to end. SIGTERM ends it like Ctrl-C."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
+    """The children run while the block does, which signals to stop end; the last one started is the first to end."""
+    end_in_order()
     try:
         for child in children:
             child.start()
@@ -78,7 +78,7 @@ def restart_dead(children: Sequence[Child]) -> None:
 
 
 def supervise(children: Sequence[Child]) -> None:
-    """Keep the children running until Ctrl-C or SIGTERM. Raises Unavailable like `restart_dead`."""
+    """Keep the children running until a signal to stop. Raises Unavailable like `restart_dead`."""
     try:
         with running(children):
             while True:

@@ -6,6 +6,9 @@ from fastapi import FastAPI
 from app.settings import Settings
 from app.web.http_protocol import BoundedHTTPProtocol
 
+GRACE_S = 5
+"""How long requests under way may take when the server is to stop: an upload may never end."""
+
 
 def server_of(app: FastAPI, settings: Settings) -> uvicorn.Server:
     """A server for sockets that the caller has opened. Who a request comes from, and whether by https, is what a
@@ -20,5 +23,6 @@ def server_of(app: FastAPI, settings: Settings) -> uvicorn.Server:
         access_log=False,
         server_header=False,
         forwarded_allow_ips=settings.trusted_proxies,
+        timeout_graceful_shutdown=GRACE_S,
     )
     return uvicorn.Server(config)

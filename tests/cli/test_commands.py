@@ -45,7 +45,7 @@ def test_every_verb_explains_itself_with_an_example(verb: tuple[str, ...]) -> No
 def test_the_verbs_of_this_version() -> None:
     single = "demo up serve worker simulate status export generate report exclude reinstate"
     grouped = {
-        "db": "upgrade",
+        "db": "upgrade dump restore",
         "study": "create derive open pause close list",
         "import": "nights csv pairs",
         "storage": "check create",
