@@ -15,6 +15,8 @@ import structlog
 from psycopg import OperationalError
 from sqlalchemy import Engine, event, make_url
 
+from app.outside import explain
+
 log = structlog.get_logger()
 
 EVERY_S = 0.25
@@ -80,7 +82,7 @@ class DatabaseWatch:
             if answers:
                 log.warning("the database answers again")
             else:
-                log.error("the database does not answer", error=str(error))
+                log.error("the database does not answer", error=explain(error) if error else None)
 
 
 class _Impatient(psycopg.Connection[Any]):

@@ -1,29 +1,31 @@
 """The worker process: `python -m worker`, or `lookalike worker`."""
 
-import signal
 import sys
 import time
 from contextlib import ExitStack, suppress
 
+import psycopg
 import structlog
 from procrastinate import App
 from procrastinate.exceptions import ConnectorException
 from sqlalchemy.exc import OperationalError
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
 
-from app.db import Sessions, database_url, open_sessions
+from app.db import Sessions, database_url, open_sessions, require_current_schema
 from app.errors import LookalikeError
 from app.logs import configure_logs
+from app.outside import explain
 from app.queue import DEFAULT, GPU
 from app.settings import Settings, read_settings
+from app.signals import end_in_order
 from app.storage import open_storage
 from worker.exporting import add_exports
 from worker.heap import share_one_heap
 from worker.importing import add_imports
 from worker.presence import presence
 from worker.reporting import add_reports
+from worker.running import run_queue
 from worker.studio import Studio
-from worker.tasks import add_generation, add_take_over, make_worker_app, stop_if_unable
+from worker.tasks import add_generation, add_take_over, excuse_database, make_worker_app, stop_if_unable
 
 log = structlog.get_logger()
 
@@ -34,6 +36,9 @@ GRACE_S = 6.0
 """What is under way when the worker is to stop may end in this time; then it goes back to the queue."""
 STALLED_S = 30.0
 """A worker not heard of for so long is gone, and others take over."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 5.0
+"""Before a worker that lost the database begins again."""
+DATABASE_IS_AWAY = (ConnectorException, OperationalError, psycopg.Error)
 LOOK_AGAIN_S = 15.0
 """How soon a worker that cannot load its model tries again."""
 
@@ -46,22 +51,24 @@ def run(
     concurrency: int | None = None,
     stalled_s: float = STALLED_S,
 ) -> None:
-    """Work until stopped by SIGINT or SIGTERM; a database that goes away is waited for.
+    """Work until a signal to stop; a database that goes away is waited for, however often and however long.
 
     Raises:
-        Unavailable: the database schema is not current.
+        Unavailable: the database schema is not current, or no longer.
     """
     if queue == GPU:
         share_one_heap()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # also while there is no queue to stop
+    end_in_order()
     with suppress(KeyboardInterrupt), database_url(settings) as url, open_sessions(settings) as sessions:
-        for attempt in Retrying(
-            retry=retry_if_exception_type((ConnectorException, OperationalError)),
-            wait=wait_exponential(min=0.5, max=10),
-            before_sleep=_say_so,
-        ):
-            with attempt:
+        pause_s = FIRST_PAUSE_S
+        while True:
+            began = time.monotonic()
+            try:
                 _work(settings, url, sessions, queue, device, concurrency or CONCURRENCY[queue], stalled_s)
+            except DATABASE_IS_AWAY as error:
+                log.warning("the worker lost the database and tries again", error=explain(error))
+            pause_s = FIRST_PAUSE_S if time.monotonic() - began > STALLED_S else min(2 * pause_s, LONGEST_PAUSE_S)
+            time.sleep(pause_s)
 
 
 def _work(
@@ -73,6 +80,8 @@ def _work(
     concurrency: int,
     stalled_s: float,
 ) -> None:
+    """Until the database is lost: by an error, or because the queue has ended, which says nothing then."""
+    require_current_schema(sessions.kw["bind"])
     with presence(sessions, queue=queue, device=device) as present, ExitStack() as at_end:
         studio = None
         if queue == GPU:
@@ -88,32 +97,29 @@ def _work(
             add_take_over(app, queue=queue, stalled_s=stalled_s)
             if studio is not None:
                 add_generation(app, sessions, studio)
-            _run_worker(app, queue, concurrency, stalled_s)
+            _run_queue(app, queue, concurrency, stalled_s)
             if studio is None or studio.problem is None:
+                log.warning("the worker's queue has ended and is begun again")
                 return
             _take_no_jobs(studio)
 
 
-def _run_worker(app: App, queue: str, concurrency: int, stalled_s: float) -> None:
-    app.run_worker(
+def _run_queue(app: App, queue: str, concurrency: int, stalled_s: float) -> None:
+    run_queue(
+        app,
         queues=[queue],
         concurrency=concurrency,
         delete_jobs="successful",
         shutdown_graceful_timeout=GRACE_S,
         update_heartbeat_interval=stalled_s / 4,
         stalled_worker_timeout=stalled_s,
-        task_middleware=[stop_if_unable],
+        task_middleware=[stop_if_unable, excuse_database],
     )
 
 
 def _take_no_jobs(studio: Studio) -> None:
     log.error("the worker takes no jobs", problem=studio.problem)
     time.sleep(LOOK_AGAIN_S)
-
-
-def _say_so(state: RetryCallState) -> None:
-    error = state.outcome.exception() if state.outcome else None
-    log.warning("the worker lost the database and tries again", error=str(error))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import structlog
-from procrastinate import App, BaseRetryStrategy, JobContext, PsycopgConnector, RetryDecision
+from procrastinate import App, BaseRetryStrategy, JobContext, PsycopgConnector, RetryDecision, RetryStrategy
 from procrastinate.exceptions import ConnectorException, JobAborted
 from procrastinate.jobs import Job
 from procrastinate.worker import Worker
@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 from app.db import Sessions
 from app.errors import LookalikeError, Unavailable
 from app.keys import load_keys
+from app.outside import explain
 from app.queue import ASSESS, CHECK_ROUND, GENERATE, GPU, RECRUIT, TAKE_OVER, TICK
 from app.recruiters.patience import PATIENT
 from app.redaction import redact
@@ -30,13 +31,17 @@ log = structlog.get_logger()
 _FIRST = 10
 """The priority of what keeps the queue going, over what waits in it."""
 _ATTEMPTS = 5
+WHEN_IT_IS_BACK = RetryStrategy(wait=2, retry_exceptions=(OperationalError,))
+"""That the database was away for a moment is no failure of a job."""
+_LEFT_TO_THE_NEXT = (ASSESS, CHECK_ROUND, RECRUIT, TICK)
+"""Jobs that are soon asked for again, or whose work the next tick does."""
 _TEMPORARY = (CannotGenerate, OperationalError, Unavailable)
 
 
 def make_worker_app(url: str, sessions: Sessions, settings: Settings) -> App:
     """The queue with its tasks, on a connection pool of its own."""
     conninfo = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    app = App(connector=PsycopgConnector(conninfo=conninfo))
+    app = App(connector=PsycopgConnector(conninfo=conninfo, timeout=5))
 
     @app.task(name=CHECK_ROUND)
     def check_round(study_id: int) -> None:
@@ -124,6 +129,16 @@ def stop_if_unable(call_next: Callable[[], Any], context: JobContext, worker: Wo
     except CannotGenerate:
         worker.stop()  # type: ignore[no-untyped-call]
         raise
+
+
+def excuse_database(call_next: Callable[[], Any], context: JobContext, worker: Worker) -> Any:  # noqa: ARG001
+    """What the next job of its kind does anyway is not counted as failed because the database was away."""
+    try:
+        return call_next()
+    except OperationalError as error:
+        if context.job.task_name not in _LEFT_TO_THE_NEXT:
+            raise
+        log.warning("the database was away", job=context.job.task_name, error=explain(error))
 
 
 class _Retry(BaseRetryStrategy):

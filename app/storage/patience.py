@@ -17,6 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
 
 from app.errors import Unavailable
+from app.outside import explain
 
 log = structlog.get_logger()
 
@@ -67,7 +68,7 @@ REQUESTS = Patience(connect_s=1, read_s=1.5, asks_for_s=0.5)
 def _temporary(response: Any, caught: Any) -> str | None:
     """What is wrong, if it may be better in a moment."""
     if isinstance(caught, ConnectionError | HTTPClientError):
-        return str(caught)
+        return explain(caught)
     if response is None:
         return None
     http, parsed = response

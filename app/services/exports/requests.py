@@ -8,6 +8,7 @@ from typing import IO, cast
 
 import structlog
 from sqlalchemy import func, select, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, defer
 
 from app.db import Sessions
@@ -93,6 +94,8 @@ def fulfil(sessions: Sessions, storage: Storage, *, folder: Path, request_id: in
         result = export_study(sessions, storage, slug=slug, out=out, report=progress, form=form, choice=choice)
     except LookalikeError as error:
         _end(sessions, request_id, progress, state="failed", message=error.message)
+    except OperationalError:  # the job is done again once the database is back
+        raise
     except Exception:
         log.exception("an export failed", study=slug)
         sorry = "Something went wrong; the worker's log says what."

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 import structlog
 from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app.db import Sessions
@@ -105,6 +106,8 @@ def fulfil(sessions: Sessions, *, report_id: int) -> None:
         contents = _make(sessions, study_id)
     except LookalikeError as error:
         _fail(sessions, report_id, error.message)
+    except OperationalError:  # the job is done again once the database is back
+        raise
     except Exception:
         log.exception("a report failed", report=report_id)
         _fail(sessions, report_id, "Something went wrong; the worker's log says what.")
