@@ -132,7 +132,7 @@ def _program(name: str, connection: Connection) -> str:
     Raises:
         Unavailable: there is none.
     """
-    server = (connection.dialect.server_version_info or (0,))[0]
+    server = int((connection.dialect.server_version_info or (0,))[0])
     versions = {}
     for path in filter(None, (shutil.which(name), _of_the_wheel(name))):
         said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
