@@ -46,7 +46,9 @@ class Picture:
         if getattr(self.image, "n_frames", 1) > 1:
             found.append("it is animated or holds several pictures")
         if self.orientation != exif.UPRIGHT:
-            found.append("its EXIF orientation rotates it")
+            found.append(
+                "its EXIF orientation rotates it" + (", but in no browser" if self.image.format == "WEBP" else "")
+            )
         if self.has_unfit_profile:
             found.append("its colour profile is damaged, or for other pixels")
         if self.profile is not None:

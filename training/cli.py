@@ -1,6 +1,7 @@
 """The command line of training: each command parses, calls, and says what it made."""
 
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -49,6 +50,7 @@ MinVotes = Annotated[int, typer.Option(min=0, help="Only triplets with at least 
 def main() -> None:
     """Runs a command; what a person must change is said in one sentence, with exit code 1."""
     print_what_a_terminal_lacks()
+    warnings.filterwarnings("ignore", module="PIL")  # of metadata that nobody here reads
     try:
         app()
     except (TrainingError, OSError) as error:
