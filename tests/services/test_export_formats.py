@@ -23,6 +23,7 @@ from app.settings import Settings
 from app.storage import LocalStorage
 from app.storage.s3 import Bucket
 from tests.factories import make_study
+from tests.pictures import encoded, noise
 from tests.s3_server import S3Server
 from tests.services.test_jnd import sit as sit_at_pairs
 from tests.sittings import answer, sign_up, sit
@@ -33,6 +34,7 @@ from training.image_cache import open_cache
 from training.jnd import read_jnd
 from training.run_folder import data_hash
 
+NO_EXTRAS = {"assignment.trials": "9", "assignment.practice": "0", "assignment.sentinels": "0"}
 FORMATS: tuple[Format, ...] = ("folder", "webdataset", "parquet")
 
 
@@ -63,8 +65,7 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 def study(sessions: Sessions, storage: LocalStorage, keys: Keys, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Nine items: seven kept, number 3 dropped, number 7 short of votes; two splits."""
     folder = TripletFolder(tmp_path_factory.mktemp("formats"))
-    sitting = {"assignment.trials": "9", "assignment.practice": "0", "assignment.sentinels": "0"}
-    slug = make_draft(sessions, rounds="2", min_votes="2", **sitting)
+    slug = make_draft(sessions, rounds="2", min_votes="2", **NO_EXTRAS)
     rows = [row | {"split": "val" if row["id"] in "56" else "train"} for row in folder.nights_rows(9)]
     bring(sessions, storage, slug, folder.nights(rows))
     with sessions.begin() as session:
@@ -163,6 +164,38 @@ def test_datasets_reads_the_folder_by_its_card(
     assert others["number"][:] == wanted["others"]
     judgments = datasets.load_dataset(str(tmp_path / "out"), "judgments", split="train", cache_dir=cache)
     assert len(judgments) == 17
+
+
+def test_datasets_reads_tars_whose_later_samples_differ(
+    sessions: Sessions, storage: LocalStorage, keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another image type, a prompt and a round of dropping that first come after what `datasets` looks at by itself."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(shards, "SHARD", 500)
+    import datasets
+
+    folder = TripletFolder(tmp_path / "later")
+    slug = make_draft(sessions, rounds="3", min_votes="3", **NO_EXTRAS)
+    rows = folder.nights_rows(9)
+    for row in rows[7:]:
+        row["ref_path"] = folder.picture(
+            row["ref_path"].replace(".png", ".jpg"), encoded(noise(2_000_000 + int(row["id"])), "JPEG")
+        )
+    bring(sessions, storage, slug, folder.nights([row | {"prompt": ""} if int(row["id"]) < 6 else row for row in rows]))
+    with sessions.begin() as session:
+        studies.open_study(session, slug=slug)
+    sit(sessions, keys, slug, "Ada", lambda _: 0)
+    sit(sessions, keys, slug, "Ben", lambda item: int(item.number == 8))
+    export(sessions, storage, slug, tmp_path / "out", "webdataset")
+    datasets.disable_progress_bars()
+    (others,) = datasets.load_dataset(str(tmp_path / "out"), "others", cache_dir=str(tmp_path / "cache")).values()
+    items = pool(sessions, slug)
+    for row, item in zip(others, items, strict=True):
+        (reference,) = (row[name] for name in row if name.startswith("reference.") and row[name] is not None)
+        assert reference.size == (24, 16)
+        told = row["json"]
+        assert (told["number"], told["dropped_round"]) == (item.number, 2 if item.number == 8 else None)
+        assert told["prompt"] == item.prompt
 
 
 def test_pairs_have_no_second_candidate(sessions: Sessions, storage: LocalStorage, tmp_path: Path) -> None:

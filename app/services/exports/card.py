@@ -1,10 +1,14 @@
 """The dataset card: README.md of an export, with the front matter that `datasets.load_dataset` reads."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
+from types import MappingProxyType
 
 from app.domain.counted import counted
 from app.domain.protocol import Protocol
+
+Features = Mapping[str, str | Mapping[str, str]]
+"""Columns of a data set with their types; the fields of one that is an object."""
 
 _TABLE_NAMES = ("items", "judgments", "assignments")
 _FILTERED = {
@@ -31,13 +35,17 @@ _IMAGES = {
 }
 
 
+def _parts(shards: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(PurePath(shard).name.rpartition("-")[0] for shard in shards))
+
+
 def _configs(form: str, shards: Sequence[str]) -> str:
     """What `datasets.load_dataset` offers: tables, and shards if they are of one kind with them."""
     tables = [f"  - config_name: {name}\n    data_files: {name}.parquet\n" for name in _TABLE_NAMES]
     if form in ("folder", "bapps"):
         tables[0] += "    default: true\n"
         return "".join(tables)
-    parts = dict.fromkeys(PurePath(shard).name.rpartition("-")[0] for shard in shards)
+    parts = _parts(shards)
     extension = PurePath(shards[0]).suffix if shards else ""
     files = {part: f"data/{part}-*{extension}" for part in parts}
     splits = "".join(
@@ -46,6 +54,22 @@ def _configs(form: str, shards: Sequence[str]) -> str:
     images = f"  - config_name: images\n    data_files:\n{splits}    default: true\n" if splits else ""
     others = f"  - config_name: others\n    data_files: {files['others']}\n" if "others" in files else ""
     return images + others + ("".join(tables) if form == "parquet" else "")
+
+
+def _dataset_info(shards: Sequence[str], features: Features) -> str:
+    """What every column of the shards holds, where their files do not say it themselves."""
+    parts = _parts(shards)
+    names = [*(["images"] if set(parts) - {"others"} else []), *(["others"] if "others" in parts else [])]
+    lines = []
+    for name, kind in features.items():
+        lines.append(f"      - name: {name}\n")
+        if isinstance(kind, str):
+            lines.append(f"        dtype: {kind}\n")
+        else:
+            fields = (f"          - name: {field}\n            dtype: {dtype}\n" for field, dtype in kind.items())
+            lines.append("        struct:\n" + "".join(fields))
+    described = (f"  - config_name: {name}\n    features:\n{''.join(lines)}" for name in names)
+    return "dataset_info:\n" + "".join(described) if features and names else ""
 
 
 def card(
@@ -57,6 +81,7 @@ def card(
     version: str,
     form: str = "folder",
     shards: Sequence[str] = (),
+    features: Features = MappingProxyType({}),
 ) -> str:
     ending = "" if status in ("finished", "closed") else (
         f"\n> The study was still **{status}** when this was exported: later exports will differ.\n"
@@ -67,7 +92,7 @@ pretty_name: "{slug}"
 task_categories: [image-feature-extraction]
 tags: [perceptual-similarity, {protocol.kind}, human-judgments]
 configs:
-{_configs(form, shards)}---
+{_configs(form, shards)}{_dataset_info(shards, features)}---
 
 # {slug}
 

@@ -23,7 +23,7 @@ from app.services.exports.card import card
 from app.services.exports.drafts import MANIFEST, Draft, drafting, require_free
 from app.services.exports.manifest import file_sha256, write_manifest
 from app.services.exports.queries import EVERYTHING, Choice, Snapshot
-from app.services.exports.shards import write_shards
+from app.services.exports.shards import tar_features, write_shards
 from app.services.protocols import current_version, protocol_version
 from app.storage import Storage
 from datafiles.nights import NIGHTS_COLUMNS
@@ -129,8 +129,9 @@ def _write(
             write_shards(draft, snapshot, form, storage.get, versions=versions, report=writing)
         names = file_names(protocol.kind, form)
         counts |= _write_tables(draft.scratch, names, snapshot, protocol)
+        features = tar_features(snapshot) if form == "webdataset" else {}
         readme = card(slug=study.slug, status=status, protocol=protocol, counts=counts, version=version,
-                      form=form, shards=sorted(draft.progress.shards))  # fmt: skip
+                      form=form, shards=sorted(draft.progress.shards), features=features)  # fmt: skip
         (draft.scratch / "README.md").write_text(readme, encoding="utf-8")
         head: dict[str, Any] = {
             "study": {"name": study.slug, "seed": study.seed, "status": status, "round": study.round},

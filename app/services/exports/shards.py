@@ -55,6 +55,21 @@ SCHEMA = pa.schema(
 )
 
 
+def tar_features(snapshot: Snapshot) -> dict[str, str | dict[str, str]]:
+    """The members of a tar's samples with their type in a dataset card; what JSON holds, by field.
+
+    Without it `datasets` takes the members and their types from the first five samples, and leaves out without a word
+    what only later ones have.
+    """
+    members = {
+        f"{image}.{getattr(row, f'{image}_extension')}"
+        for row in snapshot.pool()
+        for image in IMAGES
+        if getattr(row, image)
+    }
+    return dict.fromkeys(sorted(members), "image") | {"json": {name: str(kind) for name, kind in _FIELDS.items()}}
+
+
 @dataclass(frozen=True)
 class Sample:
     """An item with its images' bytes; in JND there may be no candidate 1."""
