@@ -8,6 +8,8 @@ from functools import cache
 from importlib import resources
 
 from app.errors import BadInput
+from datafiles.encoding import decode_text
+from datafiles.errors import BadFile
 
 PROMPT = "An image of a {category}"
 """The paper's."""
@@ -41,18 +43,19 @@ def class_list(name: str) -> list[str]:
 
 
 def parse(data: bytes, *, source: str) -> list[str]:
-    """The names in a text file, one a line. Of synonyms ("tench, Tinca tinca") the first is the name.
+    """The names in a text file, one a line, in quotation marks or not. Of synonyms ("tench, Tinca tinca") the first is
+    the name. Empty lines at the end do not count.
 
     Raises:
-        BadInput: it is not UTF-8, or lines are empty, repeated, or too long; names the lines.
+        BadInput: it is neither UTF-8 nor UTF-16, or lines are empty, repeated, or too long; names the lines.
     """
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        at = data[: error.start].count(b"\n") + 1
-        raise BadInput(f"{source}, line {at}: this is not UTF-8 text.") from None
+        text = decode_text(data)
+    except BadFile as error:
+        where = source if error.line is None else f"{source}, line {error.line}"
+        raise BadInput(f"{where}: {error.message}") from None
     names: dict[str, int] = {}
-    lines: list[str] = re.split(r"\r\n|\n|\r", re.sub(r"(\r\n|\n|\r)\Z", "", text))
+    lines: list[str] = re.split(r"\r\n|\n|\r", text.rstrip())
     for number, line in enumerate(lines, start=1):
         name = _checked(line, f"{source}, line {number}")
         if name in names:
@@ -62,7 +65,8 @@ def parse(data: bytes, *, source: str) -> list[str]:
 
 
 def _checked(line: str, where: str) -> str:
-    name = " ".join(re.split(r"[,;|]", line, maxsplit=1)[0].split())
+    unquoted = re.sub(r'^"([^"]*)"$', r"\1", line.strip())
+    name = " ".join(re.split(r"[,;|]", unquoted, maxsplit=1)[0].split())
     if not name:
         raise BadInput(f"{where}: the line is empty; there must be one category a line.")
     if len(name) > _LONGEST_NAME:

@@ -51,14 +51,29 @@ def test_a_file() -> None:
 
 
 @pytest.mark.parametrize(
+    "data",
+    [
+        "cat\ntench\n",
+        "\ufeffcat\r\ntench\r\n\r\n \n",
+        "cat\rtench",
+        'cat\n"tench, Tinca tinca"\n',
+        "cat\ntench\n".encode("utf-16"),
+        "cat\r\ntench\r\n".encode("utf-16-le"),
+    ],
+    ids=ascii,
+)
+def test_a_list_as_editors_and_spreadsheets_save_it(data: str | bytes) -> None:
+    assert parse(data if isinstance(data, bytes) else data.encode(), source="mine.txt") == ["cat", "tench"]
+
+
+@pytest.mark.parametrize(
     ("data", "complaint"),
     [
         (b"", "mine.txt, line 1: the line is empty"),
         (b"cat\n\ndog\n", "mine.txt, line 2: the line is empty"),
-        (b"cat\ndog\n\n", "mine.txt, line 3: the line is empty"),
         (b"cat\n , dog\n", "mine.txt, line 2: the line is empty"),
         (b"cat\ndog\ncat\n", "mine.txt, line 3: 'cat' is in line 1 already."),
-        (b"cat\ndog\xff\n", "mine.txt, line 2: this is not UTF-8 text."),
+        (b"cat\ndog\xff\n", "mine.txt, line 2: this is not UTF-8 text (byte 0xff)."),
         (b"cat\n" + b"x" * 101, "mine.txt, line 2: a category has at most 100 characters (got 101)."),
         (b"cat\ndo\x00g\n", "mine.txt, line 2: 'do\\x00g' holds characters that cannot be printed."),
     ],
