@@ -37,7 +37,10 @@ class Files:
         """
         if name not in self._found:
             path = self._inside(self.root / name)
-            self._found[name] = path if path.exists() else self._similar(name.strip())
+            path = path if path.exists() else self._similar(name.strip())
+            if not path.is_file():
+                raise NoSuchFile("is no file.")
+            self._found[name] = path
         return self._found[name]
 
     def _inside(self, path: Path) -> Path:

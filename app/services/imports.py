@@ -23,7 +23,7 @@ from app.models.items import Item
 from app.models.studies import Import, Study
 from app.services import images, studies
 from app.services.images import DERIVATIVE_FOR, CheckedImage
-from app.services.item_files import ItemFile, ItemRow
+from app.services.item_files import ItemFile, ItemRow, repeated
 from app.services.items import NewItem, add_items, next_number, require_draft
 from app.services.protocols import current_protocol
 from app.storage import Storage
@@ -241,8 +241,7 @@ def _check_row(row: ItemRow, reference: str, candidates: frozenset[str], seed: i
         raise BadInput(f"{row.where}: the id {row.number} is kept for an item to be generated.")
     first = seen.triplets.setdefault((reference, candidates), row.where)
     if first != row.where:
-        what = "pair" if row.candidate_1 is None else "reference with the same two candidates"
-        raise BadInput(f"{row.where}: the same {what} is in {first} already.")
+        raise repeated(row, first)
     split = row.split or split_of(seed, reference)
     known, since = seen.splits.setdefault(reference, (split, row.where))
     if known != split:

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,12 +148,12 @@ def _read(path: Path, choose: Callable[[Table], _Kind]) -> ItemFile:
     with _in_words(path), open_table(path) as table:
         kind = choose(table)
         kind.require(table)
-        rows = [kind.row(row, f"{path.name}, line {row.line}", files) for row in table.rows]
+        read = (kind.row(row, f"{path.name}, line {row.line}", files) for row in table.rows)
+        rows = list(_each_once(read))
         if not rows:
             raise BadFile("the table holds no rows.")
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    _require_unique_numbers(rows)
     return ItemFile(path=path, sha256=sha256, rows=rows)
 
 
@@ -247,16 +247,13 @@ def _path(row: Row, column: str, files: Files) -> Path:
     name = row.cells[column]
     if not name.strip():
         raise row.bad(f"{column} names no file.")
-    called = f"{column} {quoted(name)}"
     try:
-        path = files.find(name)
-        if not path.is_file():
-            raise BadFile("is no file.")
+        return files.find(name)
     except BadFile as error:
-        raise row.bad(f"{called} {error.message}") from None
+        raise row.bad(f"{column} {quoted(name)} {error.message}") from None
     except (OSError, RuntimeError) as error:  # too long a name, a closed folder, a link that leads to itself
-        raise row.bad(f"{called} cannot be opened: {getattr(error, 'strerror', None) or error}.") from None
-    return path
+        reason = getattr(error, "strerror", None) or error
+        raise row.bad(f"{column} {quoted(name)} cannot be opened: {reason}.") from None
 
 
 def _text(row: Row, column: str) -> str | None:
@@ -290,8 +287,20 @@ def _recorded_differences(row: Row) -> tuple[int, int] | None:
     return votes - different, different
 
 
-def _require_unique_numbers(rows: list[ItemRow]) -> None:
-    first: dict[int, str] = {}
+def _each_once(rows: Iterable[ItemRow]) -> Iterator[ItemRow]:
+    """The rows. Raises BadInput at the first that repeats another's number or files, before the next one is read."""
+    numbers: dict[int, ItemRow] = {}
+    files: dict[tuple[Path, ...], ItemRow] = {}
     for row in rows:
-        if row.number is not None and first.setdefault(row.number, row.where) != row.where:
-            raise BadInput(f"{row.where}: the id {row.number} is taken by {first[row.number]}.")
+        if row.number is not None and (first := numbers.setdefault(row.number, row)) is not row:
+            raise BadInput(f"{row.where}: the id {row.number} is taken by {first.where}.")
+        reference, *candidates = row.images
+        if (first := files.setdefault((reference, *sorted(candidates)), row)) is not row:
+            raise repeated(row, first.where)
+        yield row
+
+
+def repeated(row: ItemRow, where: str) -> BadInput:
+    """What is said of a row whose images are those of another one."""
+    what = "pair" if row.candidate_1 is None else "reference with the same two candidates"
+    return BadInput(f"{row.where}: the same {what} is in {where} already.")

@@ -300,7 +300,7 @@ def test_an_import_that_was_killed_goes_on(
 ) -> None:
     rows = folder.csv_rows(8)
     file = folder.csv(rows)
-    environment = {"LOOKALIKE_HOME": str(settings.home), "DATABASE_URL": str(settings.database_url)}
+    environment = {"LOOKALIKE_HOME": str(settings.home), "DATABASE_URL": settings.database_url.get_secret_value()}
     killed = subprocess.run([sys.executable, "-c", KILLED, empty, str(file)], env=environment, check=False)
     assert killed.returncode == -signal.SIGKILL
     assert len(pool(sessions, empty)) == 3

@@ -344,6 +344,16 @@ def test_capitals_do_not_lead_out(tmp_path: Path) -> None:
             read_csv(folder.csv(f"reference,candidate_0,candidate_1\n{name},a.png,a.png\n"))
 
 
+@pytest.mark.parametrize("again", [(0, 1, 2), (0, 2, 1)], ids=["equal", "turned"])
+def test_a_repeated_row_ends_the_reading(plain: tuple[TripletFolder, list[Row]], again: tuple[int, ...]) -> None:
+    """So a table of very many equal rows, which a ZIP file holds in no space, costs nothing."""
+    folder, rows = plain
+    cells = list(rows[0].values())
+    repeated = ",".join(cells[place] for place in again)
+    with pytest.raises(BadInput, match=r"line 5: the same reference .* is in triplets\.csv, line 2 already"):
+        read_csv(folder.csv(table(rows) + f"{repeated}\nnot,a,triplet\n"))
+
+
 def test_tables_have_bounds(plain: tuple[TripletFolder, list[Row]]) -> None:
     folder, rows = plain
     path = folder.csv(rows)
@@ -401,8 +411,9 @@ def test_whatever_a_csv_writer_writes_is_read_back(
     out = io.StringIO(newline="")
     writer = csv.writer(out, quoting=csv.QUOTE_ALL)
     writer.writerow(["prompt", "source", "split", "votes_0", "votes_1", "reference", "candidate_0", "candidate_1"])
-    for cells in written:
-        writer.writerow([*cells, *rows[0].values()])
+    pictures = [name for row in rows for name in row.values()]
+    for place, cells in enumerate(written):
+        writer.writerow([*cells, *pictures[place : place + 3]])
     found = read_csv(folder.csv(out.getvalue())).rows
 
     def kept(value: str) -> str | None:
