@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -150,14 +151,25 @@ def upgrade(engine: Engine) -> None:
 
 def require_current_schema(engine: Engine) -> None:
     """Raises Unavailable, saying what to do, unless the schema is at this version's revision."""
-    config, found = _alembic(engine), _revision(engine)
-    _require_known(config, found)
-    wanted = ScriptDirectory.from_config(config).get_current_head()
-    if found != wanted:
+    found = _revision(engine)
+    _require_known(_alembic(engine), found)
+    if found != _wanted_revision():
         raise Unavailable(
-            f"The database schema is at revision {found or 'none'}, this version needs {wanted}. "
+            f"The database schema is at revision {found or 'none'}, this version needs {_wanted_revision()}. "
             "Run `lookalike db upgrade`, then start again."
         )
+
+
+def has_current_schema(engine: Engine) -> bool:
+    """Not while and after somebody upgrades the database below a process that runs."""
+    return _revision(engine) == _wanted_revision()
+
+
+@cache
+def _wanted_revision() -> str | None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return ScriptDirectory.from_config(config).get_current_head()
 
 
 def _revision(engine: Engine) -> str | None:

@@ -60,7 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Bodies)
     app.add_middleware(BodyLimit, larger=UPLOADS)
     app.add_middleware(RequireWellFormed)
-    app.add_middleware(AnswerErrors)
+    app.add_middleware(AnswerErrors, has_current_schema=lambda: app.state.resources.has_current_schema())
     app.add_middleware(DefaultHeaders, framing=settings.mturk_origins, public_url=settings.public_url)
     app.add_middleware(Compression)
     app.state.requests = CollectorRegistry()

@@ -48,9 +48,8 @@ def slug(home: Path) -> str:
         (signal.SIGTERM, ["up"], [0]),
         (signal.SIGHUP, ["worker"], [0]),
         (signal.SIGTERM, ["status", "SLUG", "--watch"], [0, 130]),
-        (signal.SIGTERM, ["simulate", "SLUG", "--participants", "1"], [130]),
     ],
-    ids=["serve-term", "serve-hup", "up-term", "worker-hup", "status-term", "simulate-term"],
+    ids=["serve-term", "serve-hup", "up-term", "worker-hup", "status-term"],
 )
 def test_the_last_user_takes_the_database_along(
     home: Path, slug: str, number: signal.Signals, arguments: list[str], statuses: list[int]

@@ -8,7 +8,7 @@ from fastapi import Depends, Request
 from fastapi.concurrency import contextmanager_in_threadpool
 from sqlalchemy.orm import Session
 
-from app.db import POOL_SIZE, Sessions
+from app.db import POOL_SIZE, Sessions, has_current_schema
 from app.keys import Keys
 from app.recruiters.configured import Doors
 from app.services.attempts import Attempts
@@ -33,6 +33,9 @@ class Resources:
     attempts: Attempts = field(default_factory=Attempts)
     places: Places = field(default_factory=lambda: Places(POOL_SIZE, patience_s=15))
     outside: Outside = field(default_factory=lambda: Outside(32, patience_s=2))
+
+    def has_current_schema(self) -> bool:
+        return has_current_schema(self.sessions.kw["bind"])
 
 
 def get_resources(request: Request) -> Resources:

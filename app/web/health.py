@@ -5,6 +5,7 @@ What is wrong is for the log; the answers go to whoever asks, and name no more t
 
 import tempfile
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import structlog
 from anyio import to_thread
@@ -65,12 +66,15 @@ async def _storage(resources: Resources) -> None:
 
 
 async def _disk(resources: Resources) -> None:
-    """By writing: a quota, a limit of files or a disk that has become read-only shows in no figure."""
-    await to_thread.run_sync(_write, resources)
+    """By writing: a quota, a limit of files or a disk that has become read-only shows in no figure. Where database and
+    images are elsewhere, the home holds nothing that a server cannot do without."""
+    settings = resources.settings
+    if settings.database_url is None or settings.s3_bucket is None:
+        await to_thread.run_sync(_write, settings.home)
 
 
-def _write(resources: Resources) -> None:
-    with tempfile.TemporaryFile(dir=resources.settings.home) as file:
+def _write(folder: Path) -> None:
+    with tempfile.TemporaryFile(dir=folder) as file:
         file.write(bytes(ROOM))
 
 

@@ -88,6 +88,10 @@ def _to_sign_in(request: Request) -> Response | None:
     return RedirectResponse(url + then, status_code=303)
 
 
+def is_foreseen(error: Exception) -> bool:
+    return any(kind in _ANSWERS for kind in type(error).__mro__)
+
+
 def answer_to(request: Request, error: Exception) -> Response:
     """What somebody whose request ended in this error is told."""
     for kind in type(error).__mro__:
