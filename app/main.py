@@ -12,6 +12,7 @@ from app.keys import load_keys
 from app.paths import STATIC
 from app.recruiters.configured import Doors
 from app.services import uploads
+from app.services.enrolments import Enrolments
 from app.services.import_places import open_import_place
 from app.settings import Settings
 from app.storage import open_storage
@@ -45,7 +46,10 @@ def create_app(settings: Settings) -> FastAPI:
             sessions = stack.enter_context(open_watched_sessions(settings))
             storage, keys = open_storage(settings, for_server=True), load_keys(settings)
             imports, kept = open_import_place(settings, for_server=True), uploads.open_uploads(settings)
-            app.state.resources = Resources(sessions, storage, keys, Doors(settings, keys), settings, imports, kept)
+            enrolments = Enrolments(settings.unstarted_per_address)
+            app.state.resources = Resources(
+                sessions, storage, keys, Doors(settings, keys), settings, imports, kept, enrolments
+            )
             yield
 
     app = FastAPI(

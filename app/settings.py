@@ -33,6 +33,7 @@ _ALLOWED = {
     "S3_SSE": "must be AES256, aws:kms or aws:kms:dsse",
     "METRICS_TOKEN": "must have at least 16 characters",
     "S3_CACHE_SIZE": "must be a size of at least 1 MiB, such as 5GiB",
+    "UNSTARTED_PER_ADDRESS": "must be a whole number from 1 to 100000",
     "MTURK_SITES": "must be addresses such as https://worker.example without paths, separated by spaces",
     "PROLIFIC_WORKSPACE": "must be the workspace's id: letters, digits, - and _ alone",
 }
@@ -167,6 +168,9 @@ class Settings(BaseSettings):
     )
     public_url: Annotated[WebAddress, Field(validation_alias="PUBLIC_URL")] = "http://127.0.0.1:8000"
     trusted_proxies: Annotated[Addresses, Field(validation_alias="FORWARDED_ALLOW_IPS")] = "127.0.0.1,::1"
+    unstarted_per_address: Annotated[
+        Annotated[int, Field(ge=1, le=100_000)], Field(validation_alias="UNSTARTED_PER_ADDRESS")
+    ] = 100
     fees: Annotated[Path | None, Field(validation_alias="LOOKALIKE_FEES")] = None
     prolific_url: Annotated[WebAddress, Field(validation_alias="PROLIFIC_URL")] = "https://api.prolific.com"
     prolific_token: Annotated[Token | None, Field(validation_alias="PROLIFIC_TOKEN")] = None

@@ -14,6 +14,7 @@ from app.models.assignments import Abort, Assignment, Trial
 from app.models.items import Item
 from app.models.recruiting import Recruitment
 from app.queue import defer_assessment, defer_round_check
+from app.services import dealing
 from app.services.exclusions import exclude
 from app.services.people import is_erased
 from app.services.protocols import protocol_version
@@ -184,6 +185,12 @@ def withdraw(session: Session, *, token: str) -> None:
     session.flush()
     exclude(session, assignment=assignment, reason="withdrawn by the participant", actor="participant")
     release_leases_of(session, study_id=assignment.study_id, assignment_id=assignment.id)
+
+
+def renew(session: Session, assignment: Assignment) -> None:
+    """Keep the trials for somebody who has fetched them and is about to begin. The assignment is locked."""
+    if assignment.state == "active":
+        dealing.renew(session, assignment_id=assignment.id)
 
 
 def expire(session: Session, assignment: Assignment) -> None:

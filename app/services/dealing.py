@@ -6,11 +6,16 @@ when it has enough: its cost does not grow with the number of items.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from app.services import filter as unanimity
+
 RETRY_AFTER_S = 3
+FIRST_LEASE = timedelta(minutes=5)
+"""So long somebody's trials are kept for them who has not answered anything yet, and whom no recruiter counts."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +54,50 @@ def deal(session: Session, *, study_id: int, participant_id: int, count: int) ->
     return list(dealt.values())
 
 
-def lease(session: Session, *, slots: Sequence[DealtSlot], assignment_id: int) -> None:
-    """Lease the slots to the assignment until its deadline."""
+_LEASE = text("""
+    UPDATE slots SET state = 'leased', assignment_id = a.id,
+                     leased_until = greatest(leased_until, least(a.deadline, clock_timestamp() + :lease))
+    FROM assignments a WHERE a.id = :assignment AND slots.id = ANY(:slots)
+""")
+
+
+def lease(session: Session, *, slots: Sequence[DealtSlot], assignment_id: int, lease: timedelta | None) -> None:
+    """Lease the slots to the assignment for so long, in which it has to begin; for None until its deadline."""
+    _lease(session, [slot.id for slot in slots], assignment_id, lease)
+
+
+def _lease(session: Session, slots: list[int], assignment_id: int, lease: timedelta | None) -> None:
+    session.execute(
+        _LEASE, {"assignment": assignment_id, "slots": slots, "lease": timedelta(days=365) if lease is None else lease}
+    )
+
+
+_THEIRS = text("""
+    SELECT id, item_id FROM slots WHERE assignment_id = :assignment AND state IN ('leased', 'open')
+""")
+
+
+def renew(session: Session, *, assignment_id: int) -> None:
+    """Lease the slots of an assignment that has not begun for a while again, also those whose lease ran out and that
+    nobody else was dealt meanwhile. Its row is locked."""
+    slots = session.execute(_THEIRS, {"assignment": assignment_id}).all()
+    unanimity.lock(session, sorted({slot.item_id for slot in slots}))
+    still = session.execute(_THEIRS, {"assignment": assignment_id}).all()
+    _lease(session, [slot.id for slot in still], assignment_id, FIRST_LEASE)
+
+
+def keep(session: Session, *, assignment_id: int) -> None:
+    """Keep what is leased to an assignment until its deadline: it has begun. Waits for nobody, as votes hold items:
+    who has a slot locked is just taking it back."""
     session.execute(
         text("""
-            UPDATE slots SET state = 'leased', assignment_id = a.id, leased_until = a.deadline
-            FROM assignments a WHERE a.id = :assignment AND slots.id = ANY(:slots)
+            UPDATE slots SET leased_until = a.deadline FROM assignments a
+            WHERE a.id = :assignment AND slots.id IN (
+                SELECT id FROM slots WHERE assignment_id = :assignment AND state = 'leased'
+                FOR NO KEY UPDATE SKIP LOCKED
+            )
         """),
-        {"assignment": assignment_id, "slots": [slot.id for slot in slots]},
+        {"assignment": assignment_id},
     )
 
 

@@ -19,6 +19,7 @@ from app.errors import AnswerConflict, BadInput, Erased, NotFound, Screened, Wit
 from app.keys import token_sha256
 from app.models.studies import Study
 from app.queue import defer_round_check
+from app.services import dealing
 from app.services import filter as unanimity
 from app.services.filter import Stage
 from app.services.people import ERASED
@@ -129,9 +130,10 @@ _STORE = text(f"""
 
 _PROGRESS = text("""
     SELECT count(*) AS total, count(*) FILTER (WHERE is_done) AS position,
-           bool_and(is_done OR slot_id IS NULL) AS is_pool_done
-    FROM (SELECT slot_id, skipped_at IS NOT NULL OR EXISTS (SELECT FROM judgments j WHERE j.trial_id = t.id) AS is_done
-          FROM trials t WHERE assignment_id = :assignment) trials
+           count(*) FILTER (WHERE is_answered) AS answered, bool_and(is_done OR slot_id IS NULL) AS is_pool_done
+    FROM (SELECT slot_id, is_answered, is_answered OR skipped_at IS NOT NULL AS is_done
+          FROM trials t, LATERAL (SELECT EXISTS (SELECT FROM judgments j WHERE j.trial_id = t.id) AS is_answered) given
+          WHERE assignment_id = :assignment) trials
 """)
 
 
@@ -161,6 +163,8 @@ def record(session: Session, *, token: str, answers: Sequence[Answer]) -> Receip
     _require_known(answers, rows)
     _require_same(session, {(row.trial_id, row.question): row.choice for row in rows if not row.is_new})
     progress = session.execute(_PROGRESS, {"assignment": assignment.id}).one()
+    if progress.answered == len({row.trial_id for row in rows if row.is_new}):
+        dealing.keep(session, assignment_id=assignment.id)
     if any(row.is_new and row.role == "pool" for row in rows):
         _after_votes(session, assignment, rows, excluded=decided.excluded, is_pool_done=progress.is_pool_done)
     return Receipt(

@@ -21,6 +21,7 @@ from app.recruiters.arrival import Arrival
 from app.services import dealing, people
 from app.services.assignments import expire
 from app.services.dealing import DealtSlot
+from app.services.enrolments import Quota
 from app.services.protocols import current_version, protocol_version
 from app.services.recruiting import admission
 from app.services.rounds import release_expired_leases
@@ -33,11 +34,18 @@ class SignUp:
 
 
 def sign_up(
-    session: Session, keys: Keys, *, study: Study, arrival: Arrival, consent_version: int | None = None
+    session: Session,
+    keys: Keys,
+    *,
+    study: Study,
+    arrival: Arrival,
+    consent_version: int | None = None,
+    quota: Quota | None = None,
 ) -> SignUp:
     """The assignment of this submission: the one it has, or a new one with trials dealt.
 
     `consent_version` is the version of the protocol whose text the person agreed to; without one, the current.
+    `quota` bounds how many newcomers of one address have not begun.
 
     Raises:
         Forbidden: the submission is known with another person, comes from another study, or by a link used before;
@@ -46,6 +54,7 @@ def sign_up(
         BadInput: there is no such version of the protocol.
         Gone: the study is closed or finished, or has nothing left for this person.
         NothingNow: the study is paused, or everything is being judged by others at the moment.
+        TooMany: so many of this address have not begun yet.
     """
     admission.use_link(session, arrival)
     admission.require_invitation(session, study=study, arrival=arrival)
@@ -56,6 +65,8 @@ def sign_up(
         return SignUp(keys.assignment_token(existing), is_new=False)
     require_open(study)
     _require_welcome(session, study_id=study.id, participant_id=participant_id)
+    if quota is not None:
+        quota.require_room(session, study_id=study.id)
     _expire_unfinished(session, study_id=study.id, participant_id=participant_id)
     newcomer = _Newcomer(study, arrival, participant_id, recruitment, consent_version)
     assignment = _new_assignment(session, keys, newcomer)
@@ -67,6 +78,8 @@ def sign_up(
         participant_id=participant_id,
         assignment_id=assignment.id,
     )
+    if quota is not None:
+        quota.add(study_id=study.id, assignment_id=assignment.id)
     return SignUp(keys.assignment_token(assignment.id), is_new=True)
 
 
@@ -148,7 +161,9 @@ def _new_assignment(session: Session, keys: Keys, newcomer: _Newcomer) -> Assign
     )
     session.add(assignment)
     session.flush()
-    dealing.lease(session, slots=slots, assignment_id=assignment_id)
+    # A recruiter counts its people, and would send others for trials that are free again.
+    first_lease = dealing.FIRST_LEASE if recruitment is None else None
+    dealing.lease(session, slots=slots, assignment_id=assignment_id, lease=first_lease)
     order = _order(practice, checks, slots, rng=rng)
     _insert_trials(session, assignment, order, scale=protocol.presentation.scale)
     return assignment

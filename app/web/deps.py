@@ -12,6 +12,7 @@ from app.db import POOL_SIZE, Sessions, has_current_schema
 from app.keys import Keys
 from app.recruiters.configured import Doors
 from app.services.attempts import Attempts
+from app.services.enrolments import Enrolments
 from app.services.import_places import ImportPlace
 from app.services.uploads import Uploads
 from app.settings import Settings
@@ -30,6 +31,7 @@ class Resources:
     settings: Settings
     imports: ImportPlace
     uploads: Uploads
+    enrolments: Enrolments
     attempts: Attempts = field(default_factory=Attempts)
     places: Places = field(default_factory=lambda: Places(POOL_SIZE, patience_s=15))
     outside: Outside = field(default_factory=lambda: Outside(32, patience_s=2))

@@ -18,10 +18,12 @@ from app.models.assignments import Assignment
 from app.models.recruiting import Recruitment
 from app.recruiters.recruiter import Door, Ending
 from app.services import assignments, judgments, people, sign_ups, studies, trials
+from app.services.enrolments import Quota
 from app.services.judgments import CHOICES, Answer
 from app.services.protocols import current_protocol, current_version, protocol_version
 from app.services.recruiting import admission
 from app.services.texts import to_html
+from app.web.addresses import client_of
 from app.web.deps import Resources, ResourcesDep, SessionDep
 from app.web.json_bodies import LenientJSONRoute
 from app.web.pages import ConsentPage, MessagePage, ThanksPage, TrialsPage, render
@@ -54,6 +56,7 @@ PROBLEMS = documented(
         410: "closed, finished or withdrawn",
         413: "too large",
         422: "the request is malformed, or what it says cannot be",
+        429: "too many of this network have signed up and not answered anything",
         503: "a part of the server does not answer; try again",
     }
 )
@@ -169,7 +172,14 @@ def sign_up(
     arrival = door.identify(fields)
     version = _version(fields.get("consent_version"))
     with _way_back(door, admission.recruitment_of(session, study=study, arrival=arrival)):
-        signed_up = sign_ups.sign_up(session, resources.keys, study=study, arrival=arrival, consent_version=version)
+        signed_up = sign_ups.sign_up(
+            session,
+            resources.keys,
+            study=study,
+            arrival=arrival,
+            consent_version=version,
+            quota=Quota(resources.enrolments, client_of(request)),
+        )
     if signed_up.is_new and colour_vision:
         assignments.store_environment(session, token=signed_up.token, environment={"colour_vision": colour_vision})
     url = f"/assignments/{signed_up.token}"
@@ -257,12 +267,14 @@ def _ending(session: Session, resources: Resources, protocol: Protocol, assignme
 @router.get("/assignments/{token}/trials", response_model_exclude_none=True)
 def list_trials(token: str, session: SessionDep, resources: ResourcesDep) -> Trials:
     """The trials still unanswered, in order; 403 before a comprehension check that the protocol has is passed."""
-    assignment = assignments.by_token(session, token)
+    assignment = assignments.by_token(session, token, lock=True)
     assignments.require_under_way(assignment)
     protocol = protocol_version(session, assignment.study_id, assignment.protocol_version)
     if protocol.check and assignment.checked_at is None:
         raise Forbidden("Please answer the questions about the instructions first.")
     progress = assignments.progress(session, assignment)
+    if progress.position == 0:
+        assignments.renew(session, assignment)
     return Trials(
         assignment=AssignmentProgress(position=progress.position, total=progress.total, state=assignment.state),
         presentation=_presentation(protocol),
