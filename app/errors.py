@@ -13,6 +13,7 @@ LookalikeError                 a sentence for a human and an HTTP status
 │   ├── Unanswered      409    completion asked for too early
 │   └── NothingNow      409    nothing to judge at this moment; carries Retry-After
 ├── Gone                410    closed or finished
+│   ├── Used            410    an invitation that was used, or is too old
 │   ├── Withdrawn       410    the person has left the study
 │   └── Erased          410    the person had their data deleted
 ├── TooLarge            413
@@ -104,6 +105,10 @@ class NothingNow(Conflict):
 class Gone(LookalikeError):
     status = 410
     title = "This study has ended"
+
+
+class Used(Gone):
+    title = "This invitation is over"
 
 
 class Withdrawn(Gone):

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.domain.roles import ROLES, Role, suffices
-from app.errors import BadInput, Conflict, Forbidden, Gone, NotFound
+from app.errors import BadInput, Conflict, Forbidden, NotFound, Used
 from app.keys import token_sha256
 from app.models.accounts import Account, MemberInvitation, Membership
 from app.models.studies import Study
@@ -182,13 +182,13 @@ def revoke(session: Session, *, study: Study, invitation_id: int) -> None:
 
 
 def invitation_of(session: Session, token: str, *, lock: bool = False) -> OpenInvitation:
-    """Raises NotFound for a token that never was, Gone for one that is used or too old."""
+    """Raises NotFound for a token that never was, Used for one that is used or too old."""
     wanted = select(MemberInvitation).where(MemberInvitation.token_sha256 == token_sha256(token))
     invitation = session.scalar(wanted.with_for_update() if lock else wanted)
     if invitation is None:
         raise NotFound("There is no such invitation. Perhaps it was taken back.")
     if invitation.accepted_at is not None or invitation.expires_at < session.scalars(select(func.now())).one():
-        raise Gone("This invitation was used already, or it is older than a week. Ask for a new one.")
+        raise Used("This invitation was used already, or it is older than a week. Ask for a new one.")
     return OpenInvitation(invitation, session.get_one(Study, invitation.study_id).slug)
 
 
@@ -196,7 +196,7 @@ def accept(session: Session, *, token: str, account: Account) -> str:
     """Join by an invitation; returns the study's name. Somebody who may already do more keeps their role.
 
     Raises:
-        NotFound, Gone: see `invitation_of`. Forbidden: it is for another address.
+        NotFound, Used: see `invitation_of`. Forbidden: it is for another address.
     """
     found = invitation_of(session, token, lock=True)
     if found.invitation.email != account.email:

@@ -103,11 +103,12 @@ def pause(session: Session, *, slug: str) -> Study:
     """Stop new assignments; those under way go on.
 
     Raises:
-        Conflict: the study is not open.
+        Conflict: the study is not collecting. One that is finished would stay paused if an exclusion had it collect
+            again.
     """
     study = by_slug(session, slug, lock=True)
-    if study.state not in ("open", "paused"):
-        raise Conflict(f"The study {slug!r} is {study.state}, so there is nothing to pause.")
+    if status_word(study) not in ("collecting", "paused"):
+        raise Conflict(f"The study {slug!r} is {status_word(study)}, so there is nothing to pause.")
     if study.state != "paused":
         audit.record(session, "paused the study", study=study)
     study.state = "paused"
@@ -115,8 +116,13 @@ def pause(session: Session, *, slug: str) -> Study:
 
 
 def close(session: Session, *, slug: str) -> Study:
-    """Stop new assignments for good; what was collected decides. Twice changes nothing."""
+    """Stop new assignments for good; what was collected decides. Twice changes nothing.
+
+    Raises:
+        Conflict: the study is archived.
+    """
     study = by_slug(session, slug, lock=True)
+    require_in_use(study)
     if study.state != "closed":
         study.state = "closed"
         study.closed_at = func.clock_timestamp()

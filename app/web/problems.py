@@ -34,8 +34,6 @@ _SCHEMA = {
 }
 _HTTP_MESSAGES = {
     HTTPStatus.NOT_FOUND: "There is no such page.",
-    # The address of a form, opened by hand: it has none of what the form sent.
-    HTTPStatus.METHOD_NOT_ALLOWED: "This address is not a page. Please go back to the page that you came from.",
 }
 
 
@@ -169,11 +167,21 @@ def _http(request: Request, error: HTTPException) -> Response:
 
 def _http_message(request: Request, error: HTTPException) -> str:
     status = HTTPStatus(error.status_code)
-    if status == HTTPStatus.METHOD_NOT_ALLOWED and not wants_page(request):
-        return f"This address does not take {request.method}, only {(error.headers or {}).get('Allow', 'others')}."
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        return _not_allowed(request, (error.headers or {}).get("Allow", "others"))
     if status in _HTTP_MESSAGES:
         return _HTTP_MESSAGES[status]
     return error.detail if error.detail != status.phrase else status.description or status.phrase
+
+
+def _not_allowed(request: Request, allowed: str) -> str:
+    """The address of a form, opened by hand, has none of what the form sent."""
+    path = request.scope["path"]
+    if not wants_page(request) or path.startswith("/api/"):
+        return f"This address does not take {request.method}, only {allowed}."
+    if path.startswith("/admin"):
+        return "This address is not a page. Please go back to the dashboard."
+    return "This address is not a page. Please open the link that you were given once more."
 
 
 def _database(request: Request, error: OperationalError) -> Response:

@@ -18,7 +18,9 @@ class RequireWellFormed:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             _require_host([value for name, value in scope["headers"] if name == b"host"])
-            if "\0" in scope["path"] or b"%00" in scope["query_string"] or b"\0" in scope["query_string"]:
+            if "\0" in scope["path"]:
+                raise HTTPException(404)
+            if b"%00" in scope["query_string"] or b"\0" in scope["query_string"]:
                 raise HTTPException(422, "The address holds a null character.")
         await self._app(scope, receive, send)
 

@@ -16,7 +16,7 @@ from app.storage import LocalStorage
 from app.web.addresses import client_of
 from app.web.limits import ONE_YEAR_OF_HTTPS
 from tests.conftest import serving
-from tests.dashboard import BROWSER, Visitor, make_member, sign_in
+from tests.dashboard import BROWSER, Visitor, make_member, page_of, sign_in
 from tests.factories import make_study
 
 EVIL = {"Host": "evil.example"}
@@ -155,3 +155,25 @@ def test_a_slash_too_many_is_forgiven(client: TestClient, study: str) -> None:
     answer = client.get(f"/studies/{study}/?participant=ada", headers=BROWSER)
     assert (answer.status_code, answer.headers["Location"]) == (307, f"/studies/{study}?participant=ada")
     assert client.get("/nowhere/", headers=BROWSER).headers["Location"] == "/nowhere"
+
+
+def test_an_invitation_that_is_over_says_so_of_itself(client: TestClient, sessions: Sessions, study: str) -> None:
+    owner = owner_of(client, sessions, study)
+    fields = {"email": "carol@example.org", "role": "viewer"}
+    link = page_of(owner.post(f"/admin/studies/{study}/people/invitations", fields)).link
+    path = "/admin/invitations/" + link.rpartition("/")[2]
+    joined = Visitor(client).post(path, {"name": "Carol", "password": "a good long password"})
+    assert joined.status_code == 303
+    again = Visitor(client).get(path)
+    assert (again.status_code, page_of(again).title) == (410, "This invitation is over")
+    assert "used already" in again.text
+
+
+def test_an_address_says_which_methods_it_takes(client: TestClient, study: str) -> None:
+    program = client.put(f"/api/v1/studies/{study}")
+    assert (program.status_code, program.headers["Allow"]) == (405, "GET")
+    assert program.json()["detail"] == "This address does not take PUT, only GET."
+    participant = client.get(f"/studies/{study}/assignments", headers=BROWSER)
+    assert "open the link that you were given" in page_of(participant).message
+    researcher = client.get("/admin/account/password", headers=BROWSER)
+    assert "go back to the dashboard" in page_of(researcher).message

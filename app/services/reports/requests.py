@@ -18,6 +18,8 @@ from app.services.protocols import current_protocol
 from app.services.reports.digest import DIGESTS, Digest, Drawn, digest_of
 from app.services.reports.numbers import study_report
 
+RETRY = {"Retry-After": "2"}
+"""While a report is being made."""
 log = structlog.get_logger()
 
 
@@ -71,7 +73,9 @@ def made(session: Session, study: Study) -> Report:
         raise NotFound(f"No report of the study {study.slug!r} has been made yet: ask for one.")
     if now.to_come.state == "failed":
         raise NotFound(f"No report of the study {study.slug!r} could be made: {now.to_come.problem}")
-    raise NotFound(f"The first report of the study {study.slug!r} is being made: look again soon.")
+    coming = NotFound(f"The first report of the study {study.slug!r} is being made: look again soon.")
+    coming.headers = dict(RETRY)
+    raise coming
 
 
 def digest(session: Session, report: Report) -> Digest:

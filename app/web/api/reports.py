@@ -47,13 +47,15 @@ _LINES = TypeAdapter(ReportLine | None)
 
 @router.get("", response_model=MadeReport)
 def read_report(study: StudyToRead, session: SessionDep) -> Response:
-    """Agreement, ceilings and the quality of every sitting, as they were when the report was made. 404 if none was."""
+    """Agreement, ceilings and the quality of every sitting, as they were when the report was made. 404 if none was.
+    `Retry-After` says that one is being made."""
     made, to_come = requests.made(session, study), requests.standing(session, study).to_come
     lines = {"made": ReportLine.of(made), "to_come": ReportLine.of(to_come) if to_come else None}
     # Of thousands of sittings the report is megabytes, and stands there as JSON: it is handed on as it is.
     parts = [f'"{name}":{_LINES.dump_json(line).decode()}' for name, line in lines.items()]
     parts.append(f'"report":{requests.document(session, made)}')
-    return Response(f"{{{','.join(parts)}}}", media_type="application/json")
+    headers = requests.RETRY if to_come is not None and to_come.state != "failed" else {}
+    return Response(f"{{{','.join(parts)}}}", headers=headers, media_type="application/json")
 
 
 @router.post("", status_code=202, responses=NOT_NOW)
