@@ -30,7 +30,7 @@ def exclude_by_hand(session: Session, *, assignment_id: int, reason: str, actor:
     exclusion = in_force(session, assignment.id)
     if exclusion is not None:
         raise Conflict(
-            f"Assignment {assignment.id} is excluded already, since {exclusion.excluded_at:%Y-%m-%d %H:%M} by "
+            f"Assignment {assignment.id} is excluded already, since {exclusion.excluded_at:%Y-%m-%d %H:%M} UTC by "
             f"{exclusion.excluded_by}: {exclusion.reason}"
         )
     exclude(session, assignment=assignment, reason=reason, actor=actor)

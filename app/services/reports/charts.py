@@ -27,14 +27,17 @@ _PAPER_COLOURS = {
 }  # fmt: skip
 _PAPER = {"width": 560, "background": "#fbfaf8"}
 _PAGE = {"width": 400, "height": 220, "background": "transparent", "autosize": {"type": "fit", "contains": "padding"}}
+_FONT_SIZE, _LAID_OUT_AT = "12px", 14.5
+"""Labels and legends get the room of larger letters: what stands in for Arial may be a fifth wider, as DejaVu Sans."""
 _CONFIG: dict[str, Any] = {
     "font": "Arial, Liberation Sans, Helvetica, sans-serif",  # the widths that labels are laid out with
     "view": {"stroke": None},
     "axis": {
-        "domainColor": _LINE, "gridColor": _LINE, "labelColor": _LABEL, "labelFontSize": 12, "tickColor": _LINE,
-        "titleColor": _LABEL, "titleFontSize": 12, "titleFontWeight": "normal",
+        "domainColor": _LINE, "gridColor": _LINE, "tickColor": _LINE,
+        "labelColor": _LABEL, "labelFontSize": _LAID_OUT_AT,
+        "titleColor": _LABEL, "titleFontSize": _LAID_OUT_AT, "titleFontWeight": "normal",
     },
-    "legend": {"labelColor": _TEXT, "labelFontSize": 12, "orient": "top", "title": None},
+    "legend": {"labelColor": _TEXT, "labelFontSize": _LAID_OUT_AT, "orient": "top", "title": None},
 }  # fmt: skip
 _PARTS_TOLD = re.compile(r' (role|aria-[a-z]+)="[^"]*"')
 _ROOM = 4
@@ -68,6 +71,7 @@ class Figure:
         label = escape(f"{self.caption} {self.says}")
         # One picture with one description, and not a symbol for every mark, of which there may be hundreds.
         svg = _PARTS_TOLD.sub("", str(vl_convert.vegalite_to_svg(text)))
+        svg = svg.replace(f'font-size="{_LAID_OUT_AT}px"', f'font-size="{_FONT_SIZE}"')
         return Markup(svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1))  # noqa: S704
 
 
@@ -78,7 +82,9 @@ def figures_of(report: StudyReport) -> dict[str, Figure]:
         figures["survival"] = survival_figure(report.filter)
     if report.sentinels is not None:
         figures["sentinels"] = sentinels_figure(report.sittings)
-    return figures | {"times": times_figure(report.sittings)}
+    if dots := _dots(report.sittings):
+        figures["times"] = times_figure(dots)
+    return figures
 
 
 def agreement_figure(agreement: Agreement) -> Figure:
@@ -151,12 +157,16 @@ def sentinels_figure(sittings: Sequence[SittingLine]) -> Figure:
     return _figure(chart, "Sentinels missed in a sitting.", says)
 
 
-def times_figure(sittings: Sequence[SittingLine]) -> Figure:
-    counts = Counter(
+def _dots(sittings: Sequence[SittingLine]) -> Counter[tuple[float, float, str]]:
+    """How many sittings with response times have which median and variation, and whether these are flagged."""
+    return Counter(
         (*_place(times.median / 1000, times.variation), "flagged" if _is_odd(line) else "not")
         for line in sittings
         if (times := line.signals.response_times) and times.variation is not None and times.median > 0
     )
+
+
+def times_figure(counts: Counter[tuple[float, float, str]]) -> Figure:
     rows = [
         {"seconds": seconds, "variation": variation, "which": which, "sittings": number}
         for (seconds, variation, which), number in sorted(counts.items())
@@ -166,7 +176,12 @@ def times_figure(sittings: Sequence[SittingLine]) -> Figure:
         alt.Chart(alt.InlineData(rows))
         .mark_point(filled=True, opacity=0.7)
         .encode(
-            x=alt.X("seconds:Q", title="median response time (s)", scale=alt.Scale(type="log", nice=True)),
+            x=alt.X(
+                "seconds:Q",
+                title="median response time (s)",
+                scale=alt.Scale(type="log", nice=True),
+                axis=alt.Axis(values=_ticks([seconds for seconds, *_ in counts])),
+            ),
             y=alt.Y("variation:Q", title="variation"),
             size=alt.Size("sittings:Q", scale=alt.Scale(domainMin=1, range=[45, 160]), legend=None),
             color=alt.Color(
@@ -183,6 +198,14 @@ def times_figure(sittings: Sequence[SittingLine]) -> Figure:
     odd = sum(number for (*_, which), number in counts.items() if which == "flagged")
     says = f"{counted(counts.total(), 'sitting')}, the times of {odd} flagged"
     return _figure(chart, "Response times: each sitting's median, and how much they vary around it.", says)
+
+
+def _ticks(seconds: Sequence[float]) -> list[float]:
+    """1, 2 and 5 of every decade that a logarithmic axis of such values shows: what it would name between them is too
+    close together to be read."""
+    first, last = math.floor(math.log10(min(seconds))), math.ceil(math.log10(max(seconds)))
+    ticks = [round(step * 10.0**decade, 6) for decade in range(first, max(last, first + 1)) for step in (1, 2, 5)]
+    return [*ticks, 10.0 ** max(last, first + 1)]
 
 
 def _place(seconds: float, variation: float) -> tuple[float, float]:

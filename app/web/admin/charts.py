@@ -13,6 +13,7 @@ from app.services.status import StudyStatus
 OBSERVED, FORECAST, NIGHTS = "this study", "forecast, 90 %", "NIGHTS"
 NIGHTS_KEPT = 20_019 / 100_000
 NIGHTS_ROUNDS = 10
+SHARES_OF: dict[Kind, str] = {"2afc": "candidate 1", "jnd": "“different” (first pair)"}
 
 
 def survivor_curve(status: StudyStatus, expected: Forecast) -> dict[str, Any]:
@@ -78,7 +79,7 @@ def items_by_share(items: Sequence[int], kind: Kind) -> dict[str, Any]:
     """How many items people see how, where nothing is dropped."""
     parts = len(items)
     values = [{"from": part / parts, "to": (part + 1) / parts, "items": count} for part, count in enumerate(items)]
-    what = "“different” (first pair)" if kind == "jnd" else "candidate 1"
+    what = SHARES_OF[kind]
     bars = alt.Chart(alt.InlineData(values=values)).mark_bar(cornerRadiusEnd=2, style="observed", binSpacing=2)
     return _spec(
         bars.encode(

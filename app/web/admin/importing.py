@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
+from app.domain.protocol import Kind
 from app.errors import BadInput, Conflict, LookalikeError, Unavailable
 from app.models.studies import UNDER_WAY, ImportRequest, Study
 from app.queue import DEFAULT
@@ -14,6 +15,7 @@ from app.services import import_requests, workers
 from app.services.import_places import MOST_SHOWN, ImportPlace, Listing
 from app.services.item_files import the_table
 from app.services.items import require_draft
+from app.services.protocols import current_protocol
 from app.web.admin.access import AsResearcher, AsViewer, FormDep, StudyAccess
 from app.web.admin.pages import StudyPage, frame_of, go, head_of, show
 from app.web.deps import ResourcesDep, SessionDep
@@ -51,6 +53,7 @@ class ImportsPage(StudyPage):
     the top, and `crumbs` lead to it; `table` is its table, if it can be imported."""
 
     template = "admin/imports.html"
+    kind: Kind
     place: str
     folder: str
     crumbs: Sequence[Crumb]
@@ -77,7 +80,12 @@ def _url(study: str, folder: str) -> str:
 
 
 def _page(
-    request: Request, access: StudyAccess, place: ImportPlace, folder: str, error: LookalikeError | None = None
+    request: Request,
+    access: StudyAccess,
+    kind: Kind,
+    place: ImportPlace,
+    folder: str,
+    error: LookalikeError | None = None,
 ) -> Response:
     """The folder's page; where there is none, the top with what is wrong."""
     listing, table = Listing([], []), None
@@ -88,13 +96,14 @@ def _page(
     except (BadInput, Unavailable) as trouble:
         error = error or trouble
         if folder and isinstance(trouble, BadInput) and not listing.tables:
-            return _page(request, access, place, "", error)
+            return _page(request, access, kind, place, "", error)
     head = head_of(access, title=access.study.slug, current="Overview")
     parts = folder.split("/") if folder else []
     page = ImportsPage(
         f"Import · {access.study.slug}",
         frame_of(request, access.signed_in),
         head=head,
+        kind=kind,
         place=str(place),
         folder=folder,
         crumbs=[Crumb(part, _url(head.url, "/".join(parts[: place + 1]))) for place, part in enumerate(parts)],
@@ -106,9 +115,12 @@ def _page(
 
 
 @router.get("")
-def imports_page(request: Request, access: AsResearcher, resources: ResourcesDep, folder: str = "") -> Response:
+def imports_page(
+    request: Request, access: AsResearcher, session: SessionDep, resources: ResourcesDep, folder: str = ""
+) -> Response:
     require_draft(access.study)
-    return _page(request, access, resources.imports, folder)
+    kind = current_protocol(session, access.study.id).kind
+    return _page(request, access, kind, resources.imports, folder)
 
 
 @router.post("")
@@ -122,7 +134,8 @@ def ask(
                 session, resources.imports, study=access.study, source=source, normalise="normalise" in form
             )
     except (BadInput, Conflict, Unavailable) as error:
-        return _page(request, access, resources.imports, source, error)
+        kind = current_protocol(session, access.study.id).kind
+        return _page(request, access, kind, resources.imports, source, error)
     return go(f"/admin/studies/{access.study.slug}", access.signed_in)
 
 

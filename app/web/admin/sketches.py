@@ -3,6 +3,7 @@ the interactive chart in its place (static/js/admin/charts.js), which is too lar
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from app.domain.forecast import Forecast
@@ -19,7 +20,8 @@ MOST_COLUMNS = 10
 @dataclass(frozen=True)
 class Sketch:
     """Coordinates in percent of the width and of the height there is, from the upper left. `band` and each of `lines`
-    (by their class) are points of a polyline, `bars` are x, y, width and height, `published` are x, y and whose."""
+    (by their class) are points of a polyline, `bars` are x, y, width and height, `published` are x, y and whose.
+    `moments` are columns too, which the page says in the viewer's zone."""
 
     label: str
     columns: list[tuple[float, str]]
@@ -28,6 +30,7 @@ class Sketch:
     lines: list[tuple[str, str]]
     bars: list[tuple[float, float, float, float]]
     published: Sequence[tuple[float, float, str]] = ()
+    moments: Sequence[tuple[float, datetime]] = ()
 
     def svg(self) -> str:
         macro: Any = templates.get_template("admin/_sketch.html").module
@@ -112,7 +115,8 @@ def votes_sketch(minutes: Sequence[MinuteOfVotes]) -> Sketch:
     plane = _Plane(max(len(minutes), 1), max([1, *(each.votes for each in minutes)]))
     return Sketch(
         label=f"Votes a minute, at most {plane.y_most:,}",
-        columns=[(plane.x(at), f"{minutes[at].minute:%H:%M}") for at in range(0, len(minutes), 15)],
+        columns=[],
+        moments=[(plane.x(at), minutes[at].minute) for at in range(0, len(minutes), 15)],
         rows=plane.rows(),
         band="",
         lines=[],

@@ -87,6 +87,7 @@ class StudyLivePage(StudyPage):
     importing: Importing | None
     import_problem: str | None
     drawn: Sketch
+    shares_of: str
     votes: Sketch
     largest_upload: str = f"{uploads.LARGEST // 2**20:,} MB"
 
@@ -143,6 +144,7 @@ def live_page(
         link=f"{public_url(request)}/studies/{access.study.slug}",
         import_problem=import_problem,
         drawn=_drawn(session, access.study, live),
+        shares_of=charts.SHARES_OF[live.protocol.kind],
         votes=votes_sketch(activity.votes_by_minute(session, access.study)),
     )
 
