@@ -89,6 +89,8 @@ def train(
     with counting(console, "decoding") as on_decode:
         session = open_session(settings, data, out, device, resume, cache, on_decode)
     main_process = session.accelerator.is_main_process
+    if main_process:
+        say(console, f"Validation is on {session.validation}.")
     with RunWatcher(out, settings.train.epochs, session.progress, console, enabled=main_process) as watcher:
         progress = run_training(session, watcher)
     if main_process:

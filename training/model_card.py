@@ -49,6 +49,7 @@ print(metric("a.png", "b.png"))
 ```
 
 Data: {code(str(record["data"]))}, sha256 `{record["data_sha256"]}`, {json.dumps(record["triplets"])} triplets.
+Validation: {record.get("validation", "not recorded")}.
 Code: `{record["code"]}`; {record["device"]}, {record["precision"]}. The rest is in
 `experiment.json` and `run.json`.
 """

@@ -29,7 +29,7 @@ from training.models import (
 from training.progress import Progress as Callback
 from training.progress import silent
 from training.run_folder import check_new, check_resumable, describe_run, start_run
-from training.triplets import Triplets, training_and_validation
+from training.triplets import Triplets, training_and_validation, validation_in_words
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class Session:
     folder: Path
     train: Part
     val: Part
+    validation: str  # what it is validated on, in words
     inputs: Inputs
     accelerator: Accelerator
     model: nn.Module  # holds the tensors that train
@@ -83,6 +84,7 @@ def open_session(
     triplets = read_experiment_data(experiment, data, cache_folder)
     holdout = experiment.data.holdout
     parts = training_and_validation(triplets, holdout.by, holdout.fraction, holdout.seed)
+    validation = validation_in_words(triplets, holdout.by, holdout.fraction, holdout.seed)
     model = build_model(experiment.model, experiment.seed).to(accelerator.device)
     experiment = experiment.model_copy(update={"model": as_built(experiment.model, model)})
     if precision == torch.bfloat16:
@@ -90,7 +92,7 @@ def open_session(
     with accelerator.main_process_first():  # other processes find the caches made
         cache = open_cache(triplets.images, model.image_size, cache_folder, triplets.sha256, on_decode)
         module, inputs = _what_trains(model, cache, accelerator.device, cache_folder)
-    record = describe_run(triplets, cache, *parts, device, precision, accelerator.num_processes)
+    record = describe_run(triplets, cache, *parts, validation, device, precision, accelerator.num_processes)
     if accelerator.is_main_process:
         start_run(folder, experiment, record, resume)
 
@@ -98,7 +100,9 @@ def open_session(
     progress = _restore(folder, module, optimizer) if resume else Progress()
     embed, prepared = accelerator.prepare(_wrapped(experiment, module, model), optimizer)
     train, val = (_locate(part, triplets) for part in parts)
-    return Session(experiment, folder, train, val, inputs, accelerator, module, embed, prepared, progress, precision)
+    return Session(
+        experiment, folder, train, val, validation, inputs, accelerator, module, embed, prepared, progress, precision
+    )
 
 
 def read_experiment_data(experiment: Experiment, data: Path, cache_folder: Path | None = None) -> Triplets:

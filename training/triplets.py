@@ -117,3 +117,11 @@ def training_and_validation(triplets: Triplets, by: str, fraction: float, seed: 
 def has_validation(triplets: Triplets) -> bool:
     """Whether the source itself says what to validate on."""
     return bool((triplets.splits == "val").any())
+
+
+def validation_in_words(triplets: Triplets, by: str, fraction: float, seed: int) -> str:
+    """What `training_and_validation` validates on."""
+    if has_validation(triplets):
+        return "the data's own split val"
+    source = "split train" if (triplets.splits != "").any() else "all triplets"
+    return f"{fraction:.0%} of the {by} of {source}, held out with seed {seed}: the data have no split val"

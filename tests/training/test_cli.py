@@ -124,3 +124,18 @@ def test_resume_from_the_command_line(
     with pytest.raises(TrainingError, match="or --resume to go on"):
         call(*arguments, "--device", "cpu")
     assert "The run is in" in call(*arguments, "--device", "cpu", "--resume")
+
+
+def test_a_small_export_without_val_is_trained_on_and_it_is_said(
+    experiment_file: Callable[..., Path], export: Path, tmp_path: Path
+) -> None:
+    (export / "manifest.json").unlink()
+    table = export / "data.csv"
+    table.write_text(table.read_text().replace(",val,", ",train,").replace(",test,", ",train,"))
+    out = tmp_path / "run"
+    text = call("train", experiment_file(epochs=1), "--data", export, "--out", out, "--cache", tmp_path / "cache")
+    held_out = "20% of the references of split train, held out with seed 0: the data have no split val"
+    assert f"Validation is on {held_out}." in text
+    assert f"Validation: {held_out}." in (out / "README.md").read_text()
+    record = json.loads((out / "run.json").read_text())
+    assert (record["validation"], record["triplets"]) == (held_out, {"train": 18, "val": 4})
