@@ -221,10 +221,10 @@ class _Sitting:
         """The assignment's URL; waits while there is nothing to judge now, None when there never will be."""
         body = {**fields, "consent": True}
         while True:
-            response = self._call("POST", f"/studies/{self._plan.slug}/assignments", body, allow=(409, 410))
+            response = self._call("POST", f"/studies/{self._plan.slug}/assignments", body, allow=(409, 410, 429))
             if response.status_code == 410:
                 return None
-            if response.status_code != 409:
+            if response.status_code not in (409, 429):
                 return str(response.json()["url"])
             self._crowd.count(waits=1)
             if self._crowd.is_leaving.wait(float(response.headers["Retry-After"])):
