@@ -1,5 +1,6 @@
 """`recruit …` and `people …`."""
 
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -220,10 +221,9 @@ def webhooks(home: Home = HOME) -> None:
         if settings.prolific_token is None or not settings.prolific_workspace:
             raise Unavailable("Set PROLIFIC_TOKEN and PROLIFIC_WORKSPACE first (docs/recruiting.md).")
         require_https(settings, "prolific")
-        api = Api(settings.prolific_url, settings.prolific_token)
         target = f"{settings.public_url.rstrip('/')}/hooks/prolific"
-        secret = subscribe(api, workspace=settings.prolific_workspace, target_url=target)
-        api.close()
+        with closing(Api(settings.prolific_url, settings.prolific_token)) as api:
+            secret = subscribe(api, workspace=settings.prolific_workspace, target_url=target)
     out.print("Set this for the server, then start it again:")
     typer.echo(f"PROLIFIC_WEBHOOK_SECRET={secret}")
 

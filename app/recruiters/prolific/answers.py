@@ -76,6 +76,22 @@ class Cost(BaseModel):
     rewards: Bill
 
 
+class HookSecret(BaseModel):
+    value: Id
+
+
+class _EventType(BaseModel):
+    event_type: str
+
+
+class EventTypes(BaseModel):
+    results: list[_EventType] = []
+
+
+class Subscriptions(BaseModel):
+    results: Annotated[list[Made], Field(min_length=1)]
+
+
 Answer = TypeVar("Answer", bound=BaseModel)
 
 

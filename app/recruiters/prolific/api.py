@@ -13,6 +13,7 @@ from app.outside import explain
 from app.recruiters.outbound import NoAnswerError, NotCalledError, outbound_to
 from app.recruiters.patience import PATIENT, Patience
 from app.recruiters.recruiter import NothingHappened, OutcomeUnclear, RecruiterError, Refused
+from app.redaction import redact
 
 log = structlog.get_logger()
 
@@ -209,7 +210,7 @@ def _complaint(response: httpx.Response) -> str:
     detail = error.get("detail", error) if isinstance(error, dict) else error
     if isinstance(detail, dict):
         detail = "; ".join(f"{name}: {_joined(value)}" for name, value in detail.items())
-    return _ID.sub("…", _joined(detail))[:_LONGEST_COMPLAINT]
+    return redact(_ID.sub("…", _joined(detail)))[:_LONGEST_COMPLAINT]  # a cut secret would not be known
 
 
 def _joined(value: Any) -> str:

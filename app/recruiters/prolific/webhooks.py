@@ -13,7 +13,9 @@ from typing import Any
 
 from app.errors import BadInput, LookalikeError
 from app.json_text import UnusableJSON, read_json
+from app.recruiters.prolific import answers
 from app.recruiters.prolific.api import Api
+from app.recruiters.recruiter import OutcomeUnclear
 
 SIGNATURE, TIMESTAMP, EVENT_ID = "x-prolific-request-signature", "x-prolific-request-timestamp", "x-event-id"
 EVENTS = (
@@ -81,8 +83,10 @@ def subscribe(api: Api, *, workspace: str, target_url: str) -> str:
 
     A workspace has one secret: making ours ends any other.
     """
-    secret = str(api.send("POST", "/api/v1/hooks/secrets/", {"workspace_id": workspace}, repeatable=False)["value"])
-    offered = {event["event_type"] for event in api.get("/api/v1/hooks/event-types/").get("results", [])}
+    made = api.send("POST", "/api/v1/hooks/secrets/", {"workspace_id": workspace}, repeatable=False)
+    secret = answers.read(answers.HookSecret, made, otherwise=OutcomeUnclear).value
+    types = answers.read(answers.EventTypes, api.get("/api/v1/hooks/event-types/"))
+    offered = {event.event_type for event in types.results}
     for kind in EVENTS:
         if kind in offered:
             _subscribe(api, {"workspace_id": workspace, "event_type": kind, "target_url": target_url})
@@ -93,6 +97,10 @@ def _subscribe(api: Api, wanted: dict[str, str]) -> None:
     """In two steps: what the answer's header says is sent back, to show that we asked for it."""
     path = "/api/v1/hooks/subscriptions/"
     asked = api.call("POST", path, json=wanted, repeatable=False)
-    body = asked.json()
-    subscription = body["results"][0] if "results" in body else body
-    api.send("POST", f"{path}{subscription['id']}/", {"secret": asked.headers["X-Hook-Secret"]})
+    told = asked.json()
+    listed = answers.read(answers.Subscriptions, told).results if "results" in told else []
+    subscription = listed[0] if listed else answers.read(answers.Made, told, otherwise=OutcomeUnclear)
+    echoed = asked.headers.get("X-Hook-Secret")
+    if echoed is None:
+        raise OutcomeUnclear("Prolific answered a subscription without its secret, so that it is not confirmed.")
+    api.send("POST", f"{path}{subscription.id}/", {"secret": echoed})
