@@ -45,7 +45,8 @@ def create_app(settings: Settings) -> FastAPI:
         with ExitStack() as stack:
             sessions = stack.enter_context(open_watched_sessions(settings))
             storage, keys = open_storage(settings, for_server=True), load_keys(settings)
-            imports, kept = open_import_place(settings, for_server=True), uploads.open_uploads(settings)
+            imports = open_import_place(settings, for_server=True)
+            kept = uploads.open_uploads(settings, for_server=True)
             enrolments = Enrolments(settings.unstarted_per_address)
             app.state.resources = Resources(
                 sessions, storage, keys, Doors(settings, keys), settings, imports, kept, enrolments

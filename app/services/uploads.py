@@ -12,7 +12,6 @@ from uuid import uuid4
 
 from app.errors import Unavailable
 from app.settings import Settings
-from app.storage import open_place
 
 if TYPE_CHECKING:
     from app.storage.s3 import Bucket
@@ -37,13 +36,15 @@ class Uploads(Protocol):
         """Keys, and since when they are there."""
 
 
-def open_uploads(settings: Settings) -> Uploads:
-    """Nothing is looked at yet."""
+def open_uploads(settings: Settings, *, for_server: bool = False) -> Uploads:
+    """Nothing is looked at yet. See `open_storage`."""
     if settings.s3_bucket is None:
         return FolderUploads(settings.home / "uploads")
-    bucket = open_place(settings, f"s3://{settings.s3_bucket}/{settings.s3_prefix}uploads")
-    assert not isinstance(bucket, Path)
-    return BucketUploads(bucket)
+    from app.storage.patience import JOBS, UPLOADS  # boto3 takes a third of a second to import
+    from app.storage.s3 import open_bucket
+
+    prefix, patience = f"{settings.s3_prefix}uploads/", UPLOADS if for_server else JOBS
+    return BucketUploads(open_bucket(settings, settings.s3_bucket, prefix=prefix, patience=patience))
 
 
 @dataclass(frozen=True)

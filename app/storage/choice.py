@@ -22,9 +22,11 @@ def open_storage(settings: Settings, *, for_server: bool = False) -> Storage:
     if settings.s3_bucket is None:
         return LocalStorage(settings.images)
     from app.storage.cache import CachedStorage  # boto3 takes a third of a second to import
+    from app.storage.patience import JOBS, REQUESTS
     from app.storage.s3 import S3Storage, open_bucket
 
-    store = S3Storage(open_bucket(settings, settings.s3_bucket, prefix=settings.s3_prefix, for_server=for_server))
+    patience = REQUESTS if for_server else JOBS
+    store = S3Storage(open_bucket(settings, settings.s3_bucket, prefix=settings.s3_prefix, patience=patience))
     return CachedStorage(store, settings.image_cache, limit=settings.s3_cache_size) if for_server else store
 
 
@@ -36,10 +38,11 @@ def open_place(settings: Settings, place: str, *, for_server: bool = False) -> "
     """
     if not place.startswith("s3://"):
         return Path(place)
+    from app.storage.patience import JOBS, REQUESTS
     from app.storage.s3 import open_bucket
 
     name, _, prefix = place.removeprefix("s3://").partition("/")
     if not name:
         raise BadInput(f"{place} names no bucket: it should be s3://BUCKET/PREFIX.")
     folder = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-    return open_bucket(settings, name, prefix=folder, for_server=for_server)
+    return open_bucket(settings, name, prefix=folder, patience=REQUESTS if for_server else JOBS)

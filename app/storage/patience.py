@@ -28,11 +28,13 @@ _THROTTLED = ("SlowDown", "RequestTimeout", "RequestTimeoutException", "Throttli
 
 @dataclass(frozen=True)
 class Patience:
-    """`asks_for_s`: what fails is tried again until so long after the first attempt began."""
+    """`asks_for_s`: what fails is tried again until so long after the first attempt began. `for_server`: there is a
+    breaker for those who come next."""
 
     connect_s: float
     read_s: float
     asks_for_s: float
+    for_server: bool = True
 
     def config(self) -> Config:
         once = {"mode": "standard", "total_max_attempts": 1}
@@ -59,10 +61,12 @@ class Patience:
         return pause
 
 
-JOBS = Patience(connect_s=5, read_s=30, asks_for_s=60)
+JOBS = Patience(connect_s=5, read_s=30, asks_for_s=60, for_server=False)
 """Workers and commands: a bucket that restarts costs a pause."""
-REQUESTS = Patience(connect_s=1, read_s=1.5, asks_for_s=0.5)
+REQUESTS = Patience(connect_s=1, read_s=1, asks_for_s=0.5)
 """Somebody waits for the page. What breaks off at once, such as a connection that was idle too long, is tried again."""
+UPLOADS = Patience(connect_s=1, read_s=10, asks_for_s=0.5)
+"""Somebody waits, too, but a part of 16 MB may take its time."""
 
 
 def _temporary(response: Any, caught: Any) -> str | None:

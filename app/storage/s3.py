@@ -34,7 +34,7 @@ from app.errors import Conflict, LookalikeError, NotFound, Unavailable
 from app.outside import explain
 from app.settings import Settings
 from app.storage.base import KEY, Stored, missing, verified
-from app.storage.patience import JOBS, REQUESTS, Breaker
+from app.storage.patience import JOBS, Breaker, Patience
 
 MULTIPART = 16 * 2**20
 """Bytes from which on an object is sent in parts, and the size of a part."""
@@ -59,17 +59,14 @@ _AGAIN = retry(
 )
 
 
-def open_bucket(settings: Settings, name: str, *, prefix: str = "", for_server: bool = False) -> "Bucket":
+def open_bucket(settings: Settings, name: str, *, prefix: str = "", patience: Patience = JOBS) -> "Bucket":
     """The bucket with the deployment's endpoint and encryption; nothing is asked of the server yet.
-
-    `for_server`: its requests do not wait for a bucket that does not answer.
 
     Credentials and region come from where boto3 finds them: the environment, a profile, the machine's role.
 
     Raises:
         Unavailable: the environment's credentials are incomplete, or its profile does not exist.
     """
-    patience = REQUESTS if for_server else JOBS
     config = Config(
         max_pool_connections=CONNECTIONS,
         # Servers other than Amazon's seldom have names for buckets below their own.
@@ -89,7 +86,7 @@ def open_bucket(settings: Settings, name: str, *, prefix: str = "", for_server: 
         raise Unavailable(f"{error}. Correct AWS_PROFILE.") from None
     patience.practised_by(client)
     asked_for = {key: value for key, value in encryption.items() if value}
-    return Bucket(client, name, prefix, asked_for, Breaker() if for_server else None)
+    return Bucket(client, name, prefix, asked_for, Breaker() if patience.for_server else None)
 
 
 @dataclass(frozen=True)
