@@ -37,7 +37,7 @@ _CONFIG: dict[str, Any] = {
         "labelColor": _LABEL, "labelFontSize": _LAID_OUT_AT,
         "titleColor": _LABEL, "titleFontSize": _LAID_OUT_AT, "titleFontWeight": "normal",
     },
-    "legend": {"labelColor": _TEXT, "labelFontSize": _LAID_OUT_AT, "orient": "top", "title": None},
+    "legend": {"labelColor": _TEXT, "labelFontSize": _LAID_OUT_AT, "labelLimit": 0, "orient": "top", "title": None},
 }  # fmt: skip
 _PARTS_TOLD = re.compile(r' (role|aria-[a-z]+)="[^"]*"')
 _ROOM = 4
