@@ -1,11 +1,15 @@
 """Nothing on the dashboard is cut, and no words run into each other."""
 
+from typing import Any
+
 import pytest
 from playwright.sync_api import Page, expect
+from sqlalchemy import text
 
 from app.db import Sessions
 from app.keys import Keys
 from app.services import assignments, quality, rounds, studies
+from app.services.exclusions import exclude_by_hand
 from app.storage import LocalStorage
 from tests.browser.conftest import Sittings
 from tests.browser.dashboard import NARROW, WIDE, open_page, sign_in
@@ -61,14 +65,28 @@ def test_the_table_of_assignments_fits_a_desktop(page: Page, odd: str) -> None:
 
 
 @pytest.mark.parametrize("device", [WIDE, NARROW], ids=["wide", "narrow"])
-def test_words_of_charts_stand_by_themselves(page: Page, odd: str, device: dict[str, dict[str, int]]) -> None:
-    page.set_viewport_size(device["viewport"])  # type: ignore[arg-type]
+def test_words_of_charts_stand_by_themselves(page: Page, odd: str, device: dict[str, Any]) -> None:
+    page.set_viewport_size(device["viewport"])
     for tab, most in (("", 2), ("/report", 4)):
         page.goto(f"/admin/studies/{odd}{tab}")
         charts = page.locator(".chart svg.sketch, .chart .drawn > svg")
         expect(charts).to_have_count(most)
         for chart in charts.all():
             assert chart.evaluate(WORDS_IN_EACH_OTHER) == []
+
+
+def test_long_words_make_no_page_wider(page: Page, odd: str, sessions: Sessions) -> None:
+    with sessions.begin() as session:
+        study = studies.by_slug(session, odd).id
+        session.execute(text("UPDATE items SET prompt = repeat('y', 200), source = repeat('z', 200) "
+                             "WHERE number = 1 AND study_id = :study"), {"study": study})  # fmt: skip
+        first = session.scalars(text("SELECT min(id) FROM assignments WHERE study_id = :study"), {"study": study}).one()
+        exclude_by_hand(session, assignment_id=first, reason="x" * 500, actor="ada@" + "example." * 12 + "org")
+    for device in (WIDE, NARROW):
+        page.set_viewport_size(device["viewport"])
+        for part in ("", "/items", "/items/1", "/assignments", f"/assignments/{first}", "/report", "/log"):
+            page.goto(f"/admin/studies/{odd}{part}")
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), part
 
 
 def test_votes_by_the_viewers_clock(page: Page, odd: str) -> None:
