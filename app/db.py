@@ -83,7 +83,6 @@ REQUESTS = "-c timezone=UTC -c lock_timeout=10s -c statement_timeout=60s"
 """Waits are bounded, so that a forgotten transaction shows as an error and not as a server that hangs."""
 
 _NETWORK = {
-    "connect_timeout": 10,
     # A machine that is gone is noticed within half a minute.
     "keepalives_idle": 10,
     "keepalives_interval": 5,
@@ -92,9 +91,11 @@ _NETWORK = {
 }
 
 
-def make_engine(url: str, *, bounds: str = COMMANDS, **options: Any) -> Engine:
+def make_engine(url: str, *, for_server: bool = False, **options: Any) -> Engine:
+    """`for_server`: somebody waits for the page."""
+    bounds = {"options": REQUESTS, "connect_timeout": 3} if for_server else {"options": COMMANDS, "connect_timeout": 10}
     options = {"pool_size": POOL_SIZE, "max_overflow": 5, "pool_pre_ping": True, "hide_parameters": True} | options
-    return create_engine(url, connect_args=_NETWORK | {"options": bounds}, **options)
+    return create_engine(url, connect_args=_NETWORK | bounds, **options)
 
 
 @contextmanager
@@ -105,7 +106,7 @@ def open_watched_sessions(settings: Settings) -> Iterator[Sessions]:
         Unavailable: the schema is not at this version's revision.
     """
     with database_url(settings) as url:
-        engine, watch = make_engine(url, bounds=REQUESTS, pool_timeout=5), DatabaseWatch(url)
+        engine, watch = make_engine(url, for_server=True, pool_timeout=5), DatabaseWatch(url)
         watch.heeded_by(engine)
         try:
             require_current_schema(engine)

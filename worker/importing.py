@@ -1,24 +1,23 @@
 """The worker's imports: asked for in the dashboard or through the API."""
 
-from procrastinate import App, JobContext, RetryStrategy
+from procrastinate import App, JobContext
 from procrastinate.exceptions import JobAborted
-from sqlalchemy.exc import OperationalError
 
 from app.db import Sessions
 from app.queue import IMPORT
 from app.services.import_places import open_import_place
-from app.services.import_requests import GivenBack, fulfil
+from app.services.import_requests import fulfil
+from app.services.progress_writer import GivenBack
 from app.services.uploads import open_uploads
 from app.settings import Settings
 from app.storage import open_storage
-
-_GOES_ON = RetryStrategy(wait=2, retry_exceptions=(JobAborted, OperationalError))
+from worker.tasks import GOES_ON
 
 
 def add_imports(app: App, sessions: Sessions, settings: Settings) -> None:
     storage, place, uploads = open_storage(settings), open_import_place(settings), open_uploads(settings)
 
-    @app.task(name=IMPORT, pass_context=True, retry=_GOES_ON)
+    @app.task(name=IMPORT, pass_context=True, retry=GOES_ON)
     def import_folder(context: JobContext, request_id: int) -> None:
         try:
             fulfil(

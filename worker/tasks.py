@@ -31,8 +31,8 @@ log = structlog.get_logger()
 _FIRST = 10
 """The priority of what keeps the queue going, over what waits in it."""
 _ATTEMPTS = 5
-WHEN_IT_IS_BACK = RetryStrategy(wait=2, retry_exceptions=(OperationalError,))
-"""That the database was away for a moment is no failure of a job."""
+GOES_ON = RetryStrategy(wait=2, retry_exceptions=(JobAborted, OperationalError))
+"""It is no failure of a job that its worker was to stop, or that the database was away for a moment."""
 _LEFT_TO_THE_NEXT = (ASSESS, CHECK_ROUND, RECRUIT, TICK)
 """Jobs that are soon asked for again, or whose work the next tick does."""
 _TEMPORARY = (CannotGenerate, OperationalError, Unavailable)

@@ -27,7 +27,7 @@ from app.services.import_places import FolderPlace, ImportPlace, require_table
 from app.services.imports import ImportResult, Report, import_items
 from app.services.item_files import read_table, the_table
 from app.services.items import require_draft, require_no_import
-from app.services.progress_writer import ProgressWriter
+from app.services.progress_writer import GivenBack, ProgressWriter, unless_stopping
 from app.services.uploads import Uploads
 from app.storage import Storage
 
@@ -36,10 +36,6 @@ _LONGEST_NAME = 200
 _ABANDONED = timedelta(days=1)
 """How old an upload is that no import knows, once none will: it is kept before its import is asked for."""
 _IS_UNDER_WAY = ImportRequest.state.in_(UNDER_WAY)
-
-
-class GivenBack(Exception):
-    """The request stays as it is, for another worker."""
 
 
 class _Stopped(Exception):
@@ -163,7 +159,7 @@ def fulfil(
         _tidy(sessions, uploads, incoming)
         return
     progress = _progress(sessions, request_id)
-    report = _unless_stopping(progress, stopping)
+    report = unless_stopping(progress, stopping)
     try:
         table = _fetch(place, uploads, task, incoming / str(request_id), report)
         result = _import(sessions, storage, task=task, table=table, report=report)
@@ -220,15 +216,6 @@ def _progress(sessions: Sessions, request_id: int) -> ProgressWriter:
             raise _Stopped
 
     return ProgressWriter(write)
-
-
-def _unless_stopping(report: Report, stopping: Callable[[], bool]) -> Report:
-    def step(what: str, done: int, total: int) -> None:
-        if stopping():
-            raise GivenBack
-        report(what, done, total)
-
-    return step
 
 
 def _end(sessions: Sessions, request_id: int, progress: ProgressWriter, **values: object) -> None:

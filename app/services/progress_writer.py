@@ -1,4 +1,4 @@
-"""A worker's progress on its way to the page that shows it."""
+"""A worker's progress on its way to the page that shows it, and the place where its work can be broken off."""
 
 import time
 from collections.abc import Callable
@@ -22,3 +22,20 @@ class ProgressWriter:
         if is_news or time.monotonic() >= self._next_at:
             self._next_at = time.monotonic() + EVERY_S
             self._write(what, done, total)
+
+
+class GivenBack(Exception):
+    """The request stays as it is, for another worker."""
+
+
+def unless_stopping(
+    report: Callable[[str, int, int], None], stopping: Callable[[], bool]
+) -> Callable[[str, int, int], None]:
+    """Steps that raise GivenBack once the worker is to stop."""
+
+    def step(what: str, done: int, total: int) -> None:
+        if stopping():
+            raise GivenBack
+        report(what, done, total)
+
+    return step

@@ -19,6 +19,7 @@ from app.models.studies import ExportRequest
 from app.services import studies
 from app.services.exports import requests, run, shards
 from app.services.exports.run import ExportResult, Format, export_study
+from app.services.progress_writer import GivenBack
 from app.settings import Settings
 from app.storage import LocalStorage
 from app.storage.s3 import Bucket
@@ -114,6 +115,19 @@ def test_a_failed_export_says_how_far_it_came_and_another_try_begins_anew(
     assert (failed.state, failed.message, failed.done, failed.total) == ("failed", "The disk is full.", 9, 9)
     done = fulfil()
     assert (done.state, done.message, done.done, done.total) == ("done", None, 9, 9)
+
+
+def test_an_export_is_given_back_by_a_worker_that_is_to_stop_and_written_once(
+    sessions: Sessions, storage: LocalStorage, study: str, tmp_path: Path
+) -> None:
+    with sessions.begin() as session:
+        asked = requests.ask(session, study=studies.by_slug(session, study)).id
+    with pytest.raises(GivenBack):
+        requests.fulfil(sessions, storage, folder=tmp_path, request_id=asked, stopping=lambda: True)
+    for _ in range(2):  # as when the database was lost before the job could be noted as done
+        requests.fulfil(sessions, storage, folder=tmp_path, request_id=asked)
+        with sessions() as session:
+            assert session.get_one(ExportRequest, asked).state == "done"
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # webdataset leaves closing files to the collector

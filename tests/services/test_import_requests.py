@@ -17,7 +17,7 @@ from app.errors import BadInput, Conflict, Unavailable
 from app.models.studies import ImportRequest
 from app.services import audit, import_places, import_requests, imports, progress_writer, studies
 from app.services.import_places import BucketPlace, FolderPlace, ImportPlace, open_import_place
-from app.services.import_requests import GivenBack
+from app.services.progress_writer import GivenBack
 from app.services.uploads import BucketUploads, FolderUploads, Uploads, open_uploads
 from app.settings import Settings
 from app.storage import LocalStorage

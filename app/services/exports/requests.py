@@ -1,7 +1,7 @@
 """Exports that are asked for in the dashboard: a worker writes them, and people watch and download."""
 
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, cast
@@ -20,7 +20,7 @@ from app.services import audit
 from app.services.exports.drafts import MANIFEST
 from app.services.exports.queries import EVERYTHING, Choice, Split
 from app.services.exports.run import Format, export_study, file_names
-from app.services.progress_writer import ProgressWriter
+from app.services.progress_writer import GivenBack, ProgressWriter, unless_stopping
 from app.storage import Storage
 
 log = structlog.get_logger()
@@ -81,21 +81,36 @@ def versions(session: Session, study: Study) -> Sequence[Export]:
     return session.scalars(wanted.order_by(Export.version.desc())).all()
 
 
-def fulfil(sessions: Sessions, storage: Storage, *, folder: Path, request_id: int) -> None:
-    """Write the export that was asked for; what goes wrong is told where it was asked for."""
+def fulfil(
+    sessions: Sessions,
+    storage: Storage,
+    *,
+    folder: Path,
+    request_id: int,
+    stopping: Callable[[], bool] = lambda: False,
+) -> None:
+    """Write the export that was asked for; what goes wrong is told where it was asked for. Begun twice, because a
+    worker is gone, it goes on where it stopped.
+
+    Raises:
+        GivenBack: another worker is to go on. OperationalError: the database is away; to be tried again.
+    """
     with sessions.begin() as session:
         request = session.get_one(ExportRequest, request_id)
+        if request.state == "done":
+            return
         slug = session.get_one(Study, request.study_id).slug
         request.state, request.message, request.ended_at = "running", None, None
         form, choice = cast(Format, request.form), choice_of(request)
     progress = ProgressWriter(lambda _, done, total: _set(sessions, request_id, done=done, total=total))
     out = place_of(folder, slug, request_id)
     try:
-        result = export_study(sessions, storage, slug=slug, out=out, report=progress, form=form, choice=choice)
+        report = unless_stopping(progress, stopping)
+        result = export_study(sessions, storage, slug=slug, out=out, report=report, form=form, choice=choice)
+    except (GivenBack, OperationalError):
+        raise
     except LookalikeError as error:
         _end(sessions, request_id, progress, state="failed", message=error.message)
-    except OperationalError:  # the job is done again once the database is back
-        raise
     except Exception:
         log.exception("an export failed", study=slug)
         sorry = "Something went wrong; the worker's log says what."
