@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,16 @@ from sqlalchemy.orm import sessionmaker
 
 from app.db import Sessions
 from app.domain import protocol
+from app.queue import defer_recruiting
 from app.services import studies, workers
 from app.services.generation import plans
 from app.services.generation.progress import progress
+from app.services.recruiting import plan
+from app.storage import LocalStorage
 from tests.conftest import make_database
+from tests.factories import make_study
+from tests.recruiting.paid_study import SMALL, TERMS
+from tests.recruiting.silence import silent_server
 
 SLUG = "drawn"
 
@@ -123,3 +130,30 @@ def test_a_worker_without_its_model_takes_no_jobs_and_says_why(
         assert how.workers[0].problem == "diffusers is not installed here: pip install '.[worker]'."
         process.terminate()
         process.wait(60)
+
+
+def test_a_worker_whose_recruiter_hangs_stops_all_the_same(
+    alone: Sessions, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What it has asked for and not heard of is as an answer that was lost; the next look finds out."""
+    slug = make_study(alone, LocalStorage(tmp_path / "home" / "images"), items=24, **SMALL)
+    with silent_server() as silence:
+        for name, value in {
+            "PUBLIC_URL": "https://lab.example", "PROLIFIC_URL": silence.url, "PROLIFIC_TOKEN": "a-token",
+            "PROLIFIC_WORKSPACE": "ours",
+        }.items():  # fmt: skip
+            monkeypatch.setenv(name, value)
+        with alone.begin() as session:
+            study = studies.by_slug(session, slug)
+            plan.begin(session, study=study, terms=TERMS, today=datetime.now(UTC).date())
+            defer_recruiting(session)
+        with subprocess.Popen([sys.executable, "-m", "app.cli.main", "worker"]) as process:
+            deadline = time.monotonic() + 120
+            while not silence.requests:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            process.terminate()
+            assert process.wait(25) == 0, "its patience is six times thirty seconds"
+    with alone() as session:
+        (recruitment,) = plan.recruitments(session, studies.by_slug(session, slug).id)
+        assert (recruitment.state, recruitment.external_id, recruitment.places > 0) == ("planned", None, True)
