@@ -20,11 +20,23 @@ from app.models.items import Item
 from app.models.recruiting import Recruitment, Submission
 from app.recruiters.arrival import Arrival
 from app.recruiters.recruiter import AWAITING_REVIEW, CODE_KINDS
-from app.services import accounts, assignments, exclusions, members, people, rounds, sign_ups, studies
+from app.services import (
+    accounts,
+    assignments,
+    exclusions,
+    import_requests,
+    members,
+    people,
+    rounds,
+    sign_ups,
+    studies,
+)  # fmt: skip
 from app.services.exports import requests
 from app.services.generation import plans
 from app.services.generation.orders import order_drawings
+from app.services.import_places import open_import_place
 from app.services.recruiting import notices, plan
+from app.services.uploads import open_uploads
 from app.settings import Settings
 from app.storage import LocalStorage
 from tests.browser.conftest import Sittings
@@ -52,6 +64,14 @@ def type_password(page: Page, email: str) -> None:
 def sign_in(page: Page, email: str) -> None:
     type_password(page, email)
     expect(page.get_by_role("heading", name="Studies", level=1)).to_be_visible()
+
+
+def import_what_waits(sessions: Sessions, storage: LocalStorage, settings: Settings, slug: str) -> None:
+    """As a worker does it."""
+    with sessions() as session:
+        (waiting,) = import_requests.of_study(session, studies.by_slug(session, slug))
+    place, uploads = open_import_place(settings), open_uploads(settings)
+    import_requests.fulfil(sessions, storage, place, uploads, incoming=settings.incoming, request_id=waiting.id)
 
 
 def press(page: Page, key: str) -> None:

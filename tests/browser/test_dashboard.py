@@ -17,7 +17,17 @@ from app.settings import Settings
 from app.simulation.crowd import CrowdPlan, run_crowd
 from app.storage import LocalStorage
 from tests.browser.conftest import Sittings
-from tests.browser.dashboard import NARROW, WIDE, Showcase, make_showcase, open_page, press, sign_in, type_password
+from tests.browser.dashboard import (
+    NARROW,
+    WIDE,
+    Showcase,
+    import_what_waits,
+    make_showcase,
+    open_page,
+    press,
+    sign_in,
+    type_password,
+)  # fmt: skip
 from tests.browser.keyboard import kept_from_the_keyboard
 from tests.browser.test_pages import assert_accessible
 from tests.dashboard import make_account
@@ -84,7 +94,9 @@ def test_a_study_from_sign_in_to_download(
     page.get_by_label("A ZIP file").set_input_files(nights)
     film.shoot("draft")
     page.get_by_role("button", name="Import").click(no_wait_after=True)
-    expect(page.get_by_text("24 items are in the pool.")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Waiting for a worker to import nights.zip.")).to_be_visible(timeout=60_000)
+    import_what_waits(sessions, storage, settings, slug)
+    expect(page.get_by_text("24 items of nights.zip in the pool")).to_be_visible()
     page.get_by_role("button", name="Open the study").click()
     film.shoot("open")
     page.get_by_role("button", name="Open the study").click()

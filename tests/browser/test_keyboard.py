@@ -12,7 +12,7 @@ from app.services.exports import requests
 from app.settings import Settings
 from app.storage import LocalStorage
 from tests.browser.conftest import Sittings
-from tests.browser.dashboard import WIDE, open_page, press, sign_in
+from tests.browser.dashboard import WIDE, import_what_waits, open_page, press, sign_in
 from tests.browser.keyboard import Keyboard
 from tests.dashboard import PASSWORD, make_account
 from tests.factories import make_slug, make_study
@@ -52,7 +52,9 @@ def test_a_study_without_a_mouse(
     archive.set_input_files(nights)
     hands.operate(page.get_by_label("Mend images"), "Space")
     hands.follow("Import")
-    expect(page.get_by_text("24 items are in the pool.")).to_be_visible()
+    expect(page.get_by_text("Waiting for a worker to import nights.zip.")).to_be_visible()
+    import_what_waits(sessions, storage, settings, slug)
+    expect(page.get_by_text("24 items of nights.zip in the pool")).to_be_visible()
     hands.follow("Preview")
     expect(page.get_by_text("A preview: this is what participants read.")).to_be_visible()
     page.go_back()
