@@ -1,6 +1,7 @@
 """The worker's jobs: each one calls a service in a transaction of its own."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -95,11 +96,13 @@ def add_take_over(app: App, *, queue: str, stalled_s: float) -> None:
     @app.periodic(cron="* * * * * */5")
     @app.task(name=name, queue=queue, queueing_lock=name, priority=_FIRST)
     async def take_over(timestamp: int) -> None:  # noqa: ARG001 - procrastinate hands it over
-        for job in await app.job_manager.get_stalled_jobs(queue=queue, seconds_since_heartbeat=stalled_s):
-            try:
-                await app.job_manager.retry_job(job)
-            except ConnectorException:  # it ended after all, or another worker was quicker
-                continue
+        with suppress(ConnectorException):  # the database is away: in five seconds there is another look
+            for job in await app.job_manager.get_stalled_jobs(queue=queue, seconds_since_heartbeat=stalled_s):
+                await take(job)
+
+    async def take(job: Job) -> None:
+        with suppress(ConnectorException):  # it ended after all, or another worker was quicker
+            await app.job_manager.retry_job(job)
             log.warning("took over the job of a worker that is gone", job=job.call_string)
 
 
