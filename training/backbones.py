@@ -1,7 +1,8 @@
 """Vision transformers as towers: which weights, which feature, which normalisation."""
 
-from collections.abc import Callable
-from contextlib import redirect_stderr
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from functools import cache
 from io import StringIO
@@ -20,6 +21,7 @@ from transformers import (
     PreTrainedModel,
     ViTModel,
 )
+from transformers.utils import logging as transformers_logging
 
 from training.config import Feature, TowerConfig, is_path
 from training.errors import ConfigError, WeightsError
@@ -193,11 +195,10 @@ def open_tower(config: TowerConfig) -> Tower:
         config = config.model_copy(update={"feature": preset.feature})
     if is_path(source) and not Path(source).is_dir():
         raise WeightsError(f"{source}: there is no such folder, and a tower's weights should be in it")
-    architecture, backbone_config = _backbone_config(source)
-    if config.normalisation is None:
-        config = config.model_copy(update={"normalisation": read_normalisation(source, _only_local(source))})
-    # transformers reports on stderr; what is wrong is said here, in one sentence
-    with redirect_stderr(StringIO()):
+    with _silent_transformers():
+        architecture, backbone_config = _backbone_config(source)
+        if config.normalisation is None:
+            config = config.model_copy(update={"normalisation": read_normalisation(source, _only_local(source))})
         backbone, report = _from_pretrained(architecture, source, backbone_config)
     if report["missing_keys"]:
         first = sorted(report["missing_keys"])[0]
@@ -246,6 +247,18 @@ def _from_pretrained(architecture: Architecture, source: str, config: Any) -> tu
     except (OSError, ValueError, RuntimeError) as error:
         raise _unreachable(source, error) from None
     return cast(tuple[PreTrainedModel, dict[str, Any]], loaded)
+
+
+@contextmanager
+def _silent_transformers() -> Iterator[None]:
+    """What is wrong is said here, in one sentence; transformers logs tables, and draws bars on stderr."""
+    before = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity(logging.CRITICAL)
+    try:
+        with redirect_stderr(StringIO()):
+            yield
+    finally:
+        transformers_logging.set_verbosity(before)
 
 
 def _unreachable(source: str, error: Exception) -> WeightsError:

@@ -113,7 +113,8 @@ def _imagenet_groups(per_triplet: Floats, triplets: Triplets) -> dict[str, Estim
 def _categories(per_triplet: Floats, triplets: Triplets) -> dict[str, Estimate]:
     if triplets.categories is None:
         return {}
-    return scores.by_group(per_triplet, triplets.categories, scores.estimate)
+    named = triplets.categories != ""
+    return scores.by_group(per_triplet[named], triplets.categories[named], scores.estimate)
 
 
 def evaluate_odd_one_out(
