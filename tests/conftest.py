@@ -4,6 +4,7 @@ import os
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -131,3 +132,12 @@ def serving(settings: Settings) -> Iterator[str]:
     yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     server.should_exit = True
     thread.join(timeout=10)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How many commands of the documentation were run as written, and how many are marked with a reason instead."""
+    totals = Counter[str]()
+    for report in terminalreporter.getreports("passed"):
+        totals.update({name: value for name, value in report.user_properties if name.startswith("documented")})
+    for name, total in sorted(totals.items()):
+        terminalreporter.write_line(f"{name}: {total}")
