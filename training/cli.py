@@ -356,7 +356,7 @@ def export_dreamsim(
 ) -> None:
     """Write a run so that the official DreamSim code loads it, from its ensemble_lora layout.
 
-    Example: python -m training export-dreamsim runs/first models/ours
+    Example: python -m training export-dreamsim runs/ensemble models/ours
     """
     from training.dreamsim import export_dreamsim as write_export
     from training.outputs import require_folder

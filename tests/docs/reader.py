@@ -26,14 +26,19 @@ class Reader:
     has_database: bool = True  # up to date, and named by DATABASE_URL; without, the page makes its own
 
 
-def triplets(folder: Path) -> None:
-    """48 triplets with ten votes each, on which people agree, and with splits, in triplets.csv."""
+def triplets(folder: Path, count: int = 36) -> None:
+    """Triplets with ten votes each, on which people agree, and with splits, in triplets.csv."""
     rows = [
         row | {"votes_0": "10" if number % 2 else "0", "votes_1": "0" if number % 2 else "10", "split": split}
-        for number, row in enumerate(TripletFolder(folder).csv_rows(48))
+        for number, row in enumerate(TripletFolder(folder).csv_rows(count))
         for split in [("train", "val", "test", "train")[number % 4]]
     ]
     TripletFolder(folder).csv(rows)
+
+
+def few(folder: Path) -> None:
+    """31 triplets: sittings of five trials give each its five votes after 31 people, of whom some are still to come."""
+    triplets(folder, 31)
 
 
 def photographs(folder: Path) -> None:
@@ -56,7 +61,7 @@ def checkout(folder: Path) -> None:
 
 
 def export(folder: Path) -> None:
-    write_export(folder / "exports/study")
+    write_export(folder / "exports/study", count=12)
 
 
 def towers(folder: Path) -> None:
@@ -99,7 +104,7 @@ READERS = {
     "docs/dashboard.md": Reader(done=(SHOES,)),
     "docs/deployment.md": Reader(has_database=False),
     "docs/export.md": Reader(
-        (triplets,),
+        (few,),
         (
             *JUDGED,
             "lookalike simulate shoes --participants 100 --answers recorded",
@@ -109,7 +114,7 @@ READERS = {
     ),
     "docs/import.md": Reader((imports,), (SHOES, "lookalike study create pairs --protocol bapps-jnd")),
     "docs/protocol.md": Reader((protocol,)),
-    "docs/quality.md": Reader((triplets,), (*JUDGED, "lookalike simulate shoes --participants 20 --answers recorded")),
+    "docs/quality.md": Reader((few,), (*JUDGED, "lookalike simulate shoes --participants 18 --answers recorded")),
     "docs/recruiting.md": Reader(done=(f"{SHOES} --set recruiting.invitations=true",)),
     "docs/training.md": Reader((checkout, export, photographs, photo_folders, towers, dreamsim)),
 }

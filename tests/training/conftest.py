@@ -14,6 +14,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import constants
 from PIL import Image
 from transformers import (
     CLIPVisionConfig,
@@ -23,6 +24,9 @@ from transformers import (
     ViTConfig,
     ViTModel,
 )
+
+from tests.training.small_hub import write_small_hub
+from training import backbones
 
 torch.set_num_threads(1)
 
@@ -132,3 +136,16 @@ def experiment_file(tmp_path: Path, towers: Path) -> Callable[..., Path]:
         return file
 
     return write
+
+
+@pytest.fixture(scope="session")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_small_hub(tmp_path_factory.mktemp("hub"))
+
+
+@pytest.fixture
+def fetched_towers(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The presets come from the hub's cache, as small towers; the hub itself is away."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(hub))
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(backbones, "_hub_answers", lambda: False)

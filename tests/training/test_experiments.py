@@ -6,30 +6,17 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
-from huggingface_hub import constants
 from PIL import Image
 from typer.testing import CliRunner
 
 from tests.training.conftest import ROOT, draw_images
-from tests.training.small_hub import write_small_hub
-from training import backbones
 from training.cli import app
 from training.metric import load_metric
 
 EXPERIMENTS = sorted((ROOT / "training/experiments").glob("*.toml"))
 
 
-@pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_small_hub(tmp_path_factory.mktemp("hub"))
-
-
-@pytest.fixture(autouse=True)
-def fetched_towers(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The presets come from the hub's cache; the hub itself is away."""
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(hub))
-    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    monkeypatch.setattr(backbones, "_hub_answers", lambda: False)
+pytestmark = pytest.mark.usefixtures("fetched_towers")
 
 
 @pytest.fixture(scope="module")
