@@ -28,7 +28,7 @@ from tests.s3_server import S3_ENVIRONMENT, S3Server, running_s3
 hypothesis.settings.register_profile("lookalike", deadline=None)
 hypothesis.settings.load_profile("lookalike")
 
-LONGEST = ("test_wheel", "test_whole_way", "test_crash")
+LONGEST = ("test_documented_commands", "test_wheel", "test_whole_way", "test_crash")
 """Begun first, so that nobody waits for one of them at the end."""
 
 SHARED = Path(os.environ.get("LOOKALIKE_SHARED", Path(__file__).parents[2] / "shared"))
