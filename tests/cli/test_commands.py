@@ -283,7 +283,7 @@ def test_a_schema_from_the_future(run: Run, bare_database: str) -> None:
         assert (result.exit_code, "newer version" in one_line(result.stderr)) == (1, True)
 
 
-def test_a_port_that_is_taken(run: Run) -> None:
+def test_a_port_that_is_taken(run: Run, home: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         for command in ("serve", "up", "demo"):
@@ -291,7 +291,7 @@ def test_a_port_that_is_taken(run: Run) -> None:
             assert result.exit_code == 1
             said = one_line(result.stderr)
             assert f"Cannot listen on 127.0.0.1:{port}: Address already in use" in said
-            assert f"choose another --port: lookalike {command} --port {port + 1}" in said
+            assert f"choose another --port: lookalike {command} --home {home} --port {port + 1}" in said
     assert run("serve", "--port", 70_000).exit_code == 2
 
 
