@@ -88,10 +88,6 @@ def replace_file(path: Path, write: Callable[[Path], None]) -> None:
         raise CheckpointError(f"{path} could not be saved ({error}); {kept}") from None
 
 
-def holds_saved_state(folder: Path) -> bool:
-    return (folder / STATE_FILE).is_file()
-
-
 def save_state(
     folder: Path, trainable: dict[str, Tensor], optimizer: torch.optim.Optimizer, progress: Progress
 ) -> None:

@@ -75,7 +75,6 @@ def train(
     Watch it live with: tensorboard --logdir runs. After an interruption, the same command with --resume ends
     with the same weights. Several processes: accelerate launch -m training train …
     """
-    from training.checkpoint import holds_saved_state
     from training.config import load_experiment
     from training.model_card import write_model_card
     from training.session import open_session
@@ -84,11 +83,11 @@ def train(
     from training.watch import RunWatcher, counting, draw_curves
 
     settings = load_experiment(experiment)
-    if resume and not holds_saved_state(out):
-        say(console, f"Nothing was saved in {out} yet: the run begins.")
     with counting(console, "decoding") as on_decode:
         session = open_session(settings, data, out, device, resume, cache, on_decode)
     main_process = session.accelerator.is_main_process
+    if resume and main_process and not session.progress.history:
+        say(console, f"Nothing was saved in {out} yet: the run begins.")
     if main_process:
         say(console, f"Validation is on {session.validation}.")
     with RunWatcher(out, settings.train.epochs, session.progress, console, enabled=main_process) as watcher:

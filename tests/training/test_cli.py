@@ -139,3 +139,11 @@ def test_a_small_export_without_val_is_trained_on_and_it_is_said(
     assert f"Validation: {held_out}." in (out / "README.md").read_text()
     record = json.loads((out / "run.json").read_text())
     assert (record["validation"], record["triplets"]) == (held_out, {"train": 18, "val": 4})
+
+
+def test_resuming_what_had_saved_nothing_begins_and_says_so(
+    experiment_file: Callable[..., Path], steady_export: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "run").mkdir()
+    command = ["train", experiment_file(epochs=1), "--data", steady_export, "--out", tmp_path / "run", "--resume"]
+    assert f"Nothing was saved in {tmp_path / 'run'} yet: the run begins." in call(*command, "--cache", tmp_path / "c")
