@@ -38,7 +38,7 @@ from app.storage.patience import JOBS, Breaker, Patience
 
 MULTIPART = 16 * 2**20
 """Bytes from which on an object is sent in parts, and the size of a part."""
-CONNECTIONS = 64  # as many as a server asks at a time
+CONNECTIONS = 40  # more than a server asks at a time
 _IN_PARTS = TransferConfig(multipart_threshold=MULTIPART, multipart_chunksize=MULTIPART, max_concurrency=4)
 
 _SET_CREDENTIALS = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give this machine a role."

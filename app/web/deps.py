@@ -34,7 +34,7 @@ class Resources:
     enrolments: Enrolments
     attempts: Attempts = field(default_factory=Attempts)
     places: Places = field(default_factory=lambda: Places(POOL_SIZE, patience_s=15))
-    outside: Outside = field(default_factory=lambda: Outside(64, patience_s=1))
+    outside: Outside = field(default_factory=lambda: Outside(32, patience_s=1))
 
     def has_current_schema(self) -> bool:
         return has_current_schema(self.sessions.kw["bind"])
