@@ -31,7 +31,7 @@ class SigningKeys:
         self._lock = threading.Lock()
         self._keys: dict[str, jwt.PyJWK] = {}
         self._known_until = self._asked_from = 0.0
-        self._fetching: Future[list[jwt.PyJWK]] | None = None
+        self._fetching: Future[None] | None = None
         self._waiting = threading.BoundedSemaphore(WAITING)
 
     def key_of(self, link: str) -> jwt.PyJWK:
@@ -52,30 +52,30 @@ class SigningKeys:
             raise _unavailable()
         raise jwt.PyJWKClientError("Prolific has no such key.")
 
-    def _fetch(self, now: float) -> "Future[list[jwt.PyJWK]] | None":
+    def _fetch(self, now: float) -> "Future[None] | None":
         """The fetch under way, which this may begin; None where it is too early for another."""
         with self._lock:
             if self._fetching is None and now >= self._asked_from:
                 self._asked_from = now + ASKED_EVERY_S
-                self._fetching = in_a_thread(self._client.get_signing_keys)
-                self._fetching.add_done_callback(self._take)
+                self._fetching = in_a_thread(self._read)
             return self._fetching
 
-    def _take(self, fetched: "Future[list[jwt.PyJWK]]") -> None:
-        error = fetched.exception()
-        if error is not None:
-            log.warning("Prolific's keys cannot be read", problem=explain(error))
-        else:
-            self._keys = {key.key_id: key for key in fetched.result() if key.key_id}
+    def _read(self) -> None:
+        try:
+            fetched = self._client.get_signing_keys()
+            self._keys = {key.key_id: key for key in fetched if key.key_id}
             self._known_until = time.monotonic() + HOLDS_S
-        with self._lock:
-            self._fetching = None
+        except Exception as error:  # of the network, or an answer nobody thought of: the keys stay as they are
+            log.warning("Prolific's keys cannot be read", problem=explain(error))
+        finally:
+            with self._lock:
+                self._fetching = None
 
-    def _wait(self, fetching: "Future[list[jwt.PyJWK]]") -> None:
+    def _wait(self, fetching: "Future[None]") -> None:
         if not self._waiting.acquire(blocking=False):
             raise _unavailable()
         try:
-            fetching.exception(timeout=WAIT_S)
+            fetching.result(timeout=WAIT_S)
         except TimeoutError:
             raise _unavailable() from None
         finally:
