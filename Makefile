@@ -14,7 +14,7 @@ demo: .venv/demo.stamp ## run the main job: triplets, a crowd, rounds, a dataset
 	@$(BIN)/lookalike demo --port $(PORT)
 
 test: setup check ## check the code and run the tests
-	@$(BIN)/python -m pytest -n auto
+	@$(BIN)/python -m pytest -n auto --dist worksteal
 
 check: setup ## lint, types, and who may import whom
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check . && $(BIN)/mypy --no-error-summary

@@ -34,6 +34,11 @@ LONGEST = ("test_documented_commands", "test_wheel", "test_whole_way", "test_cra
 SHARED = Path(os.environ.get("LOOKALIKE_SHARED", Path(__file__).parents[2] / "shared"))
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """More than there are cores: many tests wait for a browser, a server that hangs, or a deadline."""
+    return (os.cpu_count() or 1) + 2
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.stem not in LONGEST)
 
