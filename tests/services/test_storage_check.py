@@ -20,7 +20,7 @@ from app.services.storage_check import Finding, StorageCheck, check_storage
 from app.storage import LocalStorage, Storage
 from app.storage.s3 import S3Storage
 from tests.conftest import make_database
-from tests.factories import make_study
+from tests.factories import make_slug, make_study
 from tests.s3_server import S3Server
 from tests.triplet_folder import silent
 
@@ -46,9 +46,9 @@ class Scene:
 
 
 @pytest.fixture(scope="module")
-def own_database(server_url: str, worker_id: str) -> str:
+def own_database(server_url: str) -> str:
     """Every row of a database counts here, so that it has to be one of our own."""
-    return make_database(server_url, f"storage_{worker_id}")
+    return make_database(server_url, make_slug())
 
 
 def empty(connection: Connection) -> None:
