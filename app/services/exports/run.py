@@ -9,7 +9,9 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from psycopg.errors import LockNotAvailable
 from sqlalchemy import func, select, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app.db import Sessions
@@ -97,9 +99,16 @@ def _alone(sessions: Sessions, out: "Path | Bucket") -> Iterator[None]:
     """A lock on the place that ends with this process, however that ends."""
     place = str(out.resolve() if isinstance(out, Path) else out)
     with sessions.begin() as session:
-        lock = text("SELECT pg_try_advisory_xact_lock(hashtextextended(:place, 0))")
-        if not session.scalar(lock, {"place": f"export to {place}"}):
-            raise Conflict(f"Another export is being written to {place}. Wait for it, or choose another place.")
+        # The database needs a moment to see that a process which held the lock is gone.
+        session.execute(text("SET LOCAL lock_timeout = '2s'"))
+        try:
+            lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:place, 0))")
+            session.execute(lock, {"place": f"export to {place}"})
+        except OperationalError as error:
+            if not isinstance(error.orig, LockNotAvailable):
+                raise
+            message = f"Another export is being written to {place}. Wait for it, or choose another place."
+            raise Conflict(message) from None
         yield
 
 
