@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from sqlalchemy import text
 
 from app.db import Sessions
@@ -241,6 +241,22 @@ def test_the_comprehension_check(sittings: Sittings, sessions: Sessions, storage
             expect(page.get_by_role("button", name="Go on")).to_have_count(0)
             expect(page.locator("#stage")).to_have_count(0)
     sittings.forgive("status of 403")
+
+
+def test_the_check_cannot_be_sent_before_its_script_runs(
+    sittings: Sittings, sessions: Sessions, storage: LocalStorage
+) -> None:
+    study = make_study(sessions, storage, items=6, check=CHECK, **SMALL)
+    ada = sittings.participant()
+    held: list[Route] = []
+    ada.page.route("**/js/trials/main.js*", lambda route: held.append(route))
+    with ada.page.expect_request("**/js/trials/main.js*"):
+        ada.agree(study, name="ada")
+    go_on = ada.page.get_by_role("button", name="Go on")
+    expect(go_on).to_be_disabled()
+    for route in held:
+        route.continue_()
+    expect(go_on).to_be_enabled()
 
 
 def test_a_break_after_ten_trials(sittings: Sittings, sessions: Sessions, storage: LocalStorage, axe: str) -> None:

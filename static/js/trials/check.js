@@ -10,6 +10,7 @@ export async function passCheck(api) {
   const page = document.getElementById('check');
   if (!page) return;
   const form = page.querySelector('form');
+  form.querySelector('button').disabled = false;
   for (;;) {
     const given = await answers(form);
     const { passed, tries_left: triesLeft, wrong } = await untilAnswered(() => api.check(given));
