@@ -52,8 +52,15 @@ class Table:
                 several = len(names) > 1
                 raise BadFile(
                     f"the column{'s' * several} {', '.join(map(repr, names))} {'are' if several else 'is'} {problem}; "
-                    f"it has {', '.join(map(repr, self.columns)) or 'none'}."
+                    f"it has {', '.join(map(repr, self.columns)) or 'none'}.{self._hint}"
                 )
+
+    @property
+    def _hint(self) -> str:
+        """What is likely wrong with a table of a single column: another separator, or a title above the header."""
+        if len(self.columns) > 1:
+            return ""
+        return " The first row must name the columns, with commas, semicolons or tabs between them."
 
 
 @contextmanager
@@ -157,13 +164,9 @@ class _Columns:
         return cls(cells, names, next((place for place, name in enumerate(cells) if name), len(cells)))
 
     def row(self, line: int, cells: Sequence[str]) -> Row:
-        extra = cells[len(self.cells) :]
-        if len(cells) < len(self.cells) or any(cell.strip() for cell in extra):
-            raise BadFile(
-                f"{len(cells)} values for {len(self.cells)} columns. A cell that holds a separator or a line end must "
-                "stand in quotation marks.",
-                line=line,
-            )
+        if any(self.cells[len(cells) :]) or any(cell.strip() for cell in cells[len(self.cells) :]):
+            values = f"{len(cells)} value{'s' * (len(cells) != 1)} for {len(self.cells)} columns"
+            raise BadFile(f"{values}. {self._cause(len(cells))}", line=line)
         found = {}
         for place, (name, cell) in enumerate(zip(self.cells, cells, strict=False)):
             if name:
@@ -171,6 +174,14 @@ class _Columns:
             elif cell.strip() and place > self.first:  # what stands before the first name is an index
                 raise BadFile(f"column {place + 1} has no name, but holds something. Name or delete it.", line=line)
         return Row(line, found)
+
+    def _cause(self, values: int) -> str:
+        in_quotes = "A cell that holds a separator or a line end must stand in quotation marks."
+        if values < len(self.cells):
+            return f"{in_quotes} Empty cells at the end of a row need their separators, too."
+        if values == len(self.cells) + 1:
+            return f"{in_quotes} Names of rows need a column of their own: in R, use write.csv or col.names = NA."
+        return in_quotes
 
 
 def _rows(records: Iterator[tuple[int, Sequence[str]]], columns: _Columns, limits: Limits) -> Iterator[Row]:

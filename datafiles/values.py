@@ -3,8 +3,9 @@
 import re
 from decimal import Decimal
 
-MISSING = ("", "na", "nan")
-"""What R and pandas write, in any case, for a value that is not there; not in texts, where it may be a word."""
+MISSING = ("", "na", "nan", "<na>", "n/a", "#n/a", "null", "none")
+"""What R, pandas, spreadsheets, databases and Python write, in any case, for a value that is not there; not in texts,
+where it may be a word."""
 MOST_DIGITS = 9
 """Of a whole number: 32 bits hold it, and leave room above it."""
 

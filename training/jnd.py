@@ -120,6 +120,6 @@ def _same_share(table: Path, row: Row) -> float:
         if column in row.cells and "votes" in row.cells:
             counted, votes = row.count(column), row.count("votes")
             if counted > votes:
-                raise row.bad(f"{column} is {counted}, but there are {votes} votes")
+                raise row.bad(f"{column} is {counted}, which is more than votes ({votes})")
             return counted / votes if column == "same_votes" else 1 - counted / votes
     raise DataError(f"{table}: needs {JND_COLUMNS}; found {', '.join(row.cells)}")

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.domain.counted import counted
 from app.errors import BadInput
 from datafiles.errors import BadFile
 from datafiles.names import Files
@@ -108,10 +109,12 @@ def the_table(names: Sequence[str], *, place: str) -> str:
         BadInput: there is none, or there are several.
     """
     if not names:
-        raise BadInput(f"{place} holds no CSV file.")
+        raise BadInput(
+            f"{place} holds no CSV file (.csv or .tsv). Save a table of another kind, such as .xlsx, as CSV."
+        )
     wanted = [name for name in names if name.lower() == NIGHTS_TABLE] or list(names)
     if len(wanted) > 1:
-        raise BadInput(f"{place} holds more than one CSV file: {', '.join(names[:3])}.")
+        raise BadInput(f"{place} holds more than one CSV file: {', '.join(names[:3])}. Leave the one in it.")
     return wanted[0]
 
 
@@ -273,7 +276,7 @@ def _recorded_shares(row: Row) -> tuple[int, int]:
     if not math.isclose(left + right, 1, abs_tol=1e-6):
         raise row.bad(f"left_vote and right_vote must add up to 1 (got {left:g} and {right:g}).")
     if any(abs(count - round(count)) > 1e-3 for count in recorded):
-        raise row.bad(f"left_vote {left:g} of {votes} votes is not a whole number of votes.")
+        raise row.bad(f"left_vote {left:g} of {counted(votes, 'vote')} is not a whole number of votes.")
     return round(recorded[0]), round(recorded[1])
 
 
@@ -283,7 +286,7 @@ def _recorded_differences(row: Row) -> tuple[int, int] | None:
         return None
     different, votes = row.count("different_votes"), row.count("votes")
     if different > votes:
-        raise row.bad(f"different_votes is {different}, but there are {votes} votes.")
+        raise row.bad(f"different_votes is {different}, which is more than votes ({votes}).")
     return votes - different, different
 
 

@@ -122,6 +122,7 @@ def directory(path: Path) -> Path:
 
 BAD: list[tuple[Callable[[Path], Path], str]] = [
     (lambda path: pack(path, {}), "holds no CSV file"),
+    (lambda path: pack(path, {"study.xlsx": b"PK", "a.png": b""}), r"no CSV file.*Save .*, such as \.xlsx, as CSV"),
     (lambda path: pack(path, {"a.csv": b"", "b.csv": b""}), r"more than one CSV file: a\.csv, b\.csv"),
     (lambda path: pack(path, {"a.csv": b"", r"x\\" + "y" * 300 + ".png": b""}), "whose name is too long"),
     (lambda path: pack(path, {"a.csv": b"", "y/" * 500 + "a.png": b""}), "whose name is too long"),

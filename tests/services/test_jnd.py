@@ -127,7 +127,7 @@ class TestPairFiles:
         [
             ({"image_b": ""}, "image_b names no file"),
             ({"image_b": "pairs/9-b.png"}, "does not exist"),
-            ({"different_votes": "6", "votes": "5"}, "different_votes is 6, but there are 5 votes"),
+            ({"different_votes": "6", "votes": "5"}, r"different_votes is 6, which is more than votes \(5\)"),
             ({"image_b": "pairs/0-a.png", "different_votes": "3", "votes": "5"}, "most votes say they are not"),
         ],
     )
