@@ -65,7 +65,7 @@ class Quota:
             return
         if len(session.scalars(_IDLE, {"ids": ids}).all()) >= most:
             raise TooMany(
-                f"{most} people on your network have signed up and not answered anything yet. Please try again in a "
+                "Too many people on your network have signed up and not answered anything yet. Please try again in a "
                 "minute.",
                 retry_after=RETRY_AFTER_S,
             )
