@@ -1,7 +1,6 @@
 """Files that are either the old ones or the new ones, whole; and a training state that is written so."""
 
 import os
-import pickle
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from training.errors import CheckpointError
+from training.pickles import DamagedPickleError, load_plain
 from training.scores import Estimate
 
 STATE_FILE = "state.pt"
@@ -101,9 +101,9 @@ def load_state(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any], Progres
     if not file.is_file():
         return None
     try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
+        state = load_plain(file)
         return state["trainable"], state["optimizer"], Progress(**state["progress"])
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError) as error:
+    except (DamagedPickleError, OSError, KeyError, TypeError) as error:
         raise CheckpointError(f"{file} is no training state ({error})") from None
 
 

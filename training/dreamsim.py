@@ -1,11 +1,8 @@
 """The published DreamSim checkpoints: read into our towers, written from our runs."""
 
 import json
-import pickle
 from pathlib import Path
 from typing import Any
-from warnings import catch_warnings
-from zipfile import is_zipfile
 
 import torch
 from safetensors import SafetensorError
@@ -18,6 +15,7 @@ from training.config import LoraSettings, TowerConfig
 from training.errors import CheckpointError, WeightsError
 from training.models import PerceptualModel, add_lora, load_trainable_state, lora_settings, trainable_state
 from training.normalisation import NAMED
+from training.pickles import DamagedPickleError, load_plain
 from training.timm_layout import backbone_from_timm, timm_from_backbone
 
 # The ensemble's towers in the order of their features, with the file of each and its activation.
@@ -107,14 +105,11 @@ def export_dreamsim(model: PerceptualModel, folder: Path) -> None:
 def read_plain_state_dict(file: Path) -> dict[str, Tensor]:
     """A pickled state dict, `{"state_dict": …}` unwrapped. Raises WeightsError where it is anything else."""
     try:
-        with catch_warnings(action="ignore"):  # torch's, of pickles that it then refuses
-            # older files, torchvision's VGG-16 among them, are not in the ZIP format that can be mapped
-            content = torch.load(file, map_location="cpu", weights_only=True, mmap=is_zipfile(file))
+        content = load_plain(file)
     except FileNotFoundError:
         raise WeightsError(f"{file} is missing") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise WeightsError(f"{file} is no plain state dict and was not loaded ({reason})") from None
+    except (DamagedPickleError, OSError) as error:
+        raise WeightsError(f"{file} is no plain state dict and was not loaded ({error})") from None
     content = content.get("state_dict", content) if isinstance(content, dict) else content
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise WeightsError(f"{file} is no plain state dict: it must map names to tensors")

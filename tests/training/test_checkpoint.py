@@ -53,6 +53,15 @@ def test_a_damaged_state_is_named(tmp_path: Path) -> None:
         load_adapter(tmp_path)
 
 
+@pytest.mark.parametrize("content", [b"", b"hello", b"<html>", b"\x80\x02X\xff", b"PK\x03\x04", bytes(100)])
+def test_whatever_is_wrong_with_a_state_it_is_said_in_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "state.pt").write_bytes(content)
+    with pytest.raises(
+        CheckpointError, match=rf"^\S+state\.pt is no training state \(its {len(content)} bytes are .*\)$"
+    ):
+        load_state(tmp_path)
+
+
 def test_progress_counts_by_triplet() -> None:
     progress = Progress(epoch=1)
     progress.count(3, 1.0, 0.5)

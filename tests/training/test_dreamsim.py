@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.training.dreamsim_folder import official_distances, write_small_folder
-from training.dreamsim import export_dreamsim, load_dreamsim
+from training.dreamsim import export_dreamsim, load_dreamsim, read_plain_state_dict
 from training.errors import CheckpointError, WeightsError
 from training.metric import load_metric
 from training.models import PerceptualModel, distance, load_trainable_state, trainable_state
@@ -173,6 +173,19 @@ def test_a_pickle_that_is_no_state_dict_is_not_run(tmp_path: Path) -> None:
         WeightsError, match=r"dino_vitbase16_pretrain\.pth is missing: it is neither in .* nor in .*checkpoints"
     ):
         load_dreamsim(folder)
+
+
+@pytest.mark.parametrize("left", [0, 5, 0.5, 0.9])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_cut_download_is_named(tmp_path: Path, left: float, zipped: bool) -> None:
+    file = tmp_path / "weights.pth"
+    torch.save({"weight": torch.ones(9), "bias": torch.zeros(3)}, file, _use_new_zipfile_serialization=zipped)
+    content = file.read_bytes()
+    file.write_bytes(content[: left if left >= 1 else int(left * len(content))])
+    with pytest.raises(
+        WeightsError, match=r"^\S+weights\.pth is no plain state dict and was not loaded \(its .* bytes are cut"
+    ):
+        read_plain_state_dict(file)
 
 
 def test_the_first_mismatching_tensor_is_named(tmp_path: Path) -> None:
