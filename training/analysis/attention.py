@@ -13,16 +13,20 @@ from matplotlib import pyplot as plt
 from torch import Tensor, nn
 
 from training.backbones import Tower
-from training.metric import Metric
+from training.errors import DataError
+from training.metric import BATCH, Metric
 
 
 def attention_maps(metric: Metric, images: Tensor) -> list[Tensor]:
     """For each tower, attention (n, s, s) over the pixels of `images` (n, 3, s, s), averaged over heads.
 
     Each map is divided by its maximum. The CLS token's attention in the last block is what its feature is
-    made of (Caron et al. 2021, figure 1).
+    made of (Caron et al. 2021, figure 1). Raises DataError where it is not a number.
     """
-    return [_tower_attention(tower, images.to(metric.device)) for tower in metric.model.iter_towers()]
+    return [
+        torch.cat([_tower_attention(tower, batch.to(metric.device)) for batch in images.split(BATCH)])
+        for tower in metric.model.iter_towers()
+    ]
 
 
 def _tower_attention(tower: Tower, images: Tensor) -> Tensor:
@@ -32,6 +36,8 @@ def _tower_attention(tower: Tower, images: Tensor) -> Tensor:
     side = tower.image_size // int(tower.backbone.config.patch_size)
     maps = weights.reshape(-1, 1, side, side).float()
     maps = maps / maps.amax(dim=(2, 3), keepdim=True)
+    if not maps.isfinite().all():
+        raise DataError(f"{tower.config.source} gives NaN, so there is no attention to show")
     return nn.functional.interpolate(maps, size=images.shape[-2:], mode="bilinear").squeeze(1).cpu()
 
 

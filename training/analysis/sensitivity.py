@@ -88,8 +88,7 @@ def sensitivities(metric: Metric, images: Tensor, foreground: Tensor) -> list[Se
     """
     with torch.inference_mode():
         before = metric.embed(images)
-        others = distance(before.unsqueeze(0), before.unsqueeze(1))
-        unit = others[~torch.eye(len(images), dtype=torch.bool, device=others.device)].median()
+        unit = nn.functional.pdist(before).square().median() / 2  # `distance` of every two
         if unit == 0:
             raise DataError("to this metric most of these images are the same one, so its changes have no scale")
         changed = {name: change(images) for name, change in CHANGES.items()} | _swaps(images, foreground)
