@@ -287,11 +287,13 @@ def retrieve(
     with torch.inference_mode():
         wanted = opened.embed(query)[0]
     left_out: list[str] = []
-    with counting(console, "embedding") as progress:
-        built = retrieval.update_index(opened, folder, index, progress, left_out.append)
+    try:
+        with counting(console, "embedding") as progress:
+            built = retrieval.update_index(opened, folder, index, progress, left_out.append)
+    finally:
+        warn_of(left_out)
     for name, distance in built.nearest(wanted, count):
         say(console, f"{distance:.4f}  {name}")
-    warn_of(left_out)
     retrieval.draw_neighbours(out, query, folder, built.nearest(wanted, count))
     say(console, f"Written to {out}.")
 

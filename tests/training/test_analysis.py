@@ -74,6 +74,26 @@ def test_attention_is_what_the_last_block_computes(metric: Metric) -> None:
     assert tower.backbone.config._attn_implementation == "sdpa"
 
 
+def test_attention_is_computed_in_batches(metric: Metric) -> None:
+    many = IMAGES.repeat(12, 1, 1, 1)
+    sizes: list[int] = []
+    tower = next(metric.model.iter_towers())
+    hook = tower.layers[0].register_forward_pre_hook(lambda _module, inputs: sizes.append(len(inputs[0])))
+    maps = attention_maps(metric, many)[0]
+    hook.remove()
+    assert sizes == [32, 32, 8]
+    torch.testing.assert_close(maps[-6:], attention_maps(metric, IMAGES)[0])
+
+
+def test_attention_that_is_no_number_is_not_drawn(towers: Path, tmp_path: Path) -> None:
+    tower = open_tower(TowerConfig(source=str(towers / "vit"), image_size=32))
+    with torch.no_grad():
+        tower.layers[0].layernorm_before.weight.fill_(3e38)  # type: ignore[union-attr, operator]
+    broken = Metric(PerceptualModel([tower]), torch.device("cpu"))
+    with pytest.raises(DataError, match="vit gives NaN"):
+        attention_maps(broken, IMAGES)
+
+
 def test_attention_overlays(metric: Metric, photos: Path, tmp_path: Path) -> None:
     draw_attention(tmp_path / "a.png", metric, sorted(photos.iterdir())[:2], ["vit", "dinov2", "clip"])
     assert size_of(tmp_path / "a.png")[0] > 1000
@@ -137,8 +157,11 @@ def test_retrieval_finds_what_the_distances_say(metric: Metric, photos: Path, tm
     query = sorted(photos.iterdir())[4]
     found = index.nearest(metric.embed(query)[0], 3)
     assert found[0][0] == "04.png"
-    assert found[0][1] == pytest.approx(0, abs=1e-3)
+    assert found[0][1] == pytest.approx(0, abs=1e-6)
     every = distance(metric.embed(query), metric.embed(sorted(photos.iterdir())))
+    assert [one for _, one in index.nearest(metric.embed(query)[0], 12)] == pytest.approx(
+        sorted(every.tolist()), abs=5e-5
+    )
     assert [name for name, _ in found] == [f"{i:02d}.png" for i in every.argsort()[:3].tolist()]
     draw_neighbours(tmp_path / "n.png", query, photos, found)
     assert size_of(tmp_path / "n.png")[0] > 500

@@ -16,6 +16,7 @@ from matplotlib import pyplot as plt
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from datafiles import pixels
 from training.analysis.image_folder import list_images, read_images
@@ -48,9 +49,11 @@ class Index:
         """The `count` files closest to one embedding (f,), with their distances, closest first."""
         wanted = query.float().cpu()
         starts = range(0, len(self.files), CHUNK)
-        similarity = torch.cat([self.embeddings[start : start + CHUNK].float() @ wanted for start in starts])
+        chunks = (self.embeddings[start : start + CHUNK].float() for start in starts)
+        # of unit length again: half precision changes lengths by more than it turns
+        similarity = torch.cat([normalize(chunk, dim=1) @ wanted for chunk in chunks])
         best = similarity.topk(min(count, len(self.files)))
-        distances = (1 - best.values).clamp(min=0)  # half precision leaves a little above 1
+        distances = (1 - best.values).clamp(min=0)
         return [(self.files[i], float(one)) for one, i in zip(distances, best.indices, strict=True)]
 
 
