@@ -7,24 +7,26 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from datafiles.encoding import decode_text
+from datafiles.errors import BadFile
 from training.errors import ConfigError
 
 HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 Feature = Literal["cls", "cls_before_norm", "projection"]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
-Deviation = Annotated[FiniteFloat, Field(gt=0)]
+Deviation = Annotated[float, Field(gt=0)]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Normalisation(Section):
     """(pixel − mean) / std for every channel of pixels in [0, 1]."""
 
-    mean: tuple[FiniteFloat, FiniteFloat, FiniteFloat]
+    mean: tuple[float, float, float]
     std: tuple[Deviation, Deviation, Deviation]
 
 
@@ -125,9 +127,9 @@ def parse_experiment(table: dict[str, Any], path: Path) -> Experiment:
 
 def _read_table(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text("utf-8-sig")
-        table = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except (OSError, ValueError) as error:
+        text = decode_text(path.read_bytes())
+        table = json.loads(text) if path.suffix == ".json" else tomllib.loads(text.replace("\r\n", "\n"))
+    except (OSError, ValueError, BadFile) as error:
         raise ConfigError(f"{path}: cannot be read as {path.suffix.lstrip('.') or 'TOML'} ({error})") from None
     if not isinstance(table, dict):
         raise ConfigError(f"{path}: must be a table of settings")

@@ -55,13 +55,27 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load_experiment(tmp_path / "none.toml")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
 @pytest.mark.parametrize("suffix", [".toml", ".json"])
-def test_a_file_saved_with_a_byte_order_mark_is_read(tmp_path: Path, suffix: str) -> None:
+def test_a_file_saved_by_windows_is_read(tmp_path: Path, suffix: str, encoding: str) -> None:
     text = '[[model.towers]]\nsource = "clip-vitb16"\n'
     if suffix == ".json":
         text = '{"model": {"towers": [{"source": "clip-vitb16"}]}}'
-    (tmp_path / f"a{suffix}").write_text(text, encoding="utf-8-sig")
+    (tmp_path / f"a{suffix}").write_text(text, encoding=encoding, newline="\r\n")
     assert load_experiment(tmp_path / f"a{suffix}").model.towers[0].source == "clip-vitb16"
+
+
+def test_an_encoding_that_cannot_be_told_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_bytes("[train]\n# é\n".encode("cp1252"))
+    with pytest.raises(ConfigError, match=r"a\.toml: cannot be read as toml \(.* not UTF-8 text \(byte 0xe9\)"):
+        load_experiment(tmp_path / "a.toml")
+
+
+@pytest.mark.parametrize("setting", ["learning_rate = inf", "margin = inf", "margin = nan"])
+def test_settings_are_numbers(tmp_path: Path, setting: str) -> None:
+    (tmp_path / "a.toml").write_text(f'[[model.towers]]\nsource = "clip-vitb16"\n[train]\n{setting}\n')
+    with pytest.raises(ConfigError, match="Input should be a finite number"):
+        load_experiment(tmp_path / "a.toml")
 
 
 def test_a_folder_that_is_not_there_is_no_address_of_the_hub(tmp_path: Path) -> None:
