@@ -47,7 +47,7 @@ def _read_nights(folder: Path, table: Path, statuses: Sequence[str]) -> Triplets
     """Left is candidate 0, right candidate 1; their votes are shares (0 or 1 where all agree)."""
     manifest = read_manifest(folder)
     if statuses:
-        table = folder / "unfiltered.csv"
+        table = table_in(folder, "unfiltered.csv") or folder / "unfiltered.csv"
     rows = read_rows(table, [*_ALWAYS_THERE, *(["status"] if statuses else [])])
     if statuses:
         rows = [row for row in rows if row.text("status") in statuses]

@@ -21,7 +21,7 @@ def read_manifest(folder: Path) -> dict[Path, str] | None:
     if not file.is_file():
         return None
     try:
-        listed = json.loads(file.read_text(encoding="utf-8"))["files"]
+        listed = json.loads(file.read_text(encoding="utf-8-sig"))["files"]
         hashes = {(folder / name).resolve(): _digest(entry) for name, entry in listed.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise DataError(f"{file}: must be JSON with `files`, a sha256 for each path") from None

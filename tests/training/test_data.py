@@ -42,6 +42,14 @@ def test_status_filter_reads_unfiltered_shares(export: Path) -> None:
     assert len(read_triplets(export, statuses=["kept", "dropped"])) == 24
 
 
+def test_an_export_s_files_may_be_in_capitals_or_have_a_byte_order_mark(export: Path) -> None:
+    (export / "unfiltered.csv").rename(export / "UNFILTERED.CSV")
+    write_manifest(export)
+    text = (export / "manifest.json").read_text()
+    (export / "manifest.json").write_text(text, encoding="utf-8-sig")
+    assert len(read_triplets(export, statuses=["dropped"])) == 2
+
+
 def test_min_votes_and_splits(export: Path) -> None:
     triplets = read_triplets(export)
     assert set(triplets.with_votes(8).votes) == {8}
