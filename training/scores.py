@@ -1,5 +1,6 @@
 """Agreement of a metric with people, and of people with each other. Plain arrays in, numbers out."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -68,19 +69,27 @@ def estimate(scores: Floats, clusters: NDArray[np.int64] | None = None, draws: i
     """Mean of `scores` (n,) with a percentile bootstrap that resamples whole clusters.
 
     `clusters` (n,) names what is not independent, such as triplets of one reference; None resamples scores. Where all
-    scores are 0 or all are 1, resampling knows of nothing else; the interval is Clopper and Pearson's (1934) then, of
-    as many trials as there are clusters. Raises DataError for NaN.
+    clusters have the same mean, or there is one, resampling knows of nothing else, and the interval is one for so many
+    trials: Clopper and Pearson's (1934) where all scores are 0 or all are 1, else Hoeffding's (1963), which holds for
+    scores in [0, 1]. Raises DataError for NaN.
     """
     _require_numbers(scores)
     sums, counts = _cluster_sums(scores, clusters)
-    if scores.min() == scores.max() and scores[0] in (0, 1):
-        beyond = 0.025 ** (1 / len(sums))
-        low, high = (beyond, 1.0) if scores[0] == 1 else (0.0, 1 - beyond)
-        return Estimate(float(scores[0]), low, high, len(scores))
+    value = float(scores.mean())
+    if np.ptp(sums / counts) == 0 and scores.min() >= 0 and scores.max() <= 1:
+        return Estimate(value, *_interval_of_trials(value, len(sums)), len(scores))
     picks = np.random.default_rng(seed).integers(0, len(sums), (draws, len(sums)))
     means = sums[picks].sum(axis=1) / counts[picks].sum(axis=1)
     low, high = np.percentile(means, [2.5, 97.5])
-    return Estimate(float(scores.mean()), float(low), float(high), len(scores))
+    return Estimate(value, float(low), float(high), len(scores))
+
+
+def _interval_of_trials(mean: float, trials: int) -> tuple[float, float]:
+    if mean in (0, 1):
+        beyond = 0.025 ** (1 / trials)
+        return (beyond, 1.0) if mean == 1 else (0.0, 1 - beyond)
+    reach = math.sqrt(math.log(2 / 0.05) / (2 * trials))
+    return max(0.0, mean - reach), min(1.0, mean + reach)
 
 
 def _cluster_sums(scores: Floats, clusters: NDArray[np.int64] | None) -> tuple[Floats, Floats]:

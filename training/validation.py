@@ -8,7 +8,7 @@ Epoch = dict[str, float]  # one record of metrics.jsonl
 def agreement_text(epoch: Epoch) -> str:
     """Agreement with people, never without its interval and the number of triplets that it is of."""
     value, low, high, n = (epoch[f"val_{name}"] for name in ("agreement", "low", "high", "triplets"))
-    return f"{Estimate(value, low, high, int(n))} of {int(n)} triplets"
+    return f"{Estimate(value, low, high, int(n))} of {int(n)} triplet{'s' * (n != 1)}"
 
 
 def best_epoch(history: list[Epoch]) -> Epoch:

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -84,6 +86,18 @@ def test_few_that_all_agree_prove_little(score: float) -> None:
     interval = scores.estimate(np.full(4, score))
     low, high = proportion_confint(4 * score, 4, method="beta")
     assert (interval.low, interval.high) == pytest.approx((low, high))
+
+
+@pytest.mark.parametrize(
+    ("sample", "clusters"), [(np.array([0.75]), [0]), (np.array([1.0, 0.5, 0.75]), [5, 5, 5]), (np.full(3, 0.75), None)]
+)
+def test_what_resampling_cannot_vary_is_not_certain(sample: np.ndarray, clusters: list[int] | None) -> None:
+    """One reference, or equal scores: the half width is √(ln 40 / 2n), Hoeffding's, within [0, 1]."""
+    interval = scores.estimate(sample, None if clusters is None else np.array(clusters))
+    trials = 1 if clusters else 3
+    assert interval.value == 0.75
+    assert interval.low == pytest.approx(max(0, 0.75 - math.sqrt(math.log(40) / (2 * trials))))
+    assert interval.high == 1
 
 
 def test_clusters_widen_the_interval() -> None:
