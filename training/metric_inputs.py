@@ -29,7 +29,7 @@ def list_images(images: Images) -> list[ImageLike]:
     """One image or several, as a list. Raises DataError where there is none."""
     if isinstance(images, ONE_OR_BATCH):
         listed: list[ImageLike] = [images]
-    elif isinstance(images, Iterable):
+    elif isinstance(images, Iterable) and not isinstance(images, bytes):
         listed = list(images)
     else:
         raise _no_image(images)
@@ -39,7 +39,7 @@ def list_images(images: Images) -> list[ImageLike]:
 
 
 def is_single(images: Images) -> bool:
-    return isinstance(images, ONE_OR_BATCH) and getattr(images, "ndim", 3) == 3
+    return isinstance(images, ONE_OR_BATCH) and getattr(images, "ndim", 3) != 4
 
 
 def count_images(image: ImageLike) -> int:

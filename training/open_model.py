@@ -16,7 +16,7 @@ def open_model(name: str) -> PerceptualModel:
     folder = Path(name)
     if is_run(folder) or is_dreamsim_folder(folder):
         return merge_lora(load_model(folder)).eval()
-    if not folder.exists() and name not in PRESETS and "/" not in name:
+    if not folder.is_dir() and name not in PRESETS and "/" not in name:
         raise ConfigError(
             f"{name} is no metric: name a run's folder, a folder in the DreamSim layout, a tower's folder or "
             f"hub id, or one of the presets {', '.join(PRESETS)}"

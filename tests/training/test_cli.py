@@ -10,7 +10,8 @@ from tests.training.conftest import draw_images
 from tests.training.dreamsim_folder import write_small_folder
 from training import cli
 from training.cli import app
-from training.errors import TrainingError
+from training.errors import ConfigError, TrainingError
+from training.open_model import open_model
 
 COMMANDS = [
     "train",
@@ -105,6 +106,28 @@ def test_mistakes_are_one_sentence(
         cli.main()
     assert stopped.value.code == 1
     assert capsys.readouterr().err.startswith("error: no-such-metric is no metric: name a run's folder,")
+
+
+def test_a_file_is_no_metric_and_no_hub_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("lora.toml").touch()
+    with pytest.raises(ConfigError, match=r"lora\.toml is no metric"):
+        open_model("lora.toml")
+
+
+def test_a_search_without_one_good_image_names_the_bad_ones(
+    model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "bad"
+    folder.mkdir()
+    (folder / "cut.png").write_bytes((photos / "0.png").read_bytes()[:200])
+    arguments = ["retrieve", model, photos / "0.png", folder, "--out", tmp_path / "n.png"]
+    monkeypatch.setattr("sys.argv", ["training", *map(str, arguments)])
+    with pytest.raises(SystemExit):
+        cli.main()
+    named, error = capsys.readouterr().err.splitlines()
+    assert named.startswith(f"left out: {folder}/cut.png cannot be used as an image")
+    assert error == f"error: {folder} holds no image that can be read"
 
 
 def test_resume_from_the_command_line(

@@ -119,6 +119,12 @@ def test_every_precision_of_pixels_is_taken(metric: Metric, dtype: torch.dtype) 
     assert pixels.grad.dtype == dtype
 
 
+def test_a_name_out_of_an_array_is_one_image(metric: Metric, tmp_path: Path) -> None:
+    Image.fromarray(draw_images(3, 1)[0]).save(tmp_path / "a.png")
+    name = np.array([str(tmp_path / "a.png")])[0]
+    assert metric(name, str(tmp_path / "a.png")).shape == ()
+
+
 def test_arrays_are_taken_in_either_order(metric: Metric) -> None:
     pixels = draw_images(3, 2, size=48)
     wanted = metric(Image.fromarray(pixels[0]), Image.fromarray(pixels[1]))
@@ -149,6 +155,7 @@ def test_arrays_are_taken_in_either_order(metric: Metric) -> None:
         (torch.rand(0, 3, 32, 32), "no image was given"),
         ([IMAGE, 3], "a file name, a PIL image, an array or a tensor, not int"),
         (None, "not NoneType"),
+        (b"none.png", "not bytes"),
         ("none.png", r"none\.png cannot be read"),
     ],
 )
