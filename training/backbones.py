@@ -160,7 +160,8 @@ class Tower(nn.Module):
         """Writes the pretrained weights, without adapters, so that `open_tower` reads them back."""
         weights = {name.replace(".base_layer.", "."): tensor for name, tensor in self.backbone.state_dict().items()}
         kept = {name: tensor for name, tensor in weights.items() if ".lora_" not in name}
-        self.backbone.save_pretrained(folder, state_dict=kept)
+        with _silent_transformers():
+            self.backbone.save_pretrained(folder, state_dict=kept)
         for file in folder.iterdir():  # safetensors makes its files private, whatever the umask
             file.chmod((folder / "config.json").stat().st_mode)
 

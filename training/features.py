@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from datafiles import pixels
 from training.checkpoint import replace_file
 from training.errors import DataError
-from training.image_cache import ImageCache, default_cache_folder
+from training.image_cache import ImageCache, default_cache_folder, load_array
 from training.models import PerceptualModel, evaluating
 from training.progress import Progress, silent
 
@@ -56,7 +56,7 @@ def open_features(
         if len(bad):
             raise DataError(f"the towers give NaN for the image with the sha256 {cache.sha256[int(bad[0])]}")
         replace_file(file, lambda draft: _write(draft, features.numpy()))
-    return FeatureTable(np.load(file, mmap_mode="r"))
+    return FeatureTable(load_array(file))
 
 
 def embed_all(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 from uuid import uuid4
 
 import numpy as np
@@ -61,7 +62,15 @@ def open_cache(
     for path, digest in zip(images, hashes, strict=True):
         if expected and expected.get(path.resolve(), digest) != digest:
             check_hash(path, path.read_bytes(), expected[path.resolve()])
-    return ImageCache(np.load(folder / "pixels.npy", mmap_mode="r"), hashes)
+    return ImageCache(load_array(folder / "pixels.npy"), hashes)
+
+
+def load_array(file: Path) -> NDArray[Any]:
+    """A cached array, mapped into memory. Raises DataError for a damaged one."""
+    try:
+        return cast(NDArray[Any], np.load(file, mmap_mode="r"))
+    except (ValueError, EOFError):
+        raise DataError(f"{file} is damaged; delete {file.parent} to make what is cached there anew") from None
 
 
 def _key(images: Sequence[Path], size: int) -> str:

@@ -53,6 +53,14 @@ def test_a_changed_image_makes_a_new_cache(images: list[Path], tmp_path: Path) -
     assert not np.array_equal(open_cache(images, 32, tmp_path / "cache").pixels[0], before)
 
 
+def test_a_damaged_cache_is_named(images: list[Path], tmp_path: Path) -> None:
+    open_cache(images, 32, tmp_path / "cache")
+    (file,) = (tmp_path / "cache").glob("*/pixels.npy")
+    file.write_bytes(b"")
+    with pytest.raises(DataError, match=r"pixels\.npy is damaged; delete .* to make"):
+        open_cache(images, 32, tmp_path / "cache")
+
+
 def test_an_undecodable_image_leaves_no_cache(images: list[Path], tmp_path: Path) -> None:
     images[2].write_bytes(images[2].read_bytes()[:200])
     with pytest.raises(DataError, match=r"2\.png cannot be used as an image: .*damaged"):
