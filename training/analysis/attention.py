@@ -24,7 +24,7 @@ def attention_maps(metric: Metric, images: Tensor) -> list[Tensor]:
     made of (Caron et al. 2021, figure 1). Raises DataError where it is not a number.
     """
     return [
-        torch.cat([_tower_attention(tower, batch.to(metric.device)) for batch in images.split(BATCH)])
+        torch.cat([_tower_attention(tower, batch.to(metric.device)) for batch in torch.split(images, BATCH)])
         for tower in metric.model.iter_towers()
     ]
 
