@@ -28,8 +28,7 @@ from tests.s3_server import S3_ENVIRONMENT, S3Server, running_s3
 hypothesis.settings.register_profile("lookalike", deadline=None)
 hypothesis.settings.load_profile("lookalike")
 
-LONGEST = ("test_documented_commands", "test_wheel", "test_whole_way", "test_crash")
-"""Begun first, so that nobody waits for one of them at the end."""
+LONGEST = ("test_wheel", "test_whole_way", "test_crash", "test_dashboard", "test_documented_commands")
 
 SHARED = Path(os.environ.get("LOOKALIKE_SHARED", Path(__file__).parents[2] / "shared"))
 
@@ -40,7 +39,18 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.stem not in LONGEST)
+    """Every worker is given one part of the list: the longest tests, and those that mostly wait for a browser, stand
+    first in each, so that nobody waits for one of them at the end."""
+    long = [item for item in items if item.path.stem in LONGEST or item.path.parent.name == "browser"]
+    long.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+    others = [item for item in items if item not in long]
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    share = -(-len(others) // workers)
+    items[:] = [
+        item
+        for worker in range(workers)
+        for item in (*long[worker::workers], *others[worker * share : (worker + 1) * share])
+    ]
 
 
 @pytest.fixture(scope="session")
