@@ -28,9 +28,9 @@ from app.services.exclusions import exclude_by_hand
 from app.services.protocols import current_protocol
 from app.services.quality import assess_study
 from app.settings import Settings
-from app.simulation.crowd import CrowdPlan, run_crowd
-from app.simulation.observers import FALLIBLE_ACCURACY, KINDS, Kind
 from app.storage import LocalStorage
+from simulation.crowd import CrowdPlan, run_crowd
+from simulation.observers import FALLIBLE_ACCURACY, KINDS, Kind
 from tests.factories import make_study
 
 PORT = 8598

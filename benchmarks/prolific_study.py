@@ -27,11 +27,11 @@ from app.recruiters.patience import Patience
 from app.recruiters.prolific.api import Api
 from app.recruiters.prolific.recruiter import Prolific
 from app.settings import Settings
-from app.simulation.prolific.hooks import SignedEvent
-from app.simulation.prolific.marketplace import Marketplace
-from app.simulation.prolific.server import TOKEN, FakeProlific
-from app.simulation.serving import serve
 from app.storage import LocalStorage
+from simulation.prolific.hooks import SignedEvent
+from simulation.prolific.marketplace import Marketplace
+from simulation.prolific.server import TOKEN, FakeProlific
+from simulation.serving import serve
 from tests.factories import make_study
 from tests.recruiting.paid_study import SMALL, Fates, PaidStudy, agree
 

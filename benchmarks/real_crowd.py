@@ -24,9 +24,9 @@ from app.services import studies
 from app.services.imports import import_items
 from app.services.item_files import read_csv
 from app.settings import Settings
-from app.simulation.crowd import CrowdPlan, run_crowd
 from app.storage import LocalStorage
 from benchmarks.shared import SHARED, require
+from simulation.crowd import CrowdPlan, run_crowd
 
 PORT = 8599
 VOTES = 5

@@ -15,8 +15,8 @@ from app.db import Sessions, open_sessions
 from app.models.assignments import Judgment, Trial
 from app.models.items import Item, Slot
 from app.settings import Settings
-from app.simulation.crowd import CrowdPlan, CrowdReport, run_crowd
 from app.storage import LocalStorage
+from simulation.crowd import CrowdPlan, CrowdReport, run_crowd
 from tests.factories import make_study
 
 ITEMS = 120

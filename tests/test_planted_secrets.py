@@ -38,9 +38,9 @@ from app.services import studies
 from app.services.recruiting import notices, plan
 from app.services.recruiting.look import look_at_all
 from app.settings import Settings
-from app.simulation.serving import Reply, serve
 from app.storage import LocalStorage, s3
 from app.storage import patience as storage_patience
+from simulation.serving import Reply, serve
 from tests.browser.dashboard import Showcase, make_showcase
 from tests.cli.conftest import in_a_process
 from tests.conftest import make_database

@@ -34,12 +34,12 @@ from app.services.recruiting.plan import begin_as_configured
 from app.services.recruiting.standing import standing
 from app.services.status import study_status
 from app.settings import Settings
-from app.simulation.crowd import CrowdPlan, CrowdReport, run_crowd
-from app.simulation.prolific.crowd import guests, sending_events
-from app.simulation.prolific.marketplace import Marketplace
-from app.simulation.prolific.server import TOKEN, FakeProlific
-from app.simulation.serving import serve as serve_fake
 from app.storage import open_storage
+from simulation.crowd import CrowdPlan, CrowdReport, run_crowd
+from simulation.prolific.crowd import guests, sending_events
+from simulation.prolific.marketplace import Marketplace
+from simulation.prolific.server import TOKEN, FakeProlific
+from simulation.serving import serve as serve_fake
 
 TRIPLETS = 96
 RESEARCHER = "demo@localhost"

@@ -19,9 +19,9 @@ from app.services import studies
 from app.services.derive import derive_study
 from app.services.status import StudyStatus, study_status
 from app.settings import Settings
-from app.simulation.crowd import CrowdPlan, CrowdReport, run_crowd
-from app.simulation.observers import KINDS, Kind
 from app.storage import open_storage
+from simulation.crowd import CrowdPlan, CrowdReport, run_crowd
+from simulation.observers import KINDS, Kind
 
 study = typer.Typer(help="Make studies and steer them.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="The study's name.")]

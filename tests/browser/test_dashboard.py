@@ -14,8 +14,8 @@ from app.keys import Keys
 from app.services import quality, rounds, studies
 from app.services.exports import requests
 from app.settings import Settings
-from app.simulation.crowd import CrowdPlan, run_crowd
 from app.storage import LocalStorage
+from simulation.crowd import CrowdPlan, run_crowd
 from tests.browser.conftest import Sittings
 from tests.browser.dashboard import (
     NARROW,

@@ -9,9 +9,9 @@ from app.recruiters.patience import Patience
 from app.recruiters.prolific.api import Api
 from app.recruiters.prolific.recruiter import Prolific
 from app.settings import Settings
-from app.simulation.prolific.marketplace import Marketplace
-from app.simulation.prolific.server import TOKEN, FakeProlific
-from app.simulation.serving import serve
+from simulation.prolific.marketplace import Marketplace
+from simulation.prolific.server import TOKEN, FakeProlific
+from simulation.serving import serve
 from tests.conftest import SHARED
 from tests.recruiting.contract import Contract
 

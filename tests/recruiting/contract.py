@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator
 
-from app.simulation.prolific.server import Exchange
+from simulation.prolific.server import Exchange
 
 PAGED = {"page", "page_size", "ordering"}
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from app.recruiters.prolific.recruiter import _as_study, _submission
 from app.recruiters.recruiter import BonusQuote, RemoteStudy, RemoteSubmission, StudyDraft
-from app.simulation.prolific.marketplace import Marketplace
-from app.simulation.prolific.routes import _short
+from simulation.prolific.marketplace import Marketplace
+from simulation.prolific.routes import _short
 
 _STATES: dict[str, Any] = {"UNPUBLISHED": "draft", "ACTIVE": "open", "PAUSED": "paused"}
 

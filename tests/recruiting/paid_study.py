@@ -20,8 +20,8 @@ from app.recruiters.recruiter import Recruiter
 from app.services import assignments, rounds, sign_ups, studies
 from app.services.recruiting import plan
 from app.services.recruiting.look import LookReport, look
-from app.simulation.prolific.marketplace import FakeSubmission
-from app.simulation.prolific.server import FakeProlific
+from simulation.prolific.marketplace import FakeSubmission
+from simulation.prolific.server import FakeProlific
 from tests.sittings import Choose, answer
 
 PUBLIC_URL = "https://lab.example"

@@ -17,9 +17,9 @@ from app.models.recruiting import Recruitment
 from app.recruiters.recruiter import NothingHappened, OutcomeUnclear
 from app.services import studies
 from app.services.recruiting import bonuses, notices
-from app.simulation.prolific.marketplace import Marketplace
-from app.simulation.prolific.server import FakeProlific
 from app.storage import LocalStorage
+from simulation.prolific.marketplace import Marketplace
+from simulation.prolific.server import FakeProlific
 from tests.factories import make_study
 from tests.recruiting.in_memory import InMemory
 from tests.recruiting.paid_study import SMALL, TERMS, Fates, PaidStudy, agree

@@ -15,8 +15,8 @@ from app.recruiters.prolific.recruiter import Prolific
 from app.services import erasure, people, studies
 from app.services.recruiting import bonuses
 from app.services.recruiting.look import recruiting_slugs
-from app.simulation.prolific.server import FakeProlific
 from app.storage import LocalStorage
+from simulation.prolific.server import FakeProlific
 from tests.factories import make_study
 from tests.recruiting.paid_study import SMALL, PaidStudy, agree
 from tests.recruiting.test_look import told

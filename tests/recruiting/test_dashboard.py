@@ -16,8 +16,8 @@ from app.services import audit, money, revisions, studies
 from app.services.protocols import current_protocol
 from app.services.recruiting.notices import resolve_seen, tell
 from app.settings import Settings
-from app.simulation.prolific.server import TOKEN, FakeProlific
 from app.storage import LocalStorage
+from simulation.prolific.server import TOKEN, FakeProlific
 from tests.dashboard import key_of, make_account, page_of, sign_in, visitor_as
 from tests.factories import make_study
 from tests.recruiting.paid_study import SMALL, PaidStudy, agree

@@ -26,8 +26,8 @@ from app.recruiters.prolific.webhooks import subscribe
 from app.services import assignments, studies
 from app.services.recruiting import admission
 from app.settings import Settings
-from app.simulation.prolific.server import FakeProlific
 from app.storage import LocalStorage
+from simulation.prolific.server import FakeProlific
 from tests.factories import make_study
 from tests.recruiting.conftest import SECRET
 from tests.recruiting.paid_study import PUBLIC_URL, SMALL, PaidStudy, agree

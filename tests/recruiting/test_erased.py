@@ -16,8 +16,8 @@ from app.services import erasure, studies
 from app.services.exports.run import export_study
 from app.services.recruiting import bonuses
 from app.settings import Settings
-from app.simulation.prolific.server import FakeProlific
 from app.storage import LocalStorage
+from simulation.prolific.server import FakeProlific
 from tests.conftest import serving
 from tests.factories import make_study
 from tests.recruiting.paid_study import SMALL, TERMS, PaidStudy, agree

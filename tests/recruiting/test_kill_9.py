@@ -22,9 +22,9 @@ from app.services import studies
 from app.services.recruiting import bonuses, notices
 from app.services.recruiting.look import look_at
 from app.settings import Settings
-from app.simulation.prolific.server import TOKEN, FakeProlific
-from app.simulation.serving import Reply
 from app.storage import LocalStorage
+from simulation.prolific.server import TOKEN, FakeProlific
+from simulation.serving import Reply
 from tests.factories import make_study
 from tests.recruiting.paid_study import PUBLIC_URL, SMALL, TERMS, PaidStudy, agree
 

@@ -25,9 +25,9 @@ from app.services.recruiting import bonuses, decisions, notices, plan
 from app.services.recruiting.look import look_at, look_at_all
 from app.services.recruiting.standing import side_by_side, standing
 from app.settings import Settings
-from app.simulation.prolific.marketplace import FakeStudy
-from app.simulation.prolific.server import TOKEN, FakeProlific
 from app.storage import LocalStorage
+from simulation.prolific.marketplace import FakeStudy
+from simulation.prolific.server import TOKEN, FakeProlific
 from tests.factories import make_study
 from tests.recruiting.conftest import IMPATIENT
 from tests.recruiting.paid_study import SMALL, TERMS, Fates, PaidStudy, agree

@@ -22,11 +22,11 @@ from app.recruiters.recruiter import NothingHappened, OutcomeUnclear, Refused
 from app.services import studies
 from app.services.recruiting import bonuses
 from app.settings import Settings
-from app.simulation.mturk.marketplace import MturkMarketplace
-from app.simulation.mturk.server import FakeMturk
-from app.simulation.serving import serve
 from app.storage import LocalStorage
 from app.web.admin.protocol_form import form_groups
+from simulation.mturk.marketplace import MturkMarketplace
+from simulation.mturk.server import FakeMturk
+from simulation.serving import serve
 from tests.dashboard import make_account, page_of, sign_in
 from tests.factories import make_study
 from tests.recruiting.conftest import IMPATIENT

@@ -21,8 +21,8 @@ from app.recruiters.prolific.api import Api
 from app.recruiters.prolific.recruiter import Prolific
 from app.recruiters.prolific.signing_keys import WAITING, SigningKeys
 from app.recruiters.recruiter import NothingHappened, OutcomeUnclear, RecruiterError, Refused
-from app.simulation.prolific.server import FakeProlific
-from app.simulation.serving import Reply, serve
+from simulation.prolific.server import FakeProlific
+from simulation.serving import Reply, serve
 from tests.recruiting.paid_study import PUBLIC_URL, TERMS
 from tests.recruiting.silence import silent_server
 from tests.recruiting.test_prolific import draft

@@ -14,8 +14,8 @@ from app.models.recruiting import Recruitment
 from app.recruiters.prolific.recruiter import Prolific
 from app.services import studies
 from app.services.recruiting import bonuses
-from app.simulation.prolific.server import FakeProlific
 from app.storage import LocalStorage
+from simulation.prolific.server import FakeProlific
 from tests.factories import make_study
 from tests.recruiting.paid_study import SMALL, TERMS, Fates, PaidStudy, agree
 

@@ -11,8 +11,8 @@ from app.errors import BadInput
 from app.recruiters.prolific.api import Api
 from app.recruiters.prolific.recruiter import Prolific
 from app.recruiters.recruiter import NothingHappened, OutcomeUnclear, Refused, StudyDraft
-from app.simulation.prolific.server import FakeProlific
-from app.simulation.serving import Reply, serve
+from simulation.prolific.server import FakeProlific
+from simulation.serving import Reply, serve
 from tests.recruiting.conftest import IMPATIENT
 
 CODES = {"completed": "C0DE1", "no_consent": "C0DE2", "screened_out": "C0DE3", "failed_checks": "C0DE4"}

@@ -12,8 +12,8 @@ from app.models.money import Budget
 from app.recruiters.prolific.recruiter import Prolific
 from app.services import studies
 from app.services.recruiting import bonuses
-from app.simulation.prolific.server import FakeProlific
 from app.storage import LocalStorage
+from simulation.prolific.server import FakeProlific
 from tests.factories import make_study
 from tests.recruiting.paid_study import SMALL, TERMS, PaidStudy, agree
 from tests.recruiting.random_steps import episode

@@ -15,8 +15,8 @@ from app.keys import Keys
 from app.recruiters import configured
 from app.recruiters.prolific.recruiter import Prolific
 from app.settings import Settings
-from app.simulation.prolific.server import TOKEN, FakeProlific
 from app.storage import LocalStorage
+from simulation.prolific.server import TOKEN, FakeProlific
 from tests.factories import make_study
 from tests.recruiting.conftest import IMPATIENT
 from tests.recruiting.paid_study import SMALL, PaidStudy, agree

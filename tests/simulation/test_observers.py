@@ -9,7 +9,7 @@ import pytest
 from app.domain.protocol import Protocol
 from app.domain.quality import Answered, signals
 from app.domain.quality_rules import FindingName, verdict
-from app.simulation.observers import KINDS, Key, Kind, Probit, answer, draw_tempo, response_time
+from simulation.observers import KINDS, Key, Kind, Probit, answer, draw_tempo, response_time
 
 FOUND: Mapping[Kind, set[FindingName]] = {
     "attentive": set(),

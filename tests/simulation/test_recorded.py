@@ -12,8 +12,8 @@ import pytest
 from app.db import Sessions
 from app.services import rounds, studies
 from app.services.exports.run import export_study
-from app.simulation.crowd import CrowdPlan, run_crowd
 from app.storage import LocalStorage
+from simulation.crowd import CrowdPlan, run_crowd
 from tests.triplet_folder import bring, make_draft, pool, silent, table
 
 

@@ -40,9 +40,9 @@ from app.services.generation import plans
 from app.services.generation.progress import progress
 from app.services.workers import present
 from app.settings import Settings
-from app.simulation.crowd import CrowdPlan, CrowdReport, run_crowd
 from app.storage import Storage, open_storage
 from app.storage.s3 import open_bucket
+from simulation.crowd import CrowdPlan, CrowdReport, run_crowd
 from tests.s3_server import KEY_ID, S3_ENVIRONMENT, SECRET, S3Server
 from tests.worker import pipelines
 from worker.generate import describe, using_threads_of

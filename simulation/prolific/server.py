@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from app.simulation.prolific.marketplace import Marketplace, ProlificError
-from app.simulation.prolific.routes import route
-from app.simulation.serving import INTERNAL_ERROR, PAGE, Mischief, Reply
+from simulation.prolific.marketplace import Marketplace, ProlificError
+from simulation.prolific.routes import route
+from simulation.serving import INTERNAL_ERROR, PAGE, Mischief, Reply
 
 TOKEN = "fake-token"  # noqa: S105 - it opens nothing but this fake
 

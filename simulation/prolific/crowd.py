@@ -9,9 +9,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 
-from app.simulation.crowd import Guest
-from app.simulation.prolific.hooks import SignedEvent
-from app.simulation.prolific.marketplace import FakeSubmission, Marketplace
+from simulation.crowd import Guest
+from simulation.prolific.hooks import SignedEvent
+from simulation.prolific.marketplace import FakeSubmission, Marketplace
 
 PATIENCE_S = 0.2
 

@@ -14,18 +14,8 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 
 from app.db import Sessions
 from app.errors import Unavailable
-from app.simulation import answer_key
-from app.simulation.observers import (
-    MEDIAN_RT_MS,
-    Key,
-    Kind,
-    Observer,
-    Probit,
-    Recorded,
-    answer,
-    draw_tempo,
-    response_time,
-)
+from simulation import answer_key
+from simulation.observers import MEDIAN_RT_MS, Key, Kind, Observer, Probit, Recorded, answer, draw_tempo, response_time
 
 T = TypeVar("T")
 

@@ -14,8 +14,8 @@ from decimal import ROUND_HALF_UP, Decimal
 from math import sqrt
 from typing import Any
 
-from app.simulation.prolific.hooks import Hooks
-from app.simulation.prolific.signing import LinkSigner
+from simulation.prolific.hooks import Hooks
+from simulation.prolific.signing import LinkSigner
 
 PLACE_TAKERS = ("RESERVED", "ACTIVE", "AWAITING REVIEW", "APPROVED", "REJECTED", "SCREENED OUT", "PROCESSING")
 CHANGEABLE = {"internal_name", "total_available_places", "submissions_config"}

@@ -5,17 +5,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from xml.etree import ElementTree
 
-from app.simulation.mturk.description import Description
-from app.simulation.mturk.marketplace import (
-    WORKING,
-    FakeHit,
-    FakeHitType,
-    FakeWork,
-    MturkError,
-    MturkMarketplace,
-    new_id,
-)
-from app.simulation.serving import PAGE, Mischief, Reply
+from simulation.mturk.description import Description
+from simulation.mturk.marketplace import WORKING, FakeHit, FakeHitType, FakeWork, MturkError, MturkMarketplace, new_id
+from simulation.serving import PAGE, Mischief, Reply
 
 LARGEST_PAGE = 20
 """MTurk may answer fewer results than were asked for."""

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from app.simulation.prolific.hooks import EVENT_TYPES
-from app.simulation.prolific.marketplace import FakeBulkBonus, FakeStudy, FakeSubmission, Marketplace, ProlificError
+from simulation.prolific.hooks import EVENT_TYPES
+from simulation.prolific.marketplace import FakeBulkBonus, FakeStudy, FakeSubmission, Marketplace, ProlificError
 
 DEFAULT_PAGE, LARGEST_PAGE = 20, 20
 

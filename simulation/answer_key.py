@@ -5,7 +5,7 @@ from sqlalchemy import text
 from app.db import Sessions
 from app.domain.counted import counted
 from app.errors import BadInput
-from app.simulation.observers import Key
+from simulation.observers import Key
 
 _KEYS = text("""
     SELECT t.id, i.number, t.left_candidate, i.answer, i.answer_1, s.ordinal,
