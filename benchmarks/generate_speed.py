@@ -36,11 +36,11 @@ from app.settings import Settings
 from app.storage import LocalStorage
 from tests.worker.pipelines import tokenizer
 from worker.__main__ import CONCURRENCY
-from worker.generate import describe
-from worker.heap import share_one_heap
-from worker.presence import presence
-from worker.studio import Studio
+from worker.engine import Studio
+from worker.heartbeat import presence
+from worker.malloc_tuning import share_one_heap
 from worker.tasks import add_generation, make_worker_app
+from worker.text_to_image import describe
 
 HAS_GPU = torch.cuda.is_available()
 DEVICE = "cuda" if HAS_GPU else "cpu"

@@ -18,13 +18,13 @@ from app.queue import DEFAULT, GPU
 from app.settings import Settings, read_settings
 from app.signals import end_in_order
 from app.storage import open_storage
+from worker.engine import Studio
 from worker.exporting import add_exports
-from worker.heap import share_one_heap
+from worker.heartbeat import presence
 from worker.importing import add_imports
-from worker.presence import presence
+from worker.malloc_tuning import share_one_heap
 from worker.reporting import add_reports
 from worker.running import run_queue
-from worker.studio import Studio
 from worker.tasks import add_generation, add_take_over, excuse_database, make_worker_app, stop_if_unable
 
 log = structlog.get_logger()

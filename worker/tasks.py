@@ -24,8 +24,8 @@ from app.services import assignments, erasure, quality, rounds, studies, tallies
 from app.services.generation import batches
 from app.services.recruiting.look import SomebodyLooks, look_at_all
 from app.settings import Settings
+from worker.engine import Studio
 from worker.generator import CannotGenerate, Stopped
-from worker.studio import Studio
 
 log = structlog.get_logger()
 

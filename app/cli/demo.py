@@ -165,7 +165,7 @@ def _researcher(sessions: Sessions) -> str:
 
 def _make_studies(settings: Settings, sessions: Sessions, market: Marketplace | None) -> tuple[str, str]:
     """Two studies of the same kind: one for the crowd, and one that stays open for whoever runs the demo."""
-    from worker.drawn import add_drawn
+    from worker.procedural_generator import add_drawn
 
     with sessions() as session:
         taken = {line.slug for line in studies.list_studies(session)}

@@ -32,7 +32,7 @@ def planned(sessions: Sessions) -> Planned:
     """Plan items of a model in a new study; returns its batches."""
 
     def planned(folder: Path, *, items: int = 4, batch_size: int = 4, seed: int = 3) -> list[Work]:
-        from worker.generate import describe
+        from worker.text_to_image import describe
 
         described = describe(str(folder), options=OPTIONS)
         order = plans.Order(

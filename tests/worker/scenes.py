@@ -2,9 +2,9 @@
 
 from hypothesis import strategies as st
 
-from worker.procedural.backgrounds import BACKGROUNDS
-from worker.procedural.catalogue import CATEGORIES
-from worker.procedural.scene import ARRANGEMENTS, Scene
+from app.generators.procedural.backgrounds import BACKGROUNDS
+from app.generators.procedural.catalogue import CATEGORIES
+from app.generators.procedural.scene import ARRANGEMENTS, Scene
 
 PLAIN = Scene(
     category="fish",

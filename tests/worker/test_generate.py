@@ -18,8 +18,8 @@ from app.errors import BadInput
 from app.services.generation.batches import Call, Wanted, Work
 from tests.worker import pipelines
 from tests.worker.conftest import OPTIONS
-from worker.generate import TextToImage, check_prompts, describe
 from worker.generator import CannotGenerate, Drawn, Shot, Stopped
+from worker.text_to_image import TextToImage, check_prompts, describe
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:diffusers")
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.generators.procedural.distance import distance
+from app.generators.procedural.scene import Scene
 from tests.worker.scenes import CHANGES, PLAIN, SCENES
-from worker.procedural.distance import distance
-from worker.procedural.scene import Scene
 
 ROUNDING = 1e-9
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from app.generators.procedural.backgrounds import BACKGROUNDS
+from app.generators.procedural.catalogue import CATEGORIES, VARIANTS
+from app.generators.procedural.draw import draw
+from app.generators.procedural.scene import Scene
 from tests.worker.scenes import CHANGES, PLAIN
-from worker.procedural.backgrounds import BACKGROUNDS
-from worker.procedural.catalogue import CATEGORIES, VARIANTS
-from worker.procedural.draw import draw
-from worker.procedural.scene import Scene
 
 SIZE = 128
 ALONE = dataclasses.replace(PLAIN, count=1, size=1.0)
@@ -47,8 +47,8 @@ def test_a_size_that_cannot_be_drawn_is_refused(size: int) -> None:
 def test_two_processes_draw_the_same_bytes() -> None:
     program = (
         "import hashlib\n"
-        "from worker.procedural.draw import draw\n"
-        "from worker.procedural.sampling import triplet\n"
+        "from app.generators.procedural.draw import draw\n"
+        "from app.generators.procedural.sampling import triplet\n"
         "scenes = [triplet(category, 7).candidate_1 for category in ('snail', 'lamp', 'umbrella')]\n"
         "print(*(hashlib.sha256(draw(scene, 200).tobytes()).hexdigest() for scene in scenes))\n"
     )

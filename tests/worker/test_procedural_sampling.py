@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.generators.procedural.catalogue import CATEGORIES
+from app.generators.procedural.distance import distance
+from app.generators.procedural.sampling import Triplet, sample_scene, triplet, two_pairs, vary
+from app.generators.procedural.scene import Scene
 from tests.worker.scenes import PLAIN, SCENES
-from worker.procedural.catalogue import CATEGORIES
-from worker.procedural.distance import distance
-from worker.procedural.sampling import Triplet, sample_scene, triplet, two_pairs, vary
-from worker.procedural.scene import Scene
 
 
 def rng(seed: int) -> np.random.Generator:

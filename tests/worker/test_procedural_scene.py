@@ -5,9 +5,9 @@ import re
 
 import pytest
 
+from app.generators.procedural.catalogue import CATEGORIES
+from app.generators.procedural.scene import Scene, prompt
 from tests.worker.scenes import CHANGES, PLAIN
-from worker.procedural.catalogue import CATEGORIES
-from worker.procedural.scene import Scene, prompt
 
 
 def test_a_scene_survives_json() -> None:

@@ -90,7 +90,7 @@ SLOW_TO_LOAD = """
 import time
 from app.settings import Settings
 from worker.__main__ import run
-from worker.studio import Studio
+from worker.engine import Studio
 
 def load(studio, work):
     print("loading", flush=True)

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-import worker.generate  # noqa: F401 - so that the children need not
+import worker.text_to_image  # noqa: F401 - so that the children need not
 from app.settings import Settings
 from worker.__main__ import run
 

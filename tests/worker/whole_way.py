@@ -45,8 +45,8 @@ from app.storage.s3 import open_bucket
 from simulation.crowd import CrowdPlan, CrowdReport, run_crowd
 from tests.s3_server import KEY_ID, S3_ENVIRONMENT, SECRET, S3Server
 from tests.worker import pipelines
-from worker.generate import describe, using_threads_of
-from worker.remake import remake
+from worker.reproduce import remake
+from worker.text_to_image import describe, using_threads_of
 
 SLUG = "whole-way"
 VOTES = 2

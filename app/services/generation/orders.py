@@ -9,7 +9,7 @@ from app.errors import BadInput, Unavailable
 from app.services.generation.plans import Order
 
 if TYPE_CHECKING:
-    from worker.generate import Model
+    from worker.text_to_image import Model
 
 PROCEDURAL_BATCH = 8
 _SHOWN = 10
@@ -17,7 +17,7 @@ _SHOWN = 10
 
 def drawable() -> Sequence[str]:
     """The categories that the procedural generator can draw."""
-    from worker.procedural.catalogue import CATEGORIES
+    from app.generators.procedural.catalogue import CATEGORIES
 
     return CATEGORIES
 
@@ -68,7 +68,7 @@ def order_images(
 
 def _described(model: str, revision: str | None, options: Options, prompts: list[str]) -> "Model":
     try:
-        from worker.generate import check_prompts, describe
+        from worker.text_to_image import check_prompts, describe
     except ImportError as error:
         raise Unavailable(f"{error.name} is not installed here: pip install '.[worker]'.") from None
     described = describe(model, revision=revision, options=options)

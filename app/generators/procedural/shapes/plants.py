@@ -1,6 +1,6 @@
 """Apple, cactus, flower, mushroom and tree."""
 
-from worker.procedural.geometry import (
+from app.generators.procedural.geometry import (
     Outline,
     arc,
     band,
@@ -16,8 +16,8 @@ from worker.procedural.geometry import (
     symmetric,
     turned,
 )
-from worker.procedural.palette import AMBER, BARK, CREAM, GOLD, INK, LEAF, MOSS, SAND, WOOD, Paint
-from worker.procedural.shapes.parts import Drawing, Form, Patch, dots, glint, placed
+from app.generators.procedural.palette import AMBER, BARK, CREAM, GOLD, INK, LEAF, MOSS, SAND, WOOD, Paint
+from app.generators.procedural.shapes.parts import Drawing, Form, Patch, dots, glint, placed
 
 
 def apple(form: Form, paint: Paint) -> Drawing:

@@ -8,7 +8,7 @@ import pytest
 
 SCRIPT = """
 import ctypes, threading
-from worker.heap import share_one_heap
+from worker.malloc_tuning import share_one_heap
 
 if {shares}:
     share_one_heap()

@@ -3,8 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from worker.procedural.backgrounds import BACKGROUNDS
-from worker.procedural.catalogue import CATEGORIES, VARIANTS
+from app.generators.procedural.backgrounds import BACKGROUNDS
+from app.generators.procedural.catalogue import CATEGORIES, VARIANTS
 
 ARRANGEMENTS: Final = ("row", "arc", "diagonal", "zigzag", "cluster")
 MAX_COUNT: Final = 5

@@ -21,9 +21,9 @@ from app.services.generation import batches
 from app.services.generation.batches import Made, MadeItem, Overtaken, Work
 from app.services.images import CheckedImage
 from app.storage import Storage
-from worker.drawn import Procedural
 from worker.generator import CannotGenerate, Drawn, Generator, Stopped, Stopping
-from worker.presence import Presence
+from worker.heartbeat import Presence
+from worker.procedural_generator import Procedural
 
 log = structlog.get_logger()
 
@@ -121,7 +121,7 @@ class Studio:
         if work.generator == "procedural":
             return Procedural()
         try:
-            from worker.generate import TextToImage
+            from worker.text_to_image import TextToImage
         except ImportError as error:
             raise CannotGenerate(f"{error.name} is not installed here: pip install '.[worker]'.") from None
         assert work.model is not None

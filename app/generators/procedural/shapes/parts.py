@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from worker.procedural.geometry import Outline, Point, arc, band, circle, ellipse, moved
-from worker.procedural.palette import INK, ROSE, WHITE, Colour
+from app.generators.procedural.geometry import Outline, Point, arc, band, circle, ellipse, moved
+from app.generators.procedural.palette import INK, ROSE, WHITE, Colour
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Final
 
-from worker.procedural.catalogue import KINDS
-from worker.procedural.geometry import Point, mix
-from worker.procedural.scene import Scene
+from app.generators.procedural.catalogue import KINDS
+from app.generators.procedural.geometry import Point, mix
+from app.generators.procedural.scene import Scene
 
 # Half the height of one object, in frames, by how many there are: a crowd has to fit.
 _HALF_HEIGHTS: Final = (0.310, 0.215, 0.172, 0.150, 0.136)

@@ -4,14 +4,14 @@ from typing import Final
 
 from PIL import Image
 
-from worker.procedural.backgrounds import BACKGROUNDS
-from worker.procedural.canvas import Canvas
-from worker.procedural.catalogue import KINDS
-from worker.procedural.geometry import Outline, Point, mix, turned
-from worker.procedural.layout import Place, places
-from worker.procedural.palette import day_tones, night_tones, paint
-from worker.procedural.scene import Scene
-from worker.procedural.shapes.parts import Drawing, Form, placed
+from app.generators.procedural.backgrounds import BACKGROUNDS
+from app.generators.procedural.canvas import Canvas
+from app.generators.procedural.catalogue import KINDS
+from app.generators.procedural.geometry import Outline, Point, mix, turned
+from app.generators.procedural.layout import Place, places
+from app.generators.procedural.palette import day_tones, night_tones, paint
+from app.generators.procedural.scene import Scene
+from app.generators.procedural.shapes.parts import Drawing, Form, placed
 
 MAX_SIZE: Final = 4096
 

@@ -1,6 +1,6 @@
 """Cup, house, lamp and umbrella."""
 
-from worker.procedural.geometry import (
+from app.generators.procedural.geometry import (
     Outline,
     arc,
     band,
@@ -14,8 +14,8 @@ from worker.procedural.geometry import (
     rounded,
     symmetric,
 )
-from worker.procedural.palette import AMBER, BARK, CREAM, GLASS, GOLD, INK, STEEL, WHITE, WOOD, Paint
-from worker.procedural.shapes.parts import Drawing, Form, Patch, dots
+from app.generators.procedural.palette import AMBER, BARK, CREAM, GLASS, GOLD, INK, STEEL, WHITE, WOOD, Paint
+from app.generators.procedural.shapes.parts import Drawing, Form, Patch, dots
 
 
 def cup(form: Form, paint: Paint) -> Drawing:

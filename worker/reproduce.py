@@ -14,8 +14,8 @@ from app.models.generation import GenerationCall
 from app.models.items import Item
 from app.services import studies
 from app.services.generation import batches
-from worker.drawn import draw_item
 from worker.generator import Shot
+from worker.procedural_generator import draw_item
 
 
 def remake(
@@ -59,7 +59,7 @@ class _Caller:
     def make(self, call: GenerationCall) -> list[Image.Image]:
         if call.recipe["generator"] == "procedural":
             return draw_item(call.images[0]["category"], call.images[0]["seed"], call.recipe["kind"])[0]
-        from worker.generate import TextToImage, using_threads_of
+        from worker.text_to_image import TextToImage, using_threads_of
 
         if self._recipe != call.recipe:
             self._recipe = call.recipe

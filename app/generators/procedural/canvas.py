@@ -6,8 +6,8 @@ from itertools import pairwise
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from worker.procedural.geometry import Outline, Point
-from worker.procedural.palette import Colour, blend
+from app.generators.procedural.geometry import Outline, Point
+from app.generators.procedural.palette import Colour, blend
 
 _SUPERSAMPLING = 4
 _SHADOW_SCALE = 6

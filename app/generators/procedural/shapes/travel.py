@@ -1,6 +1,6 @@
 """Balloon, car, rocket and sailboat."""
 
-from worker.procedural.geometry import (
+from app.generators.procedural.geometry import (
     Outline,
     band,
     box,
@@ -14,8 +14,8 @@ from worker.procedural.geometry import (
     smooth,
     symmetric,
 )
-from worker.procedural.palette import AMBER, BARK, CREAM, GLASS, GOLD, INK, STEEL, WHITE, WOOD, Paint
-from worker.procedural.shapes.parts import Drawing, Form, Patch, glint
+from app.generators.procedural.palette import AMBER, BARK, CREAM, GLASS, GOLD, INK, STEEL, WHITE, WOOD, Paint
+from app.generators.procedural.shapes.parts import Drawing, Form, Patch, glint
 
 
 def balloon(form: Form, paint: Paint) -> Drawing:

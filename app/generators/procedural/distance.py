@@ -4,9 +4,9 @@ import math
 from functools import lru_cache
 from typing import Final
 
-from worker.procedural.catalogue import KINDS
-from worker.procedural.layout import places
-from worker.procedural.scene import Scene
+from app.generators.procedural.catalogue import KINDS
+from app.generators.procedural.layout import places
+from app.generators.procedural.scene import Scene
 
 # Weights are in the unit of `distance`. A label counts in full when it differs.
 _CATEGORY: Final = 8.0

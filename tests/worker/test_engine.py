@@ -20,9 +20,9 @@ from app.storage import LocalStorage
 from tests.factories import make_slug
 from tests.worker import pipelines
 from tests.worker.conftest import Planned
+from worker.engine import Studio
 from worker.generator import CannotGenerate, Stopped
-from worker.presence import Presence, presence
-from worker.studio import Studio
+from worker.heartbeat import Presence, presence
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:diffusers")
 

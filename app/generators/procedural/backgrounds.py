@@ -4,9 +4,9 @@ import math
 from collections.abc import Callable
 from typing import Final
 
-from worker.procedural.canvas import Canvas
-from worker.procedural.geometry import Outline, band, box, circle, ellipse, mix, moved, smooth
-from worker.procedural.palette import WHITE, Tones
+from app.generators.procedural.canvas import Canvas
+from app.generators.procedural.geometry import Outline, band, box, circle, ellipse, mix, moved, smooth
+from app.generators.procedural.palette import WHITE, Tones
 
 Background = Callable[[Canvas, Tones, float], None]
 

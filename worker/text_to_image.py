@@ -31,8 +31,8 @@ from app.domain.generation import Options
 from app.errors import BadInput
 from app.redaction import redact
 from app.services.generation.batches import Call, Work
-from worker.attempts import make_items
 from worker.generator import CannotGenerate, Drawn, Picture, Shot, Stopped, Stopping
+from worker.image_retries import make_items
 
 log = structlog.get_logger()
 

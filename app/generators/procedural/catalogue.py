@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from worker.procedural.palette import Paint
-from worker.procedural.shapes import animals, home, plants, sea, travel
-from worker.procedural.shapes.parts import Drawing, Form
+from app.generators.procedural.palette import Paint
+from app.generators.procedural.shapes import animals, home, plants, sea, travel
+from app.generators.procedural.shapes.parts import Drawing, Form
 
 VARIANTS: Final = 3
 

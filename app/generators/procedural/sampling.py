@@ -8,11 +8,11 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 
-from worker.procedural.backgrounds import BACKGROUNDS
-from worker.procedural.catalogue import VARIANTS
-from worker.procedural.distance import distance
-from worker.procedural.geometry import mix
-from worker.procedural.scene import ARRANGEMENTS, Scene, check_category
+from app.generators.procedural.backgrounds import BACKGROUNDS
+from app.generators.procedural.catalogue import VARIANTS
+from app.generators.procedural.distance import distance
+from app.generators.procedural.geometry import mix
+from app.generators.procedural.scene import ARRANGEMENTS, Scene, check_category
 
 _Choice = TypeVar("_Choice")
 

@@ -15,16 +15,16 @@ from PIL import Image
 from app.db import Sessions
 from app.domain.generation import ROLES, image_seed
 from app.domain.protocol import Kind
+from app.generators.procedural.catalogue import CATEGORIES
+from app.generators.procedural.draw import draw
+from app.generators.procedural.sampling import triplet, two_pairs
+from app.generators.procedural.scene import Scene, prompt
 from app.services import images, studies
 from app.services.generation.batches import Call, Wanted, Work
 from app.services.images import CheckedImage
 from app.services.items import NewItem, add_items, next_number, require_draft
 from app.storage import Storage
 from worker.generator import Drawn, DrawnItem, Stopped, Stopping
-from worker.procedural.catalogue import CATEGORIES
-from worker.procedural.draw import draw
-from worker.procedural.sampling import triplet, two_pairs
-from worker.procedural.scene import Scene, prompt
 
 SOURCE = "procedural"
 _SEEDS_PER_STUDY = 1_000_000

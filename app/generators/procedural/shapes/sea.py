@@ -1,6 +1,6 @@
 """Fish, starfish and whale."""
 
-from worker.procedural.geometry import (
+from app.generators.procedural.geometry import (
     Outline,
     arc,
     band,
@@ -13,8 +13,8 @@ from worker.procedural.geometry import (
     smooth,
     turned,
 )
-from worker.procedural.palette import WATER, Paint
-from worker.procedural.shapes.parts import Drawing, Form, Patch, cheek, dots, eye, glint, open_eye, smile
+from app.generators.procedural.palette import WATER, Paint
+from app.generators.procedural.shapes.parts import Drawing, Form, Patch, cheek, dots, eye, glint, open_eye, smile
 
 
 def fish(form: Form, paint: Paint) -> Drawing:

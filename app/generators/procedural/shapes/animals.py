@@ -1,6 +1,6 @@
 """Bird, butterfly, cat and snail."""
 
-from worker.procedural.geometry import (
+from app.generators.procedural.geometry import (
     Outline,
     arc,
     band,
@@ -15,8 +15,8 @@ from worker.procedural.geometry import (
     symmetric,
     turned,
 )
-from worker.procedural.palette import AMBER, CREAM, INK, ROSE, SAND, WHITE, Paint
-from worker.procedural.shapes.parts import Drawing, Form, Patch, cheek, dots, eye, glint, placed, smile
+from app.generators.procedural.palette import AMBER, CREAM, INK, ROSE, SAND, WHITE, Paint
+from app.generators.procedural.shapes.parts import Drawing, Form, Patch, cheek, dots, eye, glint, placed, smile
 
 
 def bird(form: Form, paint: Paint) -> Drawing:
