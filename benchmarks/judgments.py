@@ -21,7 +21,7 @@ from sqlalchemy import make_url
 from app.cli.supervisor import Child, running, wait_until_serving
 from app.db import Sessions, database_url, open_sessions
 from app.keys import Keys, load_keys
-from app.recruiters.arrival import Arrival
+from app.recruiters.entry import Arrival
 from app.services import assignments, judgments, sign_ups, studies
 from app.services.judgments import Answer
 from app.settings import Settings

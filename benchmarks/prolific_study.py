@@ -23,9 +23,9 @@ from app.keys import load_keys
 from app.main import create_app
 from app.models.assignments import Trial
 from app.models.money import Budget, LedgerEntry
-from app.recruiters.patience import Patience
 from app.recruiters.prolific.api import Api
 from app.recruiters.prolific.recruiter import Prolific
+from app.recruiters.retry import Patience
 from app.settings import Settings
 from app.storage import LocalStorage
 from simulation.prolific.hooks import SignedEvent

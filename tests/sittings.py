@@ -9,7 +9,7 @@ from sqlalchemy import text
 from app.db import Sessions
 from app.errors import Gone
 from app.keys import Keys
-from app.recruiters.arrival import Arrival
+from app.recruiters.entry import Arrival
 from app.services import assignments, judgments, rounds, sign_ups, studies
 from app.services.judgments import Answer
 

@@ -33,7 +33,7 @@ from app.keys import load_keys
 from app.main import create_app
 from app.recruiters import configured
 from app.recruiters.mturk import api as mturk_api
-from app.recruiters.patience import Patience
+from app.recruiters.retry import Patience
 from app.services import studies
 from app.services.recruiting import notices, plan
 from app.services.recruiting.look import look_at_all

@@ -18,7 +18,7 @@ from app.errors import LookalikeError, Unavailable
 from app.keys import load_keys
 from app.outside import explain
 from app.queue import ASSESS, CHECK_ROUND, GENERATE, GPU, RECRUIT, TAKE_OVER, TICK
-from app.recruiters.patience import PATIENT
+from app.recruiters.retry import PATIENT
 from app.redaction import redact
 from app.services import assignments, erasure, quality, rounds, studies, tallies
 from app.services.generation import batches

@@ -11,13 +11,13 @@ from app.domain.protocol import Protocol
 from app.errors import Unavailable
 from app.keys import Keys
 from app.recruiters.direct import DirectDoor
-from app.recruiters.mturk.door import MturkDoor
-from app.recruiters.patience import PATIENT, Patience
+from app.recruiters.mturk.entry import MturkDoor
 from app.recruiters.prolific import recruiter as prolific
 from app.recruiters.prolific.api import Api
-from app.recruiters.prolific.door import ProlificDoor
+from app.recruiters.prolific.entry import ProlificDoor
 from app.recruiters.prolific.signing_keys import SigningKeys
 from app.recruiters.recruiter import Door, Recruiter, Review
+from app.recruiters.retry import PATIENT, Patience
 from app.settings import Settings
 
 

@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Mapping
 
 from app.errors import BadInput, Forbidden
-from app.recruiters.arrival import Arrival
+from app.recruiters.entry import Arrival
 from app.recruiters.recruiter import Ending
 
 NAME = "direct"

@@ -11,7 +11,7 @@ from concurrent.futures import Future, wait
 from functools import cache
 from typing import TypeVar
 
-from app.recruiters.patience import Patience
+from app.recruiters.retry import Patience
 
 AT_ONCE = 4
 """Calls under way of one process to one recruiter, those left behind among them."""

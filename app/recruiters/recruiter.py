@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from app.errors import Conflict, Unavailable
-from app.recruiters.arrival import Arrival
+from app.recruiters.entry import Arrival
 
 
 class RecruiterError(Unavailable):

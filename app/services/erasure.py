@@ -13,7 +13,7 @@ from app.models.assignments import Assignment
 from app.models.money import OWED
 from app.models.people import Identity, Participant
 from app.models.quality import Report
-from app.recruiters.arrival import Arrival
+from app.recruiters.entry import Arrival
 from app.services import assignments, audit
 from app.services.people import known_participant
 from app.services.rounds import lock_study, reconcile

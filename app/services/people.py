@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.errors import Forbidden
 from app.keys import Keys
 from app.models.people import Identity, Participant
-from app.recruiters.arrival import Arrival
+from app.recruiters.entry import Arrival
 
 
 def find_assignment(session: Session, keys: Keys, *, study_id: int, arrival: Arrival) -> int | None:

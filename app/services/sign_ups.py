@@ -17,7 +17,7 @@ from app.models.items import Item
 from app.models.people import Block
 from app.models.recruiting import Recruitment
 from app.models.studies import Study
-from app.recruiters.arrival import Arrival
+from app.recruiters.entry import Arrival
 from app.services import dealing, people
 from app.services.assignments import expire
 from app.services.dealing import DealtSlot

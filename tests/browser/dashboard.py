@@ -18,7 +18,7 @@ from app.keys import Keys
 from app.main import create_app
 from app.models.items import Item
 from app.models.recruiting import Recruitment, Submission
-from app.recruiters.arrival import Arrival
+from app.recruiters.entry import Arrival
 from app.recruiters.recruiter import AWAITING_REVIEW, CODE_KINDS
 from app.services import (
     accounts,

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 from pydantic import SecretStr
 
-from app.recruiters.patience import Patience
 from app.recruiters.prolific.api import Api
 from app.recruiters.prolific.recruiter import Prolific
+from app.recruiters.retry import Patience
 from app.settings import Settings
 from simulation.prolific.marketplace import Marketplace
 from simulation.prolific.server import TOKEN, FakeProlific

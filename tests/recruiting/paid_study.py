@@ -15,7 +15,7 @@ from app.models.items import Slot
 from app.models.money import Bonus, Budget, LedgerEntry
 from app.models.recruiting import Recruitment, Submission
 from app.models.studies import Study
-from app.recruiters.arrival import Arrival
+from app.recruiters.entry import Arrival
 from app.recruiters.recruiter import Recruiter
 from app.services import assignments, rounds, sign_ups, studies
 from app.services.recruiting import plan

@@ -16,7 +16,7 @@ from app.keys import Keys
 from app.models.assignments import Assignment, Exclusion
 from app.models.money import BonusBatch
 from app.models.recruiting import Recruitment
-from app.recruiters.arrival import Arrival
+from app.recruiters.entry import Arrival
 from app.recruiters.prolific.api import Api
 from app.recruiters.prolific.recruiter import Prolific
 from app.services import assignments, money, sign_ups, studies

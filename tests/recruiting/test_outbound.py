@@ -15,12 +15,12 @@ from app.errors import Unavailable
 from app.recruiters.mturk.api import Api as MturkApi
 from app.recruiters.mturk.recruiter import Mturk
 from app.recruiters.outbound import AT_ONCE, NoAnswerError, NotCalledError, Outbound
-from app.recruiters.patience import Patience
 from app.recruiters.prolific import signing_keys
 from app.recruiters.prolific.api import Api
 from app.recruiters.prolific.recruiter import Prolific
 from app.recruiters.prolific.signing_keys import WAITING, SigningKeys
 from app.recruiters.recruiter import NothingHappened, OutcomeUnclear, RecruiterError, Refused
+from app.recruiters.retry import Patience
 from simulation.prolific.server import FakeProlific
 from simulation.serving import Reply, serve
 from tests.recruiting.paid_study import PUBLIC_URL, TERMS

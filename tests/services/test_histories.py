@@ -21,7 +21,7 @@ from app.keys import Keys
 from app.models.assignments import Assignment, Judgment, Trial
 from app.models.items import Item, Slot
 from app.models.studies import Study
-from app.recruiters.arrival import Arrival
+from app.recruiters.entry import Arrival
 from app.services import assignments, judgments, rounds, sign_ups, studies, tallies
 from app.services.exclusions import exclude, reinstate
 from app.services.exports.queries import Choice, Snapshot, Split

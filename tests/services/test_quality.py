@@ -15,7 +15,7 @@ from app.models.assignments import Assignment, Exclusion, Judgment, Trial
 from app.models.items import Item
 from app.models.quality import Assessment
 from app.queue import ASSESS
-from app.recruiters.arrival import Arrival
+from app.recruiters.entry import Arrival
 from app.services import assignments, judgments, quality, sign_ups, studies
 from app.services.exclusions import exclude_by_hand, in_force, reinstate_by_hand
 from app.services.judgments import Answer

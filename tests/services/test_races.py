@@ -12,7 +12,7 @@ from app.errors import BadInput, Gone, NothingNow, Stale
 from app.keys import Keys
 from app.models.assignments import Assignment, Judgment, Trial
 from app.models.items import Item, Slot
-from app.recruiters.arrival import Arrival
+from app.recruiters.entry import Arrival
 from app.services import assignments, judgments, revisions, rounds, sign_ups, studies
 from app.services.exclusions import exclude_by_hand
 from app.services.judgments import Answer

@@ -17,7 +17,7 @@ from app.db import Sessions
 from app.domain import protocol as protocols
 from app.errors import Forbidden
 from app.keys import Keys
-from app.recruiters.arrival import Arrival
+from app.recruiters.entry import Arrival
 from app.services import audit, import_requests, sign_ups, studies
 from app.services.exports import requests
 from app.services.import_places import open_import_place

@@ -23,8 +23,8 @@ from tenacity import Retrying, retry_if_exception_type, retry_if_not_exception_t
 from app.errors import Unavailable
 from app.outside import explain
 from app.recruiters.outbound import NoAnswerError, NotCalledError, outbound_to
-from app.recruiters.patience import PATIENT, Patience
 from app.recruiters.recruiter import NothingHappened, OutcomeUnclear, RecruiterError, Refused
+from app.recruiters.retry import PATIENT, Patience
 
 REGION = "us-east-1"  # MTurk never had another
 PAGE_SIZE = 100

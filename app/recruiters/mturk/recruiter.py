@@ -17,7 +17,7 @@ from xml.sax.saxutils import escape
 
 from app.domain.money import Fees, cost
 from app.recruiters.mturk.api import Api
-from app.recruiters.mturk.door import NAME, submission_of
+from app.recruiters.mturk.entry import NAME, submission_of
 from app.recruiters.recruiter import (
     APPROVED,
     AWAITING_REVIEW,

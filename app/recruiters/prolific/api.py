@@ -11,8 +11,8 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exp
 
 from app.outside import explain
 from app.recruiters.outbound import NoAnswerError, NotCalledError, outbound_to
-from app.recruiters.patience import PATIENT, Patience
 from app.recruiters.recruiter import NothingHappened, OutcomeUnclear, RecruiterError, Refused
+from app.recruiters.retry import PATIENT, Patience
 from app.redaction import redact
 
 log = structlog.get_logger()

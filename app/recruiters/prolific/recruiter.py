@@ -7,7 +7,7 @@ from math import ceil
 from typing import Any
 
 from app.errors import BadInput
-from app.recruiters.prolific import answers
+from app.recruiters.prolific import schemas
 from app.recruiters.prolific.api import Api
 from app.recruiters.recruiter import (
     BonusQuote,
@@ -63,22 +63,22 @@ class Prolific:
 
     def currency(self) -> str:
         balance = self._api.get(f"/api/v1/workspaces/{self._workspace}/balance/")
-        return answers.read(answers.Balance, balance).currency_code
+        return schemas.read(schemas.Balance, balance).currency_code
 
     def create_study(self, draft: StudyDraft) -> str:
         created = self._api.send("POST", "/api/v1/studies/", _as_study(draft), repeatable=False)
-        return answers.read(answers.Made, created, otherwise=OutcomeUnclear).id
+        return schemas.read(schemas.Made, created, otherwise=OutcomeUnclear).id
 
     def find_study(self, reference: str, *, project: str) -> str | None:
         if project:
             listed = self._api.pages(f"/api/v1/projects/{project}/studies/")
-            studies = [answers.read(answers.ListedStudy, study) for study in listed]
+            studies = [schemas.read(schemas.ListedStudy, study) for study in listed]
         else:
-            studies = answers.read(answers.Studies, self._api.get("/api/v1/studies/")).results
+            studies = schemas.read(schemas.Studies, self._api.get("/api/v1/studies/")).results
         return next((study.id for study in studies if study.internal_name == reference), None)
 
     def study(self, study_id: str) -> RemoteStudy:
-        study = answers.read(answers.Study, self._api.get(f"/api/v1/studies/{study_id}/"))
+        study = schemas.read(schemas.Study, self._api.get(f"/api/v1/studies/{study_id}/"))
         return RemoteStudy(
             id=study.id,
             state=_STATES.get(study.status, "unknown"),
@@ -135,7 +135,7 @@ class Prolific:
         whoever pays compares the two."""
         rows = "".join(f"{submission},{Decimal(amount) / 100:.2f}\n" for submission, amount in amounts.items())
         body = {"study_id": study_id, "csv_bonuses": rows}
-        quote = answers.read(answers.BulkBonus, self._api.send("POST", "/api/v1/submissions/bonus-payments/", body))
+        quote = schemas.read(schemas.BulkBonus, self._api.send("POST", "/api/v1/submissions/bonus-payments/", body))
         return BonusQuote(quote.id, amount=quote.amount, total=ceil(quote.total_amount))
 
     def pay_bonuses(self, quote_id: str) -> None:
@@ -143,7 +143,7 @@ class Prolific:
         self._api.send("POST", f"/api/v1/bulk-bonus-payments/{quote_id}/pay/", {}, repeatable=False)
 
     def charged(self, study_id: str) -> int:
-        return ceil(answers.read(answers.Cost, self._api.get(f"/api/v1/studies/{study_id}/cost/")).rewards.total)
+        return ceil(schemas.read(schemas.Cost, self._api.get(f"/api/v1/studies/{study_id}/cost/")).rewards.total)
 
 
 def _as_study(draft: StudyDraft) -> dict[str, Any]:
@@ -187,7 +187,7 @@ def _filters(draft: StudyDraft) -> list[dict[str, Any]]:
 
 
 def _submission(told: Any) -> RemoteSubmission:
-    submission = answers.read(answers.Submission, told)
+    submission = schemas.read(schemas.Submission, told)
     return RemoteSubmission(
         id=submission.id,
         participant=submission.participant_id,

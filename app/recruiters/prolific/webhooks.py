@@ -13,7 +13,7 @@ from typing import Any
 
 from app.errors import BadInput, LookalikeError
 from app.json_text import UnusableJSON, read_json
-from app.recruiters.prolific import answers
+from app.recruiters.prolific import schemas
 from app.recruiters.prolific.api import Api
 from app.recruiters.recruiter import OutcomeUnclear
 
@@ -84,8 +84,8 @@ def subscribe(api: Api, *, workspace: str, target_url: str) -> str:
     A workspace has one secret: making ours ends any other.
     """
     made = api.send("POST", "/api/v1/hooks/secrets/", {"workspace_id": workspace}, repeatable=False)
-    secret = answers.read(answers.HookSecret, made, otherwise=OutcomeUnclear).value
-    types = answers.read(answers.EventTypes, api.get("/api/v1/hooks/event-types/"))
+    secret = schemas.read(schemas.HookSecret, made, otherwise=OutcomeUnclear).value
+    types = schemas.read(schemas.EventTypes, api.get("/api/v1/hooks/event-types/"))
     offered = {event.event_type for event in types.results}
     for kind in EVENTS:
         if kind in offered:
@@ -98,8 +98,8 @@ def _subscribe(api: Api, wanted: dict[str, str]) -> None:
     path = "/api/v1/hooks/subscriptions/"
     asked = api.call("POST", path, json=wanted, repeatable=False)
     told = asked.json()
-    listed = answers.read(answers.Subscriptions, told).results if "results" in told else []
-    subscription = listed[0] if listed else answers.read(answers.Made, told, otherwise=OutcomeUnclear)
+    listed = schemas.read(schemas.Subscriptions, told).results if "results" in told else []
+    subscription = listed[0] if listed else schemas.read(schemas.Made, told, otherwise=OutcomeUnclear)
     echoed = asked.headers.get("X-Hook-Secret")
     if echoed is None:
         raise OutcomeUnclear("Prolific answered a subscription without its secret, so that it is not confirmed.")

@@ -10,7 +10,7 @@ from app.errors import BadInput, Forbidden, Gone
 from app.models.recruiting import Invitation, Recruitment, UsedLink
 from app.models.studies import Study
 from app.recruiters import direct
-from app.recruiters.arrival import Arrival
+from app.recruiters.entry import Arrival
 from app.services import audit
 from app.services.protocols import current_protocol
 

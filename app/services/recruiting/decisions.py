@@ -8,7 +8,7 @@ from app.keys import Keys
 from app.models.assignments import Assignment
 from app.models.recruiting import Submission
 from app.recruiters.configured import calling
-from app.recruiters.patience import PATIENT, Patience
+from app.recruiters.retry import PATIENT, Patience
 from app.services import people
 from app.services.recruiting.look import one_at_a_time
 from app.settings import Settings

@@ -25,7 +25,6 @@ from app.models.money import OWED, BonusBatch, Budget
 from app.models.recruiting import Recruitment, Submission
 from app.models.studies import Study
 from app.recruiters.configured import calling, require_ready
-from app.recruiters.patience import PATIENT, Patience
 from app.recruiters.recruiter import (
     DECIDED,
     FREE_THE_PLACE,
@@ -35,6 +34,7 @@ from app.recruiters.recruiter import (
     RemoteStudy,
     StudyDraft,
 )
+from app.recruiters.retry import PATIENT, Patience
 from app.services import money
 from app.services.protocols import current_protocol
 from app.services.recruiting import bonuses, mirror, plan

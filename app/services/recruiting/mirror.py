@@ -15,7 +15,7 @@ from app.db import Sessions
 from app.keys import Keys
 from app.models.assignments import Assignment, Exclusion
 from app.models.recruiting import Recruitment, Submission
-from app.recruiters.arrival import Arrival
+from app.recruiters.entry import Arrival
 from app.recruiters.recruiter import (
     APPROVED,
     AWAITING_REVIEW,

@@ -15,8 +15,8 @@ from app.domain.protocol import Protocol
 from app.errors import BadInput, Conflict, NotFound, Unavailable
 from app.models.assignments import Assignment
 from app.recruiters.configured import review_of
-from app.recruiters.patience import PROMPT
 from app.recruiters.recruiter import APPROVED, DECIDED
+from app.recruiters.retry import PROMPT
 from app.services import audit, blocks, money, sittings
 from app.services.protocols import current_protocol
 from app.services.recruiting import bonuses, decisions

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from app.errors import BadInput, Forbidden
-from app.recruiters.arrival import Arrival
+from app.recruiters.entry import Arrival
 from app.recruiters.recruiter import Ending
 
 NAME = "mturk"

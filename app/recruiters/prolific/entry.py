@@ -16,7 +16,7 @@ import jwt
 
 from app.errors import BadInput, Forbidden
 from app.keys import Keys
-from app.recruiters.arrival import Arrival
+from app.recruiters.entry import Arrival
 from app.recruiters.prolific.recruiter import LINK_PARAMETERS, NAME
 from app.recruiters.prolific.signing_keys import SigningKeys
 from app.recruiters.recruiter import Ending
