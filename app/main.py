@@ -11,9 +11,9 @@ from app.db import POOL_SIZE, open_watched_sessions
 from app.keys import load_keys
 from app.paths import STATIC
 from app.recruiters.configured import Doors
-from app.services import uploads
-from app.services.enrolments import Enrolments
-from app.services.import_places import open_import_place
+from app.services.assignments.enrolment_quota import Enrolments
+from app.services.items import uploads
+from app.services.items.import_sources import open_import_place
 from app.settings import Settings
 from app.storage import open_storage
 from app.web import health, metrics, participant, webhooks

@@ -8,7 +8,8 @@ from sqlalchemy import text
 
 from app.db import Sessions
 from app.domain import protocol
-from app.services import exclusions, studies
+from app.services.assignments import exclusions
+from app.services.studies import lifecycle
 
 SLUG = "crowded"
 ITEMS, PARTICIPANTS, POOL_TRIALS, CHECKS = 100_000, 5_000, 185, 15
@@ -87,7 +88,7 @@ def fill(sessions: Sessions) -> str:
         "nights-2afc", overrides={"votes_per_round": "3", "min_votes": "15", "assignment.trials": str(POOL_TRIALS)}
     )
     with sessions.begin() as session:
-        study = studies.create(session, slug=SLUG, protocol=loaded, seed=1)
+        study = lifecycle.create(session, slug=SLUG, protocol=loaded, seed=1)
         for statement in _STATEMENTS:
             clause = text(statement)
             session.execute(clause, {"study": study.id} if ":study" in statement else {})

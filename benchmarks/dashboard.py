@@ -31,8 +31,9 @@ from app.db import Sessions, make_engine, upgrade
 from app.main import create_app
 from app.models.accounts import Account
 from app.postgres import embedded_postgres
-from app.services import sign_ins, studies
+from app.services.accounts import login
 from app.services.reports import requests
+from app.services.studies import lifecycle
 from app.settings import Settings
 from app.web.admin.access import COOKIE
 from benchmarks.crowded import SLUG, fill
@@ -132,7 +133,7 @@ def main() -> None:
 
 def make_report(sessions: Sessions) -> None:
     with sessions.begin() as session:
-        asked = requests.ask(session, study=studies.by_slug(session, SLUG)).id
+        asked = requests.ask(session, study=lifecycle.by_slug(session, SLUG)).id
     requests.fulfil(sessions, report_id=asked)
 
 
@@ -141,7 +142,7 @@ def report(settings: Settings, sessions: Sessions) -> None:
         account = Account(email=f"{time.time_ns()}@example.org", name="Ada", password_hash="", is_site_owner=True)
         session.add(account)
         session.flush()
-        token, _ = sign_ins.start(session, account=account)
+        token, _ = login.start(session, account=account)
     statements: list[Any] = []
     event.listen(Engine, "before_cursor_execute", lambda *statement: statements.append(statement[2]))
     table = Table("page", "status", "median ms", "p95 ms", "queries", "kB")

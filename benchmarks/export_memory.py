@@ -22,7 +22,7 @@ from sqlalchemy import insert
 from app.db import Sessions, open_sessions
 from app.domain import protocol
 from app.models.items import Image, Item
-from app.services import studies
+from app.services.studies import lifecycle
 from app.settings import Settings
 from app.storage.local import write_aside
 from tests.s3_server import S3_ENVIRONMENT, running_s3
@@ -35,7 +35,7 @@ def make_study(sessions: Sessions, images: Path, items: int) -> None:
     """Items that are all kept, with images of noise: what the bytes mean, no export asks."""
     rng = random.Random(1)
     with sessions.begin() as session:
-        study = studies.create(session, slug="large", protocol=protocol.load("nights-2afc", overrides={}), seed=1)
+        study = lifecycle.create(session, slug="large", protocol=protocol.load("nights-2afc", overrides={}), seed=1)
         for first in range(0, items, BATCH):
             keys = [_write(images, rng.randbytes(IMAGE_BYTES)) for _ in range(3 * min(BATCH, items - first))]
             image = {"extension": "jpg", "width": 512, "height": 512, "bytes": IMAGE_BYTES, "mean_colour": [0, 0, 0]}

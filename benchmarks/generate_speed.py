@@ -30,8 +30,8 @@ from app.domain.generation import Options
 from app.models.generation import GenerationBatch, GenerationCall, GenerationPlan
 from app.models.studies import Study
 from app.queue import GPU
-from app.services import studies
 from app.services.generation import plans
+from app.services.studies import lifecycle
 from app.settings import Settings
 from app.storage import LocalStorage
 from tests.worker.pipelines import tokenizer
@@ -80,7 +80,7 @@ def save_model(folder: Path) -> None:
 def make_study(sessions: Sessions, slug: str, order: plans.Order) -> float:
     """A study with a plan; returns the seconds that planning took, commit included."""
     with sessions.begin() as session:
-        studies.create(session, slug=slug, protocol=protocol.load("nights-2afc"), seed=1)
+        lifecycle.create(session, slug=slug, protocol=protocol.load("nights-2afc"), seed=1)
     started = time.monotonic()
     with sessions.begin() as session:
         plans.make_plan(session, slug=slug, order=order)

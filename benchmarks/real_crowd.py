@@ -20,9 +20,9 @@ from sqlalchemy import text
 from app.cli.supervisor import Child, running, wait_until_serving
 from app.db import open_sessions
 from app.domain import protocol
-from app.services import studies
-from app.services.imports import import_items
-from app.services.item_files import read_csv
+from app.services.items.imports import import_items
+from app.services.items.item_files import read_csv
+from app.services.studies import lifecycle
 from app.settings import Settings
 from app.storage import LocalStorage
 from benchmarks.shared import SHARED, require
@@ -58,12 +58,12 @@ def main(limit: int | None) -> None:
         with open_sessions(settings, migrate=True) as sessions:
             overrides = {"rounds": str(VOTES), "min_votes": str(VOTES)}
             with sessions.begin() as session:
-                studies.create(session, slug="m", protocol=protocol.load("nights-2afc", overrides=overrides), seed=1)
+                lifecycle.create(session, slug="m", protocol=protocol.load("nights-2afc", overrides=overrides), seed=1)
             started = time.monotonic()
             import_items(sessions, storage, slug="m", file=file, normalise=False, report=lambda *_: None)
             imported = time.monotonic()
             with sessions.begin() as session:
-                studies.open_study(session, slug="m")
+                lifecycle.open_study(session, slug="m")
             children = [
                 Child("server", ["serve", "--port", str(PORT), "--home", str(settings.home)]),
                 Child("worker", ["worker", "--home", str(settings.home)]),

@@ -17,8 +17,9 @@ from app.db import make_engine, upgrade
 from app.domain import protocol
 from app.main import create_app
 from app.postgres import embedded_postgres
-from app.services import imports, studies
-from app.services.item_files import read_csv, read_pairs
+from app.services.items import imports
+from app.services.items.item_files import read_csv, read_pairs
+from app.services.studies import lifecycle
 from app.settings import Settings
 from app.storage import LocalStorage
 
@@ -52,12 +53,12 @@ def study_page(
         sessions = sessionmaker(engine)
         loaded = protocol.load(preset, overrides=overrides)
         with sessions.begin() as session:
-            studies.create(session, slug="benchmark", protocol=loaded)
+            lifecycle.create(session, slug="benchmark", protocol=loaded)
         read, columns = (read_pairs, _PAIR) if loaded.kind == "jnd" else (read_csv, _TRIPLET)
         file, storage = read(_make_items(home, columns, items, image_side)), LocalStorage(settings.images)
         imports.import_items(sessions, storage, slug="benchmark", file=file, normalise=False, report=lambda *_: None)
         with sessions.begin() as session:
-            studies.open_study(session, slug="benchmark")
+            lifecycle.open_study(session, slug="benchmark")
         engine.dispose()
         with serving(wrap(create_app(settings))) as base:
             yield f"{base}/studies/benchmark?participant=benchmark"

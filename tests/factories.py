@@ -12,9 +12,10 @@ from sqlalchemy import insert
 from app.db import Sessions
 from app.domain import protocol
 from app.models.items import Item
-from app.services import images, studies
-from app.services.reports import numbers
+from app.services.items import images
 from app.services.reports import requests as reports
+from app.services.reports import statistics
+from app.services.studies import lifecycle
 from app.storage import Storage
 
 
@@ -52,7 +53,7 @@ def make_study(
     rng = random.Random(slug)
     checked = [images.check(make_png(rng), name="made", derivative=derivative) for _ in range(3 * min(items, 80))]
     with sessions.begin() as session:
-        study = studies.create(session, slug=slug, protocol=loaded, seed=seed)
+        study = lifecycle.create(session, slug=slug, protocol=loaded, seed=seed)
         images.store(session, storage, checked)
         shas = [image.sha256 for image in checked]
         # The second lap over the images takes other candidates for the same reference, and so on.
@@ -75,16 +76,16 @@ def make_study(
         session.execute(insert(Item), rows)
     if is_open:
         with sessions.begin() as session:
-            studies.open_study(session, slug=slug)
+            lifecycle.open_study(session, slug=slug)
     return slug
 
 
 def make_report(sessions: Sessions, slug: str) -> None:
     """As a worker makes it that was asked for one."""
     with sessions.begin() as session:
-        asked = reports.ask(session, study=studies.by_slug(session, slug)).id
+        asked = reports.ask(session, study=lifecycle.by_slug(session, slug)).id
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(numbers, "REPLICATES", 20)
+        patch.setattr(statistics, "REPLICATES", 20)
         reports.fulfil(sessions, report_id=asked)
 
 

@@ -10,8 +10,10 @@ from app.db import Sessions
 from app.errors import Gone
 from app.keys import Keys
 from app.recruiters.entry import Arrival
-from app.services import assignments, judgments, rounds, sign_ups, studies
-from app.services.judgments import Answer
+from app.services.assignments import enrolment, judgments, lifecycle
+from app.services.assignments.judgments import Answer
+from app.services.rounds import rounds
+from app.services.studies import lifecycle as study_lifecycle
 
 Choose = Callable[[Any], int]
 """Which candidate (0 or 1) somebody chooses of an item."""
@@ -26,7 +28,7 @@ TRIALS = text("""
 def sign_up(sessions: Sessions, keys: Keys, slug: str, person: str) -> str:
     with sessions.begin() as session:
         arrival = Arrival("direct", participant=person, submission=person)
-        return sign_ups.sign_up(session, keys, study=studies.by_slug(session, slug), arrival=arrival).token
+        return enrolment.sign_up(session, keys, study=study_lifecycle.by_slug(session, slug), arrival=arrival).token
 
 
 def answer(sessions: Sessions, token: str, choose: Choose, *, most: int = 1000) -> None:
@@ -47,8 +49,8 @@ def sit(sessions: Sessions, keys: Keys, slug: str, person: str, choose: Choose) 
     token = sign_up(sessions, keys, slug, person)
     answer(sessions, token, choose)
     with sessions.begin() as session:
-        assignments.complete(session, token=token)
-        rounds.advance(session, study_id=studies.by_slug(session, slug).id)
+        lifecycle.complete(session, token=token)
+        rounds.advance(session, study_id=study_lifecycle.by_slug(session, slug).id)
     return token
 
 

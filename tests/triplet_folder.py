@@ -11,9 +11,9 @@ from sqlalchemy import text
 
 from app.db import Sessions
 from app.domain import protocol
-from app.services import studies
-from app.services.imports import ImportResult, Report, import_items
-from app.services.item_files import read_csv, read_nights, read_pairs
+from app.services.items.imports import ImportResult, Report, import_items
+from app.services.items.item_files import read_csv, read_nights, read_pairs
+from app.services.studies import lifecycle
 from app.storage import Storage
 from datafiles.nights import NIGHTS_COLUMNS
 from tests.factories import make_slug
@@ -98,7 +98,7 @@ def make_draft(sessions: Sessions, preset: str = "nights-2afc", **overrides: str
     """A draft study without items; returns its slug."""
     slug = make_slug()
     with sessions.begin() as session:
-        studies.create(session, slug=slug, protocol=protocol.load(preset, overrides=overrides), seed=1)
+        lifecycle.create(session, slug=slug, protocol=protocol.load(preset, overrides=overrides), seed=1)
     return slug
 
 

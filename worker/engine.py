@@ -16,10 +16,10 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exp
 
 from app.db import Sessions
 from app.errors import Unavailable
-from app.services import images
 from app.services.generation import batches
 from app.services.generation.batches import Made, MadeItem, Overtaken, Work
-from app.services.images import CheckedImage
+from app.services.items import images
+from app.services.items.images import CheckedImage
 from app.storage import Storage
 from worker.generator import CannotGenerate, Drawn, Generator, Stopped, Stopping
 from worker.heartbeat import Presence

@@ -5,10 +5,10 @@ from procrastinate.exceptions import JobAborted
 
 from app.db import Sessions
 from app.queue import IMPORT
-from app.services.import_places import open_import_place
-from app.services.import_requests import fulfil
+from app.services.items.import_requests import fulfil
+from app.services.items.import_sources import open_import_place
+from app.services.items.uploads import open_uploads
 from app.services.progress_writer import GivenBack
-from app.services.uploads import open_uploads
 from app.settings import Settings
 from app.storage import open_storage
 from worker.tasks import GOES_ON

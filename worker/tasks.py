@@ -20,9 +20,12 @@ from app.outside import explain
 from app.queue import ASSESS, CHECK_ROUND, GENERATE, GPU, RECRUIT, TAKE_OVER, TICK
 from app.recruiters.retry import PATIENT
 from app.redaction import redact
-from app.services import assignments, erasure, quality, rounds, studies, tallies
+from app.services.assignments import erasure, lifecycle
 from app.services.generation import batches
-from app.services.recruiting.look import SomebodyLooks, look_at_all
+from app.services.recruiting.reconcile import SomebodyLooks, look_at_all
+from app.services.reports import quality_rules
+from app.services.rounds import rounds, tallies
+from app.services.studies import lifecycle as study_lifecycle
 from app.settings import Settings
 from worker.engine import Studio
 from worker.generator import CannotGenerate, Stopped
@@ -52,7 +55,7 @@ def make_worker_app(url: str, sessions: Sessions, settings: Settings) -> App:
     @app.task(name=ASSESS)
     def assess(assignment_id: int) -> None:
         with sessions.begin() as session:
-            quality.assess(session, assignment_id=assignment_id)
+            quality_rules.assess(session, assignment_id=assignment_id)
 
     @app.periodic(cron="* * * * *")
     @app.task(name=RECRUIT, queueing_lock=RECRUIT, pass_context=True)
@@ -72,16 +75,16 @@ def make_worker_app(url: str, sessions: Sessions, settings: Settings) -> App:
         """What time brings about: overdue assignments expire, leases end, rounds close whose last two votes came so
         close together that neither saw the other, and what a worker that died left unassessed is assessed."""
         with sessions.begin() as session:
-            assignments.expire_overdue(session)
+            lifecycle.expire_overdue(session)
         with sessions.begin() as session:
             rounds.release_expired_leases(session)
         with sessions.begin() as session:
             tallies.fold(session)
         with sessions.begin() as session:
-            collecting, unassessed = studies.collecting_ids(session), quality.unassessed_ids(session)
+            collecting, unassessed = study_lifecycle.collecting_ids(session), quality_rules.unassessed_ids(session)
         for assignment_id in unassessed:
             with sessions.begin() as session:
-                quality.assess(session, assignment_id=assignment_id)
+                quality_rules.assess(session, assignment_id=assignment_id)
         for study_id in collecting:
             with sessions.begin() as session:
                 rounds.advance(session, study_id=study_id)

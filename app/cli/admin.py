@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 
 from app.cli.console import HOME, Home, opened, out, plain_errors, settings_for
-from app.services import accounts, api_tokens
+from app.services.accounts import accounts, api_tokens
 
 admin = typer.Typer(help="Accounts for the dashboard.", no_args_is_help=True)
 RevokeTokens = Annotated[bool, typer.Option("--revoke-tokens", help="Revoke the account's API tokens too.")]

@@ -9,10 +9,10 @@ from rich.markup import escape
 from app.cli.console import HOME, AsJson, Home, err, opened, out, plain_errors, print_json, progress_bar, settings_for
 from app.domain.counted import counted
 from app.services import audit
-from app.services.exports.run import Format, export_study
-from app.services.imports import import_items
-from app.services.item_files import ItemFile, read_csv, read_nights, read_pairs
-from app.services.studies import by_slug
+from app.services.exports.export import Format, export_study
+from app.services.items.imports import import_items
+from app.services.items.item_files import ItemFile, read_csv, read_nights, read_pairs
+from app.services.studies.lifecycle import by_slug
 from app.storage import open_place, open_storage
 
 imports = typer.Typer(help="Bring triplets or pairs into a draft study.", no_args_is_help=True)

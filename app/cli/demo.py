@@ -26,13 +26,14 @@ from app.domain.money import in_words
 from app.errors import Conflict, LookalikeError
 from app.keys import load_keys
 from app.queue import defer_recruiting
-from app.services import accounts, studies
-from app.services.exports.run import ExportResult, export_study
-from app.services.items import add_items, pool_of
-from app.services.recruiting.look import look_at, recruiting_slugs
+from app.services.accounts import accounts
+from app.services.exports.export import ExportResult, export_study
+from app.services.items.items import add_items, pool_of
 from app.services.recruiting.plan import begin_as_configured
-from app.services.recruiting.standing import standing
-from app.services.status import study_status
+from app.services.recruiting.reconcile import look_at, recruiting_slugs
+from app.services.recruiting.status import standing
+from app.services.studies import lifecycle
+from app.services.studies.status import study_status
 from app.settings import Settings
 from app.storage import open_storage
 from simulation.crowd import CrowdPlan, CrowdReport, run_crowd
@@ -168,21 +169,21 @@ def _make_studies(settings: Settings, sessions: Sessions, market: Marketplace | 
     from worker.procedural_generator import add_drawn
 
     with sessions() as session:
-        taken = {line.slug for line in studies.list_studies(session)}
+        taken = {line.slug for line in lifecycle.list_studies(session)}
     turn = next(turn for turn in range(1, len(taken) + 2) if f"demo-{turn}" not in taken)
     protocol = protocols.load("nights-2afc", overrides=SITTING)
     paid = protocols.load("nights-2afc", overrides=SITTING | {"recruiting.recruiter": "prolific"})
     crowds, yours = f"demo-{turn}", f"try-{turn}"
     with sessions.begin() as session:
-        studies.create(session, slug=crowds, protocol=protocol if market is None else paid, seed=turn)
-        studies.create(session, slug=yours, protocol=protocol, seed=turn)
+        lifecycle.create(session, slug=crowds, protocol=protocol if market is None else paid, seed=turn)
+        lifecycle.create(session, slug=yours, protocol=protocol, seed=turn)
     with progress_bar() as report:
         add_drawn(sessions, open_storage(settings), slug=crowds, count=TRIPLETS, report=report)
     with sessions.begin() as session:
-        drawn = pool_of(session, study=studies.by_slug(session, crowds))
-        add_items(session, study=studies.by_slug(session, yours), items=drawn)
-        crowd_study = studies.open_study(session, slug=crowds)
-        studies.open_study(session, slug=yours)
+        drawn = pool_of(session, study=lifecycle.by_slug(session, crowds))
+        add_items(session, study=lifecycle.by_slug(session, yours), items=drawn)
+        crowd_study = lifecycle.open_study(session, slug=crowds)
+        lifecycle.open_study(session, slug=yours)
         if market is not None:
             begin_as_configured(session, study=crowd_study, settings=settings)
             defer_recruiting(session)
@@ -209,11 +210,11 @@ def _watch_crowd(
     with Live(console=err, refresh_per_second=8) as live:
         while crowd.is_alive():
             with sessions() as session:
-                live.update(status_view(study_status(session, studies.by_slug(session, slug))))
+                live.update(status_view(study_status(session, lifecycle.by_slug(session, slug))))
             restart_dead(children)
             crowd.join(0.25)
         with sessions() as session:
-            live.update(status_view(study_status(session, studies.by_slug(session, slug))))
+            live.update(status_view(study_status(session, lifecycle.by_slug(session, slug))))
     if not err.is_terminal:
         err.line()  # Live ends its last line on terminals alone
     (report,) = reports
@@ -224,7 +225,7 @@ def _watch_crowd(
 
 def _is_over(sessions: Sessions, slug: str) -> bool:
     with sessions() as session:
-        return studies.by_slug(session, slug).finished_at is not None
+        return lifecycle.by_slug(session, slug).finished_at is not None
 
 
 def _money_line(settings: Settings, sessions: Sessions, slug: str) -> str:
@@ -236,7 +237,7 @@ def _money_line(settings: Settings, sessions: Sessions, slug: str) -> str:
         with attempt:
             look_at(sessions, keys, settings, slug=slug)
             with sessions() as session:
-                now = standing(session, study=studies.by_slug(session, slug))
+                now = standing(session, study=lifecycle.by_slug(session, slug))
             if now.committed:
                 raise Conflict("The recruiter has not settled the last submissions yet.")
     approved, spent = now.submissions.get("APPROVED", 0), in_words(now.spent, now.currency)

@@ -10,9 +10,9 @@ from app.domain import protocol as protocols
 from app.domain.counted import counted
 from app.domain.forecast import Estimate, Forecast, Pilot, RoundForecast, forecast
 from app.domain.protocol import Protocol
-from app.services import studies
-from app.services.forecasts import forecast_study
-from app.services.protocols import current_protocol
+from app.services.studies import lifecycle
+from app.services.studies.forecasts import forecast_study
+from app.services.study_lookup import current_protocol
 
 
 def show_forecast(
@@ -39,7 +39,7 @@ def show_forecast(
             expected = forecast(protocol, items=items, pilot=pilot)
         else:
             with opened(settings_for(home)) as sessions, sessions() as session:
-                study = studies.by_slug(session, name)
+                study = lifecycle.by_slug(session, name)
                 protocol = current_protocol(session, study.id)
                 expected = forecast_study(session, study, pilot=pilot)
     if as_json:

@@ -8,9 +8,9 @@ import typer
 from rich.markup import escape
 
 from app.cli.console import HOME, AsJson, Home, err, opened, out, plain_errors, print_json, settings_for
-from app.services import studies
-from app.services.exclusions import exclude_by_hand, reinstate_by_hand
-from app.services.protocols import current_protocol
+from app.services.assignments.exclusions import exclude_by_hand, reinstate_by_hand
+from app.services.studies import lifecycle
+from app.services.study_lookup import current_protocol
 
 Assignment = Annotated[int, typer.Argument(help="Its number, as in the report and in assignments.parquet.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; stays with the decision and is exported.")]
@@ -64,13 +64,13 @@ def report(
     """
     # Here and not above: plots and statistics are slow to load, and no other command needs them.
     from app.cli.report_table import report_view
-    from app.services.reports.numbers import study_report
     from app.services.reports.page import report_html
+    from app.services.reports.statistics import study_report
     from app.services.reports.worker_models import write_worker_models
 
     with plain_errors():
         with opened(settings_for(home)) as sessions, err.status("Computing"), sessions() as session:
-            study = studies.by_slug(session, name)
+            study = lifecycle.by_slug(session, name)
             found = study_report(session, study)
             page = report_html(found, current_protocol(session, study.id))
             if worker_models is not None:

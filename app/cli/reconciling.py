@@ -14,7 +14,7 @@ from app.domain.counted import counted
 from app.keys import load_keys
 from app.services.recruiting import reconciliation
 from app.services.recruiting.reconciliation import Reconciliation
-from app.services.recruiting.standing import Pair
+from app.services.recruiting.status import Pair
 
 
 def reconcile(

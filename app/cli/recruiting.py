@@ -21,9 +21,11 @@ from app.models.studies import Study
 from app.recruiters.configured import require_https
 from app.recruiters.prolific.api import Api
 from app.recruiters.prolific.webhooks import subscribe
-from app.services import audit, erasure, studies
-from app.services.recruiting import admission, bonuses, decisions, notices, plan
-from app.services.recruiting.standing import standing
+from app.services import audit
+from app.services.assignments import admission, erasure
+from app.services.recruiting import alerts, bonuses, plan, review
+from app.services.recruiting.status import standing
+from app.services.studies import lifecycle
 
 recruit = typer.Typer(help="Recruit participants on a marketplace, and pay them.", no_args_is_help=True)
 people = typer.Typer(help="People's data.", no_args_is_help=True)
@@ -40,7 +42,7 @@ def start(name: Name, home: Home = HOME) -> None:
     with plain_errors():
         settings = settings_for(home)
         with opened(settings) as sessions, sessions.begin() as session:
-            study = studies.by_slug(session, name)
+            study = lifecycle.by_slug(session, name)
             plan.begin_as_configured(session, study=study, settings=settings)
     out.print(
         f"[bold]{name}[/] recruits while it is open and a worker runs. How it goes: lookalike recruit status {name}"
@@ -54,7 +56,7 @@ def status(name: Name, as_json: AsJson = False, home: Home = HOME) -> None:
     Example: lookalike recruit status shoes
     """
     with plain_errors(), opened(settings_for(home)) as sessions, sessions() as session:
-        now = standing(session, study=studies.by_slug(session, name))
+        now = standing(session, study=lifecycle.by_slug(session, name))
     if as_json:
         print_json(now)
         return
@@ -82,8 +84,8 @@ def resume(name: Name, home: Home = HOME) -> None:
     Example: lookalike recruit resume shoes
     """
     with plain_errors(), opened(settings_for(home)) as sessions, sessions.begin() as session:
-        study = studies.by_slug(session, name)
-        resolved = notices.resolve_seen(session, study=study)
+        study = lifecycle.by_slug(session, name)
+        resolved = alerts.resolve_seen(session, study=study)
     out.print(f"{counted(resolved, 'notice is', 'notices are')} dealt with.")
 
 
@@ -103,7 +105,7 @@ def top_up(
     with plain_errors():
         settings = settings_for(home)
         with opened(settings) as sessions, sessions.begin() as session:
-            study = studies.by_slug(session, name)
+            study = lifecycle.by_slug(session, name)
             granted = bonuses.top_up_all(
                 session,
                 study=study,
@@ -141,7 +143,7 @@ def approve(assignment: Assignment, home: Home = HOME) -> None:
     with plain_errors():
         settings = settings_for(home)
         with opened(settings) as sessions:
-            decisions.approve(sessions, load_keys(settings), settings, assignment_id=assignment)
+            review.approve(sessions, load_keys(settings), settings, assignment_id=assignment)
             _log(sessions, "approved the submission of", assignment)
     out.print("Asked the recruiter to approve it.")
 
@@ -160,7 +162,7 @@ def reject(
     with plain_errors():
         settings = settings_for(home)
         with opened(settings) as sessions:
-            decisions.reject(
+            review.reject(
                 sessions, load_keys(settings), settings, assignment_id=assignment, category=category, message=message
             )
             _log(sessions, "rejected the submission of", assignment, category=category)
@@ -180,7 +182,7 @@ def request_return(
     with plain_errors():
         settings = settings_for(home)
         with opened(settings) as sessions:
-            decisions.request_return(sessions, load_keys(settings), settings, assignment_id=assignment, reason=reason)
+            review.request_return(sessions, load_keys(settings), settings, assignment_id=assignment, reason=reason)
             _log(sessions, "asked for the return of", assignment, reason=reason)
     out.print("Asked the participant to return it.")
 
@@ -202,7 +204,7 @@ def invite(
     with plain_errors():
         settings = settings_for(home)
         with opened(settings) as sessions, sessions.begin() as session:
-            codes = admission.invite(session, study=studies.by_slug(session, name), count=count)
+            codes = admission.invite(session, study=lifecycle.by_slug(session, name), count=count)
     if not settings.has_public_url:
         err.print("[yellow]PUBLIC_URL is not set: these links work on this machine alone.[/]", soft_wrap=True)
     address = public_address(settings)

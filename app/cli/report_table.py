@@ -6,7 +6,7 @@ from rich.text import Text
 
 from app.domain.counted import counted
 from app.domain.quality import Count
-from app.services.reports.numbers import Agreement, Estimate, SittingLine, StudyReport, measures, missed_sentinels
+from app.services.reports.statistics import Agreement, Estimate, SittingLine, StudyReport, measures, missed_sentinels
 
 MOST_SITTINGS = 20
 

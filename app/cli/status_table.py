@@ -7,7 +7,7 @@ from rich.text import Text
 
 from app.domain.counted import counted
 from app.domain.durations import duration
-from app.services.status import RoundStatus, StudyStatus
+from app.services.studies.status import RoundStatus, StudyStatus
 
 _COLOURS = {"collecting": "green", "finished": "cyan", "paused": "yellow", "closed": "dim", "draft": "dim"}
 

@@ -8,7 +8,7 @@ from rich.table import Table
 from app.cli.console import HOME, AsJson, Home, opened, out, plain_errors, print_json, progress_bar, settings_for
 from app.domain.counted import counted
 from app.errors import BadInput
-from app.services.storage_check import Finding, StorageCheck, check_storage
+from app.services.items.storage_check import Finding, StorageCheck, check_storage
 from app.storage import open_storage
 
 storage = typer.Typer(help="The store of images.", no_args_is_help=True)

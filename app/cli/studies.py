@@ -15,9 +15,9 @@ from app.domain.counted import counted
 from app.domain.protocol import Protocol
 from app.domain.sentinel_strength import weakness
 from app.errors import BadInput
-from app.services import studies
-from app.services.derive import derive_study
-from app.services.status import StudyStatus, study_status
+from app.services.studies import lifecycle
+from app.services.studies.derive import derive_study
+from app.services.studies.status import StudyStatus, study_status
 from app.settings import Settings
 from app.storage import open_storage
 from simulation.crowd import CrowdPlan, CrowdReport, run_crowd
@@ -44,7 +44,7 @@ def create(
     with plain_errors():
         loaded = protocols.load(protocol, overrides=_overrides(override or []))
         with opened(settings_for(home)) as sessions, sessions.begin() as session:
-            studies.create(session, slug=name, protocol=loaded, seed=seed)
+            lifecycle.create(session, slug=name, protocol=loaded, seed=seed)
     out.print(f"Made the draft study [bold]{name}[/]. Next: lookalike import --help")
     if loaded.missing_texts:
         out.print(f"It cannot be opened before its protocol has {' and '.join(loaded.missing_texts)}.")
@@ -111,7 +111,7 @@ def open_(name: Name, home: Home = HOME) -> None:
     with plain_errors():
         settings = settings_for(home)
         with opened(settings) as sessions, sessions.begin() as session:
-            studies.open_study(session, slug=name)
+            lifecycle.open_study(session, slug=name)
     link = f"{public_address(settings)}/studies/{name}?participant=ID"
     is_served = settings.has_public_url or running_server(settings.home) is not None
     when = "" if is_served else ", once the server runs (lookalike up)"
@@ -125,7 +125,7 @@ def pause(name: Name, home: Home = HOME) -> None:
     Example: lookalike study pause shoes
     """
     with plain_errors(), opened(settings_for(home)) as sessions, sessions.begin() as session:
-        studies.pause(session, slug=name)
+        lifecycle.pause(session, slug=name)
     out.print(f"[bold]{name}[/] is paused. Open it again with: lookalike study open {name}")
 
 
@@ -136,7 +136,7 @@ def close(name: Name, home: Home = HOME) -> None:
     Example: lookalike study close shoes
     """
     with plain_errors(), opened(settings_for(home)) as sessions, sessions.begin() as session:
-        studies.close(session, slug=name)
+        lifecycle.close(session, slug=name)
     out.print(f"[bold]{name}[/] is closed. Its dataset: lookalike export {name} OUT")
 
 
@@ -147,7 +147,7 @@ def list_(as_json: AsJson = False, home: Home = HOME) -> None:
     Example: lookalike study list --json
     """
     with plain_errors(), opened(settings_for(home)) as sessions, sessions() as session:
-        lines = studies.list_studies(session)
+        lines = lifecycle.list_studies(session)
     if as_json:
         print_json(lines)
         return
@@ -183,14 +183,14 @@ def status(
 
 def _status(settings: Settings, name: str) -> StudyStatus:
     with opened(settings) as sessions, sessions() as session:
-        return study_status(session, studies.by_slug(session, name))
+        return study_status(session, lifecycle.by_slug(session, name))
 
 
 def _watch(settings: Settings, name: str) -> None:
     with opened(settings) as sessions, Live(console=out, refresh_per_second=4) as live:
         while True:
             with sessions() as session:
-                current = study_status(session, studies.by_slug(session, name))
+                current = study_status(session, lifecycle.by_slug(session, name))
             live.update(status_view(current))
             if current.status in ("finished", "closed"):
                 return
@@ -237,7 +237,7 @@ def simulate(
         )
         with opened(settings_for(home)) as sessions, progress_bar() as show:
             with sessions() as session:
-                studies.by_slug(session, name)
+                lifecycle.by_slug(session, name)
             url = url or running_server(home) or DEFAULT_ADDRESS
             require_server(url)
             report = run_crowd(

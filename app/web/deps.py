@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 from app.db import POOL_SIZE, Sessions, has_current_schema
 from app.keys import Keys
 from app.recruiters.configured import Doors
-from app.services.attempts import Attempts
-from app.services.enrolments import Enrolments
-from app.services.import_places import ImportPlace
-from app.services.uploads import Uploads
+from app.services.accounts.rate_limit import Attempts
+from app.services.assignments.enrolment_quota import Enrolments
+from app.services.items.import_sources import ImportPlace
+from app.services.items.uploads import Uploads
 from app.settings import Settings
 from app.storage import Storage
 from app.web.places import Outside, Places

@@ -17,15 +17,15 @@ from app.json_text import UnusableJSON, read_json
 from app.models.assignments import Assignment
 from app.models.recruiting import Recruitment
 from app.recruiters.recruiter import Door, Ending
-from app.services import assignments, judgments, people, sign_ups, studies, trials
-from app.services.enrolments import Quota
-from app.services.judgments import CHOICES, Answer
-from app.services.protocols import current_protocol, current_version, protocol_version
-from app.services.recruiting import admission
-from app.services.texts import to_html
+from app.services.assignments import admission, enrolment, judgments, lifecycle, people, trials
+from app.services.assignments.enrolment_quota import Quota
+from app.services.assignments.judgments import CHOICES, Answer
+from app.services.studies import lifecycle as study_lifecycle
+from app.services.study_lookup import current_protocol, current_version, protocol_version
 from app.web.addresses import client_of
 from app.web.deps import Resources, ResourcesDep, SessionDep
 from app.web.json_bodies import LenientJSONRoute
+from app.web.markdown import to_html
 from app.web.pages import ConsentPage, MessagePage, ThanksPage, TrialsPage, render
 from app.web.payloads import (
     MAX_JUDGMENTS,
@@ -94,12 +94,12 @@ def is_form(request: Request) -> bool:
 def consent_page(request: Request, slug: str, session: SessionDep, resources: ResourcesDep) -> Response:
     """Consent and instructions, or, for somebody who has agreed before, where their assignment stands. Creates
     nothing."""
-    study = studies.by_slug(session, slug)
+    study = study_lifecycle.by_slug(session, slug)
     version = current_version(session, study.id)
     protocol = protocol_version(session, study.id, version)
     door = resources.doors.of(protocol)
     if door.is_preview(request.query_params):
-        sign_ups.require_open(study)
+        enrolment.require_open(study)
         return render(request, consent_page_of(study.slug, protocol, fields={}, preview=PREVIEW))
     arrival = door.identify(request.query_params)
     admission.require_invitation(session, study=study, arrival=arrival)
@@ -110,7 +110,7 @@ def consent_page(request: Request, slug: str, session: SessionDep, resources: Re
         return RedirectResponse(f"/assignments/{resources.keys.assignment_token(known)}", status_code=303)
     if known is None:
         with _way_back(door, recruitment):
-            sign_ups.require_open(study)
+            enrolment.require_open(study)
     page = consent_page_of(
         study.slug,
         protocol,
@@ -162,7 +162,7 @@ def sign_up(
     """Consent, and get an assignment: `consent=true` and the recruiter's fields, as a form or as JSON; optionally
     `consent_version`, the version of the text that was read, and `colour_vision`, what the person says of it: normal,
     deficient or unsure."""
-    study = studies.by_slug(session, slug)
+    study = study_lifecycle.by_slug(session, slug)
     if fields.get("consent") != "true":
         raise BadInput("To take part you have to agree first: consent must be true.")
     colour_vision = fields.get("colour_vision", "")
@@ -172,7 +172,7 @@ def sign_up(
     arrival = door.identify(fields)
     version = _version(fields.get("consent_version"))
     with _way_back(door, admission.recruitment_of(session, study=study, arrival=arrival)):
-        signed_up = sign_ups.sign_up(
+        signed_up = enrolment.sign_up(
             session,
             resources.keys,
             study=study,
@@ -181,7 +181,7 @@ def sign_up(
             quota=Quota(resources.enrolments, client_of(request)),
         )
     if signed_up.is_new and colour_vision:
-        assignments.store_environment(session, token=signed_up.token, environment={"colour_vision": colour_vision})
+        lifecycle.store_environment(session, token=signed_up.token, environment={"colour_vision": colour_vision})
     url = f"/assignments/{signed_up.token}"
     if is_form(request):
         return RedirectResponse(url, status_code=303)
@@ -211,7 +211,7 @@ def _version(text: str | None) -> int | None:
 @router.post("/studies/{slug}/decline", responses={200: {"content": {"text/html": {}}, "description": "heard"}})
 def decline(request: Request, slug: str, session: SessionDep) -> Response:
     """Say no. Nothing is stored."""
-    studies.by_slug(session, slug)
+    study_lifecycle.by_slug(session, slug)
     message = "You decided not to take part. Nothing was stored; you can close this page."
     if is_form(request):
         return render(request, MessagePage(title="Thank you", message=message))
@@ -221,11 +221,11 @@ def decline(request: Request, slug: str, session: SessionDep) -> Response:
 @router.get("/assignments/{token}", include_in_schema=False)
 def assignment_page(request: Request, token: str, session: SessionDep, resources: ResourcesDep) -> Response:
     """The page for where this assignment stands."""
-    assignment = assignments.by_token(session, token)
+    assignment = lifecycle.by_token(session, token)
     protocol = protocol_version(session, assignment.study_id, assignment.protocol_version)
     recruitment = session.get(Recruitment, assignment.recruitment_id) if assignment.recruitment_id else None
     with _way_back(resources.doors.of(protocol), recruitment):
-        assignments.require_under_way(assignment)
+        lifecycle.require_under_way(assignment)
     thanks = Markup(to_html(protocol.thanks))  # noqa: S704 - sanitised
     if assignment.state == "completed":
         return render(
@@ -252,7 +252,7 @@ def assignment_page(request: Request, token: str, session: SessionDep, resources
             check=protocol.check if assignment.checked_at is None else [],
             screening=protocol.screening,
             break_every=protocol.assignment.break_every,
-            practice=assignments.practice_trials(session, assignment),
+            practice=lifecycle.practice_trials(session, assignment),
             ending=None,
         ),
     )
@@ -267,14 +267,14 @@ def _ending(session: Session, resources: Resources, protocol: Protocol, assignme
 @router.get("/assignments/{token}/trials", response_model_exclude_none=True)
 def list_trials(token: str, session: SessionDep, resources: ResourcesDep) -> Trials:
     """The trials still unanswered, in order; 403 before a comprehension check that the protocol has is passed."""
-    assignment = assignments.by_token(session, token, lock=True)
-    assignments.require_under_way(assignment)
+    assignment = lifecycle.by_token(session, token, lock=True)
+    lifecycle.require_under_way(assignment)
     protocol = protocol_version(session, assignment.study_id, assignment.protocol_version)
     if protocol.check and assignment.checked_at is None:
         raise Forbidden("Please answer the questions about the instructions first.")
-    progress = assignments.progress(session, assignment)
+    progress = lifecycle.progress(session, assignment)
     if progress.position == 0:
-        assignments.renew(session, assignment)
+        lifecycle.renew(session, assignment)
     return Trials(
         assignment=AssignmentProgress(position=progress.position, total=progress.total, state=assignment.state),
         presentation=_presentation(protocol),
@@ -352,10 +352,10 @@ def judge(token: str, given: GivenJudgments, session: SessionDep) -> Accepted:
 @router.post("/assignments/{token}/aborts")
 def abort(token: str, given: GivenAbort, session: SessionDep, resources: ResourcesDep) -> Response:
     """Tell that an attempt came to no answer: the trial comes again at the end, up to three times."""
-    progress = assignments.abort(
+    progress = lifecycle.abort(
         session, token=token, trial_id=given.trial, attempt=given.attempt, reason=given.reason, timing=given.timing
     )
-    assignment = assignments.by_token(session, token)
+    assignment = lifecycle.by_token(session, token)
     protocol = protocol_version(session, assignment.study_id, assignment.protocol_version)
     again = [trial for trial in progress.open if trial.id == given.trial]
     shown = [_shown(trial).model_dump(exclude_none=True) for trial in trials.shown(resources.keys, protocol, again)]
@@ -365,26 +365,26 @@ def abort(token: str, given: GivenAbort, session: SessionDep, resources: Resourc
 @router.post("/assignments/{token}/environment", status_code=204)
 def environment(token: str, given: GivenEnvironment, session: SessionDep) -> None:
     """Store what the page measured: refresh rate, viewport and the like."""
-    assignments.store_environment(session, token=token, environment=given.root)
+    lifecycle.store_environment(session, token=token, environment=given.root)
 
 
 @router.post("/assignments/{token}/check")
 def check(token: str, given: GivenCheck, session: SessionDep) -> CheckOutcome:
     """Answer the comprehension check, one of its choices to each question; there are two tries."""
-    result = assignments.check(session, token=token, answers=given.answers)
+    result = lifecycle.check(session, token=token, answers=given.answers)
     return CheckOutcome(passed=result.passed, tries_left=result.tries_left, wrong=result.wrong)
 
 
 @router.post("/assignments/{token}/withdraw", status_code=204)
 def withdraw(token: str, session: SessionDep) -> None:
     """Leave the study: the answers are not used."""
-    assignments.withdraw(session, token=token)
+    lifecycle.withdraw(session, token=token)
 
 
 @router.post("/assignments/{token}/complete")
 def complete(token: str, session: SessionDep, resources: ResourcesDep) -> Completed:
     """The completion code, once every trial is answered or skipped; else a 409 that lists the `missing` trials."""
-    assignment = assignments.complete(session, token=token)
+    assignment = lifecycle.complete(session, token=token)
     protocol = protocol_version(session, assignment.study_id, assignment.protocol_version)
     ending = _ending(session, resources, protocol, assignment)
     return Completed(

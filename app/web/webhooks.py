@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request
 
 from app.errors import NotFound
 from app.recruiters.prolific.webhooks import read_event
-from app.services.recruiting import events
+from app.services.recruiting import webhook_events
 from app.web.deps import ResourcesDep, SessionDep
 
 router = APIRouter(prefix="/hooks", include_in_schema=False)
@@ -26,4 +26,4 @@ def prolific(
     if secret is None:
         raise NotFound("This server expects no events from Prolific.")
     event = read_event(body, request.headers, secret=secret.get_secret_value(), now=datetime.now(UTC))
-    events.take(session, event)
+    webhook_events.take(session, event)

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, Route, expect
 from sqlalchemy import text
 
 from app.db import Sessions
-from app.services import studies
+from app.services.studies import lifecycle
 from app.storage import LocalStorage
 from tests.browser.conftest import DESKTOP, PHONE, Sittings
 from tests.browser.participant import stored_assignments, stored_trials
@@ -121,14 +121,14 @@ def test_whoever_comes_at_a_bad_moment_tries_again_with_one_click(
     page = ada.page
     page.goto(f"/studies/{study}?participant=ada")
     with sessions.begin() as session:
-        studies.pause(session, slug=study)
+        lifecycle.pause(session, slug=study)
     page.get_by_role("button", name="I agree and want to start").click()
     expect(page.get_by_text("This study is paused")).to_be_visible()
     again = page.get_by_role("button", name="Try again")
     again.click()
     expect(page.get_by_text("This study is paused")).to_be_visible()
     with sessions.begin() as session:
-        studies.open_study(session, slug=study)
+        lifecycle.open_study(session, slug=study)
     again.click()
     ada.await_trial(1)
     sittings.forgive("status of 409")
@@ -139,11 +139,11 @@ def test_the_page_of_a_paused_study_is_tried_again_with_its_query(
 ) -> None:
     study = make_study(sessions, storage, items=6, **SMALL)
     with sessions.begin() as session:
-        studies.pause(session, slug=study)
+        lifecycle.pause(session, slug=study)
     page = sittings.participant().page
     page.goto(f"/studies/{study}?participant=ada%2Bbob")
     with sessions.begin() as session:
-        studies.open_study(session, slug=study)
+        lifecycle.open_study(session, slug=study)
     page.get_by_role("button", name="Try again").click()
     expect(page.locator("input[name=participant]")).to_have_value("ada+bob")
     sittings.forgive("status of 409")
@@ -152,7 +152,7 @@ def test_the_page_of_a_paused_study_is_tried_again_with_its_query(
 def test_a_closed_study_says_so_kindly(sittings: Sittings, sessions: Sessions, storage: LocalStorage) -> None:
     study = make_study(sessions, storage, items=6, **SMALL)
     with sessions.begin() as session:
-        studies.close(session, slug=study)
+        lifecycle.close(session, slug=study)
     page = sittings.participant().page
     response = page.goto(f"/studies/{study}?participant=ada")
     assert response is not None

@@ -13,7 +13,8 @@ from sqlalchemy import text
 
 from app.db import Sessions
 from app.errors import BadInput
-from app.services import images, studies
+from app.services.items import images
+from app.services.studies import lifecycle
 from app.storage import LocalStorage
 from tests.browser.conftest import Sittings
 from tests.colour_files import CONVERTED, FILES, KEPT, REFUSED
@@ -40,7 +41,7 @@ def test_real_pairs_arrive_pixel_exact(
     slug = make_draft(sessions, "bapps-jnd", **SITTING, **{"assignment.same_sentinels": "0"})
     bring(sessions, storage, slug, shared / "data/jnd30/pairs.csv")
     with sessions.begin() as session:
-        studies.open_study(session, slug=slug)
+        lifecycle.open_study(session, slug=slug)
     page = sittings.participant().page
     answer = page.request.post(f"/studies/{slug}/assignments", data={"participant": "ada", "consent": True})
     trials = page.request.get(f"{answer.json()['url']}/trials").json()["trials"]

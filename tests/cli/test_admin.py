@@ -8,7 +8,7 @@ import pytest
 
 from app.db import open_sessions
 from app.errors import NotSignedIn
-from app.services import accounts, api_tokens, sign_ins
+from app.services.accounts import accounts, api_tokens, login
 from app.settings import Settings
 from tests.cli.conftest import Run
 from tests.factories import make_slug
@@ -41,11 +41,11 @@ def test_a_password_given_anew_ends_sign_ins_and_says_what_stays(run: Run, home:
     with open_sessions(Settings(LOOKALIKE_HOME=home, DATABASE_URL=cli_database)) as sessions:
         with sessions.begin() as session:
             account = accounts.by_email(session, email)
-            cookie, _ = sign_ins.start(session, account=account)
+            cookie, _ = login.start(session, account=account)
             api_tokens.make(session, account=account, name="nightly", scope="read")
         assert "API tokens stay in force: nightly." in run("admin", "password", email).stdout
         with sessions() as session, pytest.raises(NotSignedIn):
-            sign_ins.require(session, cookie)
+            login.require(session, cookie)
         assert "stay in force" not in run("admin", "password", email, "--revoke-tokens").stdout
         with sessions() as session:
             assert api_tokens.in_force(session, accounts.by_email(session, email)) == []

@@ -9,7 +9,7 @@ from sqlalchemy.orm import sessionmaker
 
 from app.db import Sessions, make_engine
 from app.keys import Keys
-from app.services.reports import numbers
+from app.services.reports import statistics
 from app.storage import LocalStorage
 from tests.cli.conftest import Run
 from tests.factories import make_slug, make_study
@@ -26,7 +26,7 @@ def cli_sessions(cli_database: str) -> Iterator[Sessions]:
 def test_report_exclude_and_reinstate(
     run: Run, cli_sessions: Sessions, storage: LocalStorage, keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(numbers, "REPLICATES", 20)
+    monkeypatch.setattr(statistics, "REPLICATES", 20)
     slug = make_study(cli_sessions, storage, items=14, **FIXED)
     careful, careless = (
         sit(cli_sessions, keys, slug, f"{slug}-{wrong}", lambda trial, wrong=wrong: (trial.answer or 0) ^ wrong)

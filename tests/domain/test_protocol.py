@@ -13,8 +13,8 @@ from sqlalchemy import text
 from app.db import Sessions
 from app.domain.protocol import Protocol, load, parse, preset_names
 from app.errors import BadInput
-from app.services.protocols import current_protocol
-from app.services.studies import create
+from app.services.studies.lifecycle import create
+from app.services.study_lookup import current_protocol
 from tests.factories import make_slug
 
 JND = {"kind": "jnd", "drop": "none", "rounds": 1, "min_votes": 1}

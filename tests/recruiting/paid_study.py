@@ -17,9 +17,11 @@ from app.models.recruiting import Recruitment, Submission
 from app.models.studies import Study
 from app.recruiters.entry import Arrival
 from app.recruiters.recruiter import Recruiter
-from app.services import assignments, rounds, sign_ups, studies
+from app.services.assignments import enrolment, lifecycle
 from app.services.recruiting import plan
-from app.services.recruiting.look import LookReport, look
+from app.services.recruiting.reconcile import LookReport, look
+from app.services.rounds import rounds
+from app.services.studies import lifecycle as study_lifecycle
 from simulation.prolific.marketplace import FakeSubmission
 from simulation.prolific.server import FakeProlific
 from tests.sittings import Choose, answer
@@ -70,9 +72,9 @@ class PaidStudy:
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
         with self.sessions.begin() as session:
-            plan.begin(session, study=studies.by_slug(session, self.slug), terms=self.terms, today=self.today)
+            plan.begin(session, study=study_lifecycle.by_slug(session, self.slug), terms=self.terms, today=self.today)
         with self.sessions() as session:
-            self.study_id = studies.by_slug(session, self.slug).id
+            self.study_id = study_lifecycle.by_slug(session, self.slug).id
 
     @property
     def today(self) -> date:
@@ -90,8 +92,8 @@ class PaidStudy:
         arrival = Arrival(self.recruiter.name, submission.participant, submission.id, study=submission.study)
         try:
             with self.sessions.begin() as session:
-                study = studies.by_slug(session, self.slug)
-                return sign_ups.sign_up(session, self.keys, study=study, arrival=arrival).token
+                study = study_lifecycle.by_slug(session, self.slug)
+                return enrolment.sign_up(session, self.keys, study=study, arrival=arrival).token
         except (Gone, NothingNow):
             self.fake.marketplace.end(submission.id, "RETURNED")
             return None
@@ -124,7 +126,7 @@ class PaidStudy:
             self.expect_forbidden(submission)
         answer(self.sessions, token, self.choose)
         with self.sessions.begin() as session:
-            code = assignments.complete(session, token=token).completion_code
+            code = lifecycle.complete(session, token=token).completion_code
         market.submit(submission.id, code)
         if draw < fates.timed_out + fates.returned_late:
             market.end(submission.id, "RETURNED")
@@ -133,7 +135,9 @@ class PaidStudy:
         arrival = Arrival(self.recruiter.name, "somebody-else", submission.id, study=submission.study)
         try:
             with self.sessions.begin() as session:
-                sign_ups.sign_up(session, self.keys, study=studies.by_slug(session, self.slug), arrival=arrival)
+                enrolment.sign_up(
+                    session, self.keys, study=study_lifecycle.by_slug(session, self.slug), arrival=arrival
+                )
         except Forbidden:
             return
         raise AssertionError("another person got somebody's sitting")
@@ -159,7 +163,7 @@ class PaidStudy:
                 update(Slot).where(Slot.assignment_id.in_(unfinished), Slot.state == "leased").values(leased_until=past)
             )
         with self.sessions.begin() as session:
-            assignments.expire_overdue(session)
+            lifecycle.expire_overdue(session)
             rounds.release_expired_leases(session, study_id=self.study_id)
 
     def is_settled(self) -> bool:

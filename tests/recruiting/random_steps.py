@@ -15,8 +15,8 @@ from app.keys import Keys
 from app.models.money import BonusBatch, Budget
 from app.models.recruiting import Recruitment
 from app.recruiters.recruiter import NothingHappened, OutcomeUnclear
-from app.services import studies
-from app.services.recruiting import bonuses, notices
+from app.services.recruiting import alerts, bonuses
+from app.services.studies import lifecycle
 from app.storage import LocalStorage
 from simulation.prolific.marketplace import Marketplace
 from simulation.prolific.server import FakeProlific
@@ -69,16 +69,16 @@ class Steps:
 
     def pause_or_open(self) -> None:
         with self.sessions.begin() as session:
-            state = studies.by_slug(session, self.paid.slug).state
-            (studies.open_study if state == "paused" else studies.pause)(session, slug=self.paid.slug)
+            state = lifecycle.by_slug(session, self.paid.slug).state
+            (lifecycle.open_study if state == "paused" else lifecycle.pause)(session, slug=self.paid.slug)
 
     def go_on(self) -> None:
         with self.sessions.begin() as session:
-            notices.resolve(session, study_id=self.paid.study_id)
+            alerts.resolve(session, study_id=self.paid.study_id)
 
     def grant(self) -> None:
         with suppress(Conflict), self.sessions.begin() as session:
-            study = studies.by_slug(session, self.paid.slug)
+            study = lifecycle.by_slug(session, self.paid.slug)
             people = bonuses.paid_assignments(session, study)
             if people:
                 chosen = self.rng.sample(people, self.rng.randint(1, min(3, len(people))))
@@ -130,7 +130,7 @@ class Steps:
         """The study is closed, nothing goes wrong any more: the books must close, at what was really charged."""
         self.calm = True
         with self.sessions.begin() as session:
-            studies.close(session, slug=self.paid.slug)
+            lifecycle.close(session, slug=self.paid.slug)
         for _ in range(8):
             self.time_passes()
             for submission in self.market.submissions.values():

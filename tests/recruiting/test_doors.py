@@ -23,8 +23,8 @@ from app.models.recruiting import WebhookEvent
 from app.recruiters.prolific.api import Api
 from app.recruiters.prolific.recruiter import Prolific
 from app.recruiters.prolific.webhooks import subscribe
-from app.services import assignments, studies
-from app.services.recruiting import admission
+from app.services.assignments import admission, lifecycle
+from app.services.studies import lifecycle as study_lifecycle
 from app.settings import Settings
 from app.storage import LocalStorage
 from simulation.prolific.server import FakeProlific
@@ -113,7 +113,7 @@ def test_from_prolific_and_back(web: TestClient, recruited: PaidStudy) -> None:
 def test_whom_we_cannot_use_finds_the_way_back(web: TestClient, recruited: PaidStudy) -> None:
     link = arrival(recruited)
     with recruited.sessions.begin() as session:
-        studies.close(session, slug=recruited.slug)
+        study_lifecycle.close(session, slug=recruited.slug)
     (study,) = recruited.fake.marketplace.studies.values()
     (code,) = [entry["code"] for entry in study.fields["completion_codes"] if entry["code_type"] == "SCREENED_OUT"]
     way_back = f"https://app.prolific.com/submissions/complete?cc={code}"
@@ -129,7 +129,7 @@ def test_who_fails_the_check_or_leaves_finds_the_way_back(web: TestClient, recru
         given = {**arrival(recruited), "consent": True}
         token = web.post(f"/studies/{recruited.slug}/assignments", json=given).json()["token"]
         with recruited.sessions.begin() as session:
-            assignments.by_token(session, token).state = state
+            lifecycle.by_token(session, token).state = state
         page = web.get(f"/assignments/{token}", headers=BROWSER)
         assert (page.status_code, f"complete?cc={code}" in page.text) == (status, True)
 
@@ -201,7 +201,7 @@ def test_invitations_let_in_whoever_holds_one(
     settings = {name: value for name, value in SMALL.items() if name != "recruiting__recruiter"}
     slug = make_study(sessions, storage, items=24, recruiting__invitations=True, **settings)
     with sessions.begin() as session:
-        (code,) = admission.invite(session, study=studies.by_slug(session, slug), count=1)
+        (code,) = admission.invite(session, study=study_lifecycle.by_slug(session, slug), count=1)
     url = f"/studies/{slug}"
     assert web.get(url, params={"invitation": code}).status_code == 200
     body = {"invitation": code, "consent": True}

@@ -18,9 +18,9 @@ from app.db import Sessions, open_sessions
 from app.keys import Keys, load_keys
 from app.models.money import BonusBatch
 from app.recruiters.prolific.recruiter import Prolific
-from app.services import studies
-from app.services.recruiting import bonuses, notices
-from app.services.recruiting.look import look_at
+from app.services.recruiting import alerts, bonuses
+from app.services.recruiting.reconcile import look_at
+from app.services.studies import lifecycle
 from app.settings import Settings
 from app.storage import LocalStorage
 from simulation.prolific.server import TOKEN, FakeProlific
@@ -57,7 +57,7 @@ def everybody_paid(paid: PaidStudy) -> None:
 def bonuses_granted(paid: PaidStudy) -> None:
     everybody_paid(paid)
     with paid.sessions.begin() as session:
-        study = studies.by_slug(session, paid.slug)
+        study = lifecycle.by_slug(session, paid.slug)
         people = bonuses.paid_assignments(session, study)
         bonuses.grant(
             session, study=study, amount=50, reason="thanks", assignments=people, terms=TERMS, today=paid.today
@@ -67,7 +67,7 @@ def bonuses_granted(paid: PaidStudy) -> None:
 def closed_early(paid: PaidStudy) -> None:
     everybody_paid(paid)
     with paid.sessions.begin() as session:
-        studies.close(session, slug=paid.slug)
+        lifecycle.close(session, slug=paid.slug)
 
 
 def ended_there(paid: PaidStudy) -> None:
@@ -159,7 +159,7 @@ def test_whoever_pays_is_killed(
     assert victim.exitcode == -signal.SIGKILL, "it never made the call"
     paid.look()
     with sessions.begin() as session:
-        kinds = {notice.kind for notice in notices.unresolved(session, paid.study_id)}
+        kinds = {notice.kind for notice in alerts.unresolved(session, paid.study_id)}
         if "bonus-unclear" in kinds:
             assert name == "pay bonuses"
             (bulk,) = fake.marketplace.bulk_bonuses.values()

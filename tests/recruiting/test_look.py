@@ -19,11 +19,13 @@ from app.models.recruiting import Recruitment
 from app.recruiters.entry import Arrival
 from app.recruiters.prolific.api import Api
 from app.recruiters.prolific.recruiter import Prolific
-from app.services import assignments, money, sign_ups, studies
-from app.services.exclusions import in_force, reinstate_by_hand
-from app.services.recruiting import bonuses, decisions, notices, plan
-from app.services.recruiting.look import look_at, look_at_all
-from app.services.recruiting.standing import side_by_side, standing
+from app.services import money
+from app.services.assignments import enrolment, lifecycle
+from app.services.assignments.exclusions import in_force, reinstate_by_hand
+from app.services.recruiting import alerts, bonuses, plan, review
+from app.services.recruiting.reconcile import look_at, look_at_all
+from app.services.recruiting.status import side_by_side, standing
+from app.services.studies import lifecycle as study_lifecycle
 from app.settings import Settings
 from app.storage import LocalStorage
 from simulation.prolific.marketplace import FakeStudy
@@ -45,7 +47,7 @@ def paid(sessions: Sessions, storage: LocalStorage, keys: Keys, prolific: Prolif
 
 def told(paid: PaidStudy) -> dict[str, str]:
     with paid.sessions() as session:
-        found = notices.unresolved(session, paid.study_id)
+        found = alerts.unresolved(session, paid.study_id)
     return {kind: "\n".join(each.message for each in found if each.kind == kind) for kind in {n.kind for n in found}}
 
 
@@ -55,7 +57,7 @@ def at_recruiter(paid: PaidStudy) -> FakeStudy:
 
 def resume(paid: PaidStudy) -> None:
     with paid.sessions.begin() as session:
-        notices.resolve(session, study_id=paid.study_id)
+        alerts.resolve(session, study_id=paid.study_id)
 
 
 def test_places_are_what_the_round_needs(paid: PaidStudy) -> None:
@@ -76,7 +78,7 @@ def test_how_it_stands(paid: PaidStudy) -> None:
     for _ in range(2):
         paid.look()
     with paid.sessions() as session:
-        now = standing(session, study=studies.by_slug(session, paid.slug))
+        now = standing(session, study=study_lifecycle.by_slug(session, paid.slug))
     assert (now.cap, now.spent, now.committed, now.places) == (50_000, 2 * 183, 183, 3)
     assert now.submissions == {"APPROVED": 2}
     assert now.pay is not None
@@ -109,7 +111,7 @@ def test_completed_here_but_not_yet_there_is_approved_later(paid: PaidStudy) -> 
     assert token is not None
     answer(paid.sessions, token, agree)
     with paid.sessions.begin() as session:
-        code = assignments.complete(session, token=token).completion_code
+        code = lifecycle.complete(session, token=token).completion_code
     assert code in {entry["code"] for entry in at_recruiter(paid).fields["completion_codes"]}
     paid.look()
     assert submission.status == "ACTIVE"
@@ -123,7 +125,7 @@ def test_completed_here_but_not_yet_there_is_approved_later(paid: PaidStudy) -> 
     assert token is not None
     answer(paid.sessions, token, agree)
     with paid.sessions.begin() as session:
-        assignments.complete(session, token=token)
+        lifecycle.complete(session, token=token)
     market.end(late.id, "TIMED-OUT")
     paid.look()
     assert "timed out at prolific" in told(paid)["unpaid"]
@@ -139,12 +141,12 @@ def test_made_up_parameters_are_found_out(paid: PaidStudy) -> None:
     ]
     for arrival in forged:
         with paid.sessions.begin() as session:
-            token = sign_ups.sign_up(
-                session, paid.keys, study=studies.by_slug(session, paid.slug), arrival=arrival
+            token = enrolment.sign_up(
+                session, paid.keys, study=study_lifecycle.by_slug(session, paid.slug), arrival=arrival
             ).token
         answer(paid.sessions, token, agree)
         with paid.sessions.begin() as session:
-            assignments.complete(session, token=token)
+            lifecycle.complete(session, token=token)
     market.submit(submission.id, None)
     with paid.sessions.begin() as session:
         session.execute(
@@ -190,14 +192,16 @@ def test_a_link_with_somebody_elses_submission_moves_no_money(
     market.submit(lazy.id, None)
     arrival = Arrival("prolific", lazy.participant, lazy.id, study=here)
     with sessions.begin() as session:
-        token = sign_ups.sign_up(session, keys, study=studies.by_slug(session, paid.slug), arrival=arrival).token
+        token = enrolment.sign_up(
+            session, keys, study=study_lifecycle.by_slug(session, paid.slug), arrival=arrival
+        ).token
     answer(sessions, token, agree)
     with sessions.begin() as session:
-        sitting = assignments.complete(session, token=token).id
+        sitting = lifecycle.complete(session, token=token).id
     for decide in (
-        lambda **one: decisions.approve(sessions, keys, deployed, **one),
-        lambda **one: decisions.request_return(sessions, keys, deployed, reason="Please.", **one),
-        lambda **one: decisions.reject(sessions, keys, deployed, category="OTHER", message="x" * 100, **one),
+        lambda **one: review.approve(sessions, keys, deployed, **one),
+        lambda **one: review.request_return(sessions, keys, deployed, reason="Please.", **one),
+        lambda **one: review.reject(sessions, keys, deployed, category="OTHER", message="x" * 100, **one),
     ):
         with pytest.raises(NotFound, match="No recruiter knows a submission"):
             decide(assignment_id=sitting)
@@ -253,9 +257,9 @@ def test_missed_instructions_come_before_a_human(
                     "UPDATE judgments j SET choice = 1 - choice FROM trials t JOIN items i ON i.id = t.item_id "
                     "WHERE t.id = j.trial_id AND i.role = 'instruction' AND t.assignment_id = :assignment"
                 )
-                session.execute(text(missed), {"assignment": assignments.by_token(session, token).id})
+                session.execute(text(missed), {"assignment": lifecycle.by_token(session, token).id})
         with sessions.begin() as session:
-            code = assignments.complete(session, token=token).completion_code
+            code = lifecycle.complete(session, token=token).completion_code
         assert code == codes["COMPLETED" if careful else "FAILED_ATTENTION_CHECK"]
         fake.marketplace.submit(submission.id, code)
     for _ in range(3):
@@ -275,7 +279,7 @@ def test_whoever_comes_while_it_is_stopped_is_in_the_book(
 
     monkeypatch.setattr(prolific, "stop", stop_a_moment_later)
     with paid.sessions.begin() as session:
-        studies.close(session, slug=paid.slug)
+        study_lifecycle.close(session, slug=paid.slug)
     for _ in range(3):
         paid.look()
     assert not paid.is_settled()
@@ -302,8 +306,8 @@ def test_both_sides_beside_each_other(paid: PaidStudy, deployed: Settings) -> No
     for _ in range(2):
         paid.look()
     with paid.sessions() as session:
-        sitting = assignments.by_token(session, token).id
-        pairs = side_by_side(session, study=studies.by_slug(session, paid.slug))
+        sitting = lifecycle.by_token(session, token).id
+        pairs = side_by_side(session, study=study_lifecycle.by_slug(session, paid.slug))
     assert [(pair.there, pair.assignment, pair.here, pair.booked, pair.odd) for pair in pairs] == [
         ("APPROVED", None, None, 183, "was never here"),
         ("AWAITING REVIEW", sitting, "active", 0, "yours to review"),
@@ -319,12 +323,12 @@ def test_both_sides_beside_each_other(paid: PaidStudy, deployed: Settings) -> No
     }
     printed = CliRunner().invoke(cli, ["reconcile", paid.slug, "--home", str(deployed.home)], env=environment)
     assert "was never here" in printed.output
-    decisions.request_return(
+    review.request_return(
         paid.sessions, paid.keys, deployed, assignment_id=sitting, reason="Please return your submission."
     )
     assert unfinished.return_requested is not None
     with pytest.raises(NotFound, match="No recruiter knows"):
-        decisions.request_return(paid.sessions, paid.keys, deployed, assignment_id=10**9, reason="")
+        review.request_return(paid.sessions, paid.keys, deployed, assignment_id=10**9, reason="")
 
 
 def test_what_is_told_twice_is_paid_once(paid: PaidStudy) -> None:
@@ -385,7 +389,7 @@ def test_the_last_tenth_asks_first(
     assert at_recruiter(paid).places == 10
     assert "does not cover another place" in told(paid)["budget-spent"]
     with sessions.begin() as session:
-        studies.close(session, slug=slug)
+        study_lifecycle.close(session, slug=slug)
     for _ in range(3):
         paid.look()
     paid.check_books()
@@ -416,10 +420,10 @@ def test_pages_that_fail_pull_the_brake(paid: PaidStudy) -> None:
     token = paid.arrive(submission)
     assert token is not None
     with paid.sessions.begin() as session:
-        trials = [trial.id for trial in assignments.progress(session, assignments.by_token(session, token)).open]
+        trials = [trial.id for trial in lifecycle.progress(session, lifecycle.by_token(session, token)).open]
         for attempt in (1, 2, 3):
             for trial in trials:
-                assignments.abort(session, token=token, trial_id=trial, attempt=attempt, reason="decode", timing=None)
+                lifecycle.abort(session, token=token, trial_id=trial, attempt=attempt, reason="decode", timing=None)
     for _ in range(2):
         paid.look()
     assert "24 of the last 24 trials could not be shown" in told(paid)["errors"]
@@ -435,7 +439,7 @@ def test_a_token_without_rights(
         assert "401" in paid.look().refused[0]
     assert "Invalid token" in told(paid)["refused"]
     with sessions() as session:
-        assert notices.is_stopped(session, paid.study_id)
+        assert alerts.is_stopped(session, paid.study_id)
 
 
 def test_a_bonus_is_granted_once_and_never_paid_twice(paid: PaidStudy) -> None:
@@ -443,7 +447,7 @@ def test_a_bonus_is_granted_once_and_never_paid_twice(paid: PaidStudy) -> None:
     paid.look()
     paid.look()
     with paid.sessions() as session:
-        study = studies.by_slug(session, paid.slug)
+        study = study_lifecycle.by_slug(session, paid.slug)
         people = bonuses.paid_assignments(session, study)
         real = bonuses.pay_per_hour(session, study)
     assert len(people) == 3
@@ -452,7 +456,7 @@ def test_a_bonus_is_granted_once_and_never_paid_twice(paid: PaidStudy) -> None:
 
     def grant(amount: int, reason: str, to: list[int]) -> None:
         with paid.sessions.begin() as session:
-            study = studies.by_slug(session, paid.slug)
+            study = study_lifecycle.by_slug(session, paid.slug)
             bonuses.grant(
                 session, study=study, amount=amount, reason=reason, assignments=to, terms=TERMS, today=paid.today
             )
@@ -532,7 +536,7 @@ def test_what_cannot_be_recruited_for(sessions: Sessions, storage: LocalStorage)
         slug = make_study(sessions, storage, items=24, **{**SMALL, **overrides})
         with sessions.begin() as session:
             today = session.scalars(select(func.current_date())).one()
-            plan.begin(session, study=studies.by_slug(session, slug), terms=TERMS, today=today)
+            plan.begin(session, study=study_lifecycle.by_slug(session, slug), terms=TERMS, today=today)
 
     with pytest.raises(BadInput, match="has no recruiter"):
         begin(recruiting__recruiter="direct")

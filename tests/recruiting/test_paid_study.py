@@ -12,8 +12,8 @@ from app.keys import Keys
 from app.models.money import BonusBatch
 from app.models.recruiting import Recruitment
 from app.recruiters.prolific.recruiter import Prolific
-from app.services import studies
 from app.services.recruiting import bonuses
+from app.services.studies import lifecycle
 from app.storage import LocalStorage
 from simulation.prolific.server import FakeProlific
 from tests.factories import make_study
@@ -102,10 +102,10 @@ def test_a_kill_before_or_after_any_call(
 
     survive(8)
     with sessions.begin() as session:
-        studies.pause(session, slug=slug)
+        lifecycle.pause(session, slug=slug)
     survive(4)
     with sessions.begin() as session:
-        studies.open_study(session, slug=slug)
+        lifecycle.open_study(session, slug=slug)
     survive(4)
     for _ in range(30):
         paid.come(most=2)
@@ -115,7 +115,7 @@ def test_a_kill_before_or_after_any_call(
     stopped = PaidStudy(sessions, keys, mortal, fake, make_study(sessions, storage, **SMALL), agree)  # type: ignore[arg-type]
     stopped.look()
     with sessions.begin() as session:
-        studies.close(session, slug=stopped.slug)
+        lifecycle.close(session, slug=stopped.slug)
     for _ in range(4):
         with suppress(Killed):
             stopped.look()
@@ -123,7 +123,7 @@ def test_a_kill_before_or_after_any_call(
     assert {call for call, _ in mortal.deaths} == set(BONUS_CALLS), "the rest was tried"
     paid.check_votes()
     with sessions.begin() as session:
-        study = studies.by_slug(session, slug)
+        study = lifecycle.by_slug(session, slug)
         people = bonuses.paid_assignments(session, study)
         for reason in ("first", "second"):
             bonuses.grant(

@@ -11,7 +11,9 @@ from sqlalchemy.exc import ProgrammingError
 from app.db import Sessions
 from app.errors import BadInput, Conflict, Forbidden, Gone, LookalikeError, NotFound, NotSignedIn
 from app.keys import Keys
-from app.services import accounts, audit, members, sign_ins, studies
+from app.services import audit
+from app.services.accounts import accounts, login, members
+from app.services.studies import lifecycle
 from tests.dashboard import PASSWORD, make_account
 from tests.triplet_folder import make_draft
 
@@ -51,21 +53,21 @@ def test_a_code_is_good_once(sessions: Sessions, keys: Keys) -> None:
             accounts.confirm_totp(session, keys, account=account, code="000 00")
         accounts.confirm_totp(session, keys, account=account, code=totp.now())
     with sessions.begin() as session:
-        token, sign_in = sign_ins.sign_in(session, email=email, password=PASSWORD)
+        token, sign_in = login.sign_in(session, email=email, password=PASSWORD)
         assert not sign_in.is_confirmed
         with pytest.raises(NotSignedIn):
-            sign_ins.require(session, token)
+            login.require(session, token)
         with pytest.raises(BadInput, match="used already"):
-            sign_ins.give_code(session, keys, token=token, code=totp.now())
-    with sessions.begin() as session, patch("app.services.accounts.time.time", return_value=4e9):
-        sign_ins.give_code(session, keys, token=token, code=totp.at(4_000_000_000))
-        assert sign_ins.require(session, token).account.email == email
+            login.give_code(session, keys, token=token, code=totp.now())
+    with sessions.begin() as session, patch("app.services.accounts.accounts.time.time", return_value=4e9):
+        login.give_code(session, keys, token=token, code=totp.at(4_000_000_000))
+        assert login.require(session, token).account.email == email
 
 
 def test_the_database_keeps_no_token_and_no_secret(sessions: Sessions, keys: Keys) -> None:
     email = make_account(sessions)
     with sessions.begin() as session:
-        token, _ = sign_ins.sign_in(session, email=email, password=PASSWORD)
+        token, _ = login.sign_in(session, email=email, password=PASSWORD)
         secret = pyotp.parse_uri(accounts.propose_totp(session, keys, account=accounts.by_email(session, email))).secret
     with sessions() as session:
         stored = str(session.execute(text("SELECT a, s FROM accounts a JOIN sign_ins s ON s.account_id = a.id")).all())
@@ -75,7 +77,7 @@ def test_the_database_keeps_no_token_and_no_secret(sessions: Sessions, keys: Key
 def test_an_invitation_is_for_one_person_once(sessions: Sessions) -> None:
     slug, invited, other = make_draft(sessions), make_account(sessions), make_account(sessions)
     with sessions.begin() as session:
-        study = studies.by_slug(session, slug)
+        study = lifecycle.by_slug(session, slug)
         with pytest.raises(BadInput, match="A role is one of"):
             members.invite(session, study=study, email=invited, role="king")
         token = members.invite(session, study=study, email=invited.upper(), role="researcher")
@@ -97,7 +99,7 @@ def test_an_invitation_is_for_one_person_once(sessions: Sessions) -> None:
 def test_an_old_invitation_is_no_use(sessions: Sessions) -> None:
     slug, invited = make_draft(sessions), make_account(sessions)
     with sessions.begin() as session:
-        token = members.invite(session, study=studies.by_slug(session, slug), email=invited, role="viewer")
+        token = members.invite(session, study=lifecycle.by_slug(session, slug), email=invited, role="viewer")
         session.flush()
         session.execute(
             text("UPDATE member_invitations SET expires_at = now() - interval '1 second' WHERE email = :e"),
@@ -110,11 +112,11 @@ def test_an_old_invitation_is_no_use(sessions: Sessions) -> None:
 def test_an_invitation_takes_nothing_away(sessions: Sessions) -> None:
     slug, email = make_draft(sessions), make_account(sessions)
     with sessions.begin() as session:
-        study, account = studies.by_slug(session, slug), accounts.by_email(session, email)
+        study, account = lifecycle.by_slug(session, slug), accounts.by_email(session, email)
         members.join(session, study=study, account=account, role="owner")
         members.accept(session, token=members.invite(session, study=study, email=email, role="viewer"), account=account)
     with sessions() as session:
-        assert [member.role for member in members.members(session, study=studies.by_slug(session, slug))] == ["owner"]
+        assert [member.role for member in members.members(session, study=lifecycle.by_slug(session, slug))] == ["owner"]
 
 
 def test_two_owners_do_not_step_down_past_each_other(sessions: Sessions) -> None:
@@ -122,12 +124,12 @@ def test_two_owners_do_not_step_down_past_each_other(sessions: Sessions) -> None
     with sessions.begin() as session:
         for email in emails:
             account = accounts.by_email(session, email)
-            members.join(session, study=studies.by_slug(session, slug), account=account, role="owner")
+            members.join(session, study=lifecycle.by_slug(session, slug), account=account, role="owner")
 
     def step_down(email: str) -> str:
         try:
             with sessions.begin() as session:
-                members.change_role(session, study=studies.by_slug(session, slug), email=email, role="viewer")
+                members.change_role(session, study=lifecycle.by_slug(session, slug), email=email, role="viewer")
         except LookalikeError as error:
             return type(error).__name__
         return "done"
@@ -135,7 +137,7 @@ def test_two_owners_do_not_step_down_past_each_other(sessions: Sessions) -> None
     with ThreadPoolExecutor(2) as threads:
         assert sorted(threads.map(step_down, emails)) == ["Conflict", "done"]
     with sessions() as session:
-        study = studies.by_slug(session, slug)
+        study = lifecycle.by_slug(session, slug)
         (owner,) = [member.email for member in members.members(session, study=study) if member.role == "owner"]
         with pytest.raises(Conflict, match="at least one owner"):
             members.remove(session, study=study, email=owner)
@@ -144,21 +146,21 @@ def test_two_owners_do_not_step_down_past_each_other(sessions: Sessions) -> None
 def test_the_log_is_written_with_the_change_and_never_changed(sessions: Sessions) -> None:
     slug = make_draft(sessions)
     with sessions.begin() as session:
-        studies.close(session, slug=slug)  # nobody in particular: no matter of the log
+        lifecycle.close(session, slug=slug)  # nobody in particular: no matter of the log
     with sessions() as session:
-        assert audit.entries(session, study_id=studies.by_slug(session, slug).id) == []
+        assert audit.entries(session, study_id=lifecycle.by_slug(session, slug).id) == []
     slug = make_draft(sessions)
     with sessions() as session:
         audit.act_as(session, "ada@example.org")
-        studies.close(session, slug=slug)
+        lifecycle.close(session, slug=slug)
         session.rollback()
-        assert audit.entries(session, study_id=studies.by_slug(session, slug).id) == []
+        assert audit.entries(session, study_id=lifecycle.by_slug(session, slug).id) == []
     with sessions.begin() as session:
         audit.act_as(session, "ada@example.org")
-        studies.close(session, slug=slug)
-        studies.close(session, slug=slug)
+        lifecycle.close(session, slug=slug)
+        lifecycle.close(session, slug=slug)
     with sessions() as session:
-        (entry,) = audit.entries(session, study_id=studies.by_slug(session, slug).id)
+        (entry,) = audit.entries(session, study_id=lifecycle.by_slug(session, slug).id)
         assert (entry.actor, entry.action) == ("ada@example.org", "closed the study")
     for change in ("UPDATE audit_log SET actor = 'x'", "DELETE FROM audit_log", "TRUNCATE audit_log"):
         with sessions() as session, pytest.raises(ProgrammingError, match="append-only"):

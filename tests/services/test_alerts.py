@@ -4,11 +4,13 @@ from sqlalchemy import text
 
 from app.db import Sessions
 from app.keys import Keys
-from app.services import assignments, rounds, studies
-from app.services.alerts import alerts
-from app.services.exclusions import exclude_by_hand
-from app.services.protocols import current_protocol
-from app.services.status import study_status
+from app.services.assignments import lifecycle
+from app.services.assignments.exclusions import exclude_by_hand
+from app.services.rounds import rounds
+from app.services.studies import lifecycle as study_lifecycle
+from app.services.studies.alerts import alerts
+from app.services.studies.status import study_status
+from app.services.study_lookup import current_protocol
 from app.storage import LocalStorage
 from tests.factories import make_study
 from tests.sittings import answer, sign_up, sit
@@ -34,7 +36,7 @@ def test_only_a_round_that_can_be_closed_waits_for_a_worker(
     advance(sessions, slug)
     assert told(sessions, slug) == [], "it is finished"
     with sessions.begin() as session:
-        exclude_by_hand(session, assignment_id=assignments.by_token(session, first).id, reason="odd", actor="test")
+        exclude_by_hand(session, assignment_id=lifecycle.by_token(session, first).id, reason="odd", actor="test")
     assert told(sessions, slug) == [], "the last round waits for the votes that are to be made up for"
     answer(sessions, sign_up(sessions, keys, slug, f"{slug}-3"), lambda _: 0)
     assert told(sessions, slug) == WAITING
@@ -47,19 +49,19 @@ def test_a_round_before_the_last_does_not_wait_for_what_is_to_be_made_up_for(
     first = sit(sessions, keys, slug, f"{slug}-1", lambda _: 0)
     answer(sessions, sign_up(sessions, keys, slug, f"{slug}-2"), lambda _: 0)
     with sessions.begin() as session:
-        exclude_by_hand(session, assignment_id=assignments.by_token(session, first).id, reason="odd", actor="test")
+        exclude_by_hand(session, assignment_id=lifecycle.by_token(session, first).id, reason="odd", actor="test")
     assert told(sessions, slug) == WAITING
 
 
 def advance(sessions: Sessions, slug: str) -> None:
     with sessions.begin() as session:
-        rounds.advance(session, study_id=studies.by_slug(session, slug).id)
+        rounds.advance(session, study_id=study_lifecycle.by_slug(session, slug).id)
 
 
 def told(sessions: Sessions, slug: str) -> list[str]:
     """What is told ten minutes after the last thing that happened."""
     with sessions() as session:
-        study = studies.by_slug(session, slug)
+        study = study_lifecycle.by_slug(session, slug)
         for table, moment in (("rounds", "opened_at"), ("assignments", "created_at"), ("assignments", "completed_at")):
             ago = f"UPDATE {table} SET {moment} = {moment} - interval '10 minutes' WHERE study_id = :study"
             session.execute(text(ago), {"study": study.id})

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from app.errors import BadInput
-from app.services import archives
-from app.services.archives import unpack
+from app.services.items import archives
+from app.services.items.archives import unpack
 
 TABLE = b"reference,candidate_0,candidate_1\n"
 

@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from app.db import Sessions
 from app.errors import BadInput
-from app.services import studies
+from app.services.studies import lifecycle
 from app.storage import LocalStorage
 from tests.factories import make_study
 from tests.pictures import encoded, noise
@@ -58,7 +58,7 @@ def test_the_same_seed_draws_the_same(
         slug = make_draft(sessions, **{"assignment.sentinels": "4", "assignment.practice": "2"})
         bring(sessions, storage, slug, file)
         with sessions.begin() as session:
-            studies.open_study(session, slug=slug)
+            lifecycle.open_study(session, slug=slug)
         drawn.append([(i.role, i.reference, i.candidate_0, i.candidate_1, i.answer) for i in checks(sessions, slug)])
     assert drawn[0] == drawn[1]
     assert len(drawn[0]) == 14
@@ -76,7 +76,7 @@ def test_without_categories_the_other_is_far_in_colour(
     slug = make_draft(sessions, **{"assignment.sentinels": "5", "assignment.practice": "5"})
     bring(sessions, storage, slug, folder.csv(rows))
     with sessions.begin() as session:
-        studies.open_study(session, slug=slug)
+        lifecycle.open_study(session, slug=slug)
         brightness = dict(session.execute(text("SELECT sha256, CAST(mean_colour ->> 1 AS float) FROM images")).all())
     for item in checks(sessions, slug):
         assert abs(brightness[item.candidate_0] - brightness[item.candidate_1]) > 150
@@ -93,7 +93,7 @@ def test_images_beside_each_other_have_one_size(
     slug = make_draft(sessions, **{"assignment.sentinels": "5", "assignment.practice": "5"})
     bring(sessions, storage, slug, folder.csv(rows))
     with sessions.begin() as session:
-        studies.open_study(session, slug=slug)
+        lifecycle.open_study(session, slug=slug)
     found = checks(sessions, slug)
     assert {(item.width, item.height) for item in found} == {(24, 16), (40, 40)}
     assert all((item.width, item.height) == (item.other_width, item.other_height) for item in found)
@@ -104,7 +104,7 @@ def test_too_few_references_are_counted_and_nothing_opens(sessions: Sessions, st
     before = contents(sessions, slug)
     said = r"needs 23 images .* \(3 × 6 sentinels and instruction trials, and 5 .* its pool has 20\."
     with pytest.raises(BadInput, match=said), sessions.begin() as session:
-        studies.open_study(session, slug=slug)
+        lifecycle.open_study(session, slug=slug)
     assert contents(sessions, slug) == before
 
 

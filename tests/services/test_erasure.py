@@ -15,7 +15,9 @@ from app.models.items import Item
 from app.models.people import Identity, Participant
 from app.models.quality import Assessment
 from app.models.studies import Study
-from app.services import assignments, erasure, quality, studies
+from app.services.assignments import erasure, lifecycle
+from app.services.reports import quality_rules
+from app.services.studies import lifecycle as study_lifecycle
 from app.storage import LocalStorage
 from tests.factories import make_study
 from tests.sittings import answer, sign_up, sit
@@ -62,7 +64,7 @@ def test_erasure(sessions: Sessions, storage: LocalStorage, keys: Keys) -> None:
     sit(sessions, keys, slug, who, dissent)
     pseudonym = pseudonym_of(sessions, slug)
     with sessions.begin() as session:
-        quality.assess(session, assignment_id=sitting_of(session, pseudonym).id)
+        quality_rules.assess(session, assignment_id=sitting_of(session, pseudonym).id)
         assert erasure.find(session, keys, recruiter="direct", participant=who) == pseudonym
         theirs = erasure.personal_data(session, keys, pseudonym=pseudonym)
         whole = json.dumps(theirs.sittings, default=str)
@@ -77,7 +79,7 @@ def test_erasure(sessions: Sessions, storage: LocalStorage, keys: Keys) -> None:
     rest = everything(sessions)
     assert WHO not in rest
     with sessions() as session:
-        study = studies.by_slug(session, slug)
+        study = study_lifecycle.by_slug(session, slug)
         left = session.scalar(
             select(func.count())
             .select_from(Judgment)
@@ -96,7 +98,7 @@ def test_erasure(sessions: Sessions, storage: LocalStorage, keys: Keys) -> None:
     # They are known by the hash of their name: whatever they come back for, they see no item twice.
     token = sign_up(sessions, keys, slug, who)
     with sessions() as session, pytest.raises(Erased):
-        assignments.by_token(session, token)
+        lifecycle.by_token(session, token)
     again = make_study(sessions, storage, items=40, assignment__trials=12)
     sit(sessions, keys, again, who, choose)
     with sessions() as session, pytest.raises(NotFound, match="Nobody here"):
@@ -110,10 +112,10 @@ def test_somebody_in_the_middle_of_a_sitting_is_erased(sessions: Sessions, stora
     with sessions.begin() as session:
         erasure.erase(session, pseudonym=pseudonym_of(sessions, slug))
     with sessions() as session:
-        study = studies.by_slug(session, slug)
+        study = study_lifecycle.by_slug(session, slug)
         theirs = session.scalars(select(Assignment).where(Assignment.study_id == study.id)).one()
         assert theirs.state == "expired"
-        quality.assess(session, assignment_id=theirs.id)
+        quality_rules.assess(session, assignment_id=theirs.id)
         assert session.get(Assessment, theirs.id) is None
         wanted = session.scalars(
             text("SELECT count(*) FROM slots WHERE study_id = :s AND state = 'open'"), {"s": study.id}
@@ -129,7 +131,7 @@ def test_ids_are_kept_for_as_long_as_the_study_says(sessions: Sessions, storage:
         sign_up(sessions, keys, slug, f"{slug}-ada")
     with sessions.begin() as session:
         for slug in slugs:
-            studies.close(session, slug=slug)
+            study_lifecycle.close(session, slug=slug)
         ended = func.clock_timestamp() - timedelta(days=20)
         session.execute(update(Study).where(Study.slug.in_(slugs)).values(closed_at=ended))
     with sessions.begin() as session:
@@ -139,7 +141,7 @@ def test_ids_are_kept_for_as_long_as_the_study_says(sessions: Sessions, storage:
             session.scalars(
                 select(func.count(Identity.ciphertext))
                 .join(Assignment, Assignment.participant_id == Identity.participant_id)
-                .where(Assignment.study_id == studies.by_slug(session, slug).id)
+                .where(Assignment.study_id == study_lifecycle.by_slug(session, slug).id)
             ).one()
             for slug in slugs
         ]

@@ -12,11 +12,15 @@ from app.errors import Conflict
 from app.keys import Keys, token_sha256
 from app.models.assignments import Assignment
 from app.models.items import Item, Slot
-from app.services import assignments, item_history, judgments, pool, rounds, studies
-from app.services.exclusions import Consequence, exclude_by_hand, preview, reinstate_by_hand
-from app.services.judgments import Answer
-from app.services.protocols import current_protocol
-from app.services.reports.numbers import study_report
+from app.services.assignments import judgments, lifecycle
+from app.services.assignments.exclusions import Consequence, exclude_by_hand, preview, reinstate_by_hand
+from app.services.assignments.judgments import Answer
+from app.services.items import browse
+from app.services.items import history as item_history
+from app.services.reports.statistics import study_report
+from app.services.rounds import rounds
+from app.services.studies import lifecycle as study_lifecycle
+from app.services.study_lookup import current_protocol
 from app.storage import LocalStorage
 from tests.factories import make_study
 from tests.services.test_histories import History
@@ -74,7 +78,7 @@ def test_after_every_decision_every_item_is_the_oracles(
             history.check()
             history.step()
         if ends == "closed":
-            studies.close(session, slug=slug)
+            study_lifecycle.close(session, slug=slug)
         else:
             history.finish()
         for _ in range(DECISIONS // 2):
@@ -96,7 +100,7 @@ def test_a_dissent_ahead_of_the_round_asks_for_the_rest_of_it(
 
     def vote(token: str, choice: int) -> None:
         with sessions.begin() as session:
-            (trial,) = assignments.progress(session, assignments.by_token(session, token)).open
+            (trial,) = lifecycle.progress(session, lifecycle.by_token(session, token)).open
             side = "left" if choice == trial.left_candidate else "right"
             judgments.record(session, token=token, answers=[Answer(trial.id, (side,))])
 
@@ -104,7 +108,7 @@ def test_a_dissent_ahead_of_the_round_asks_for_the_rest_of_it(
     vote(first, 0)
     vote(sign_up(sessions, keys, slug, f"{slug}-2"), 0)
     with sessions.begin() as session:
-        number = assignments.by_token(session, first).id
+        number = lifecycle.by_token(session, first).id
         exclude_by_hand(session, assignment_id=number, reason="looked odd", actor="test")
     third = sign_up(sessions, keys, slug, f"{slug}-3")
     with sessions.begin() as session:
@@ -112,7 +116,7 @@ def test_a_dissent_ahead_of_the_round_asks_for_the_rest_of_it(
     vote(third, 1)
     vote(sign_up(sessions, keys, slug, f"{slug}-4"), 0)
     with sessions() as session:
-        item = session.scalars(select(Item).where(Item.study_id == studies.by_slug(session, slug).id)).one()
+        item = session.scalars(select(Item).where(Item.study_id == study_lifecycle.by_slug(session, slug).id)).one()
         assert (item.votes_0, item.votes_1, item.dropped_round) == (3, 1, 2)
 
 
@@ -126,9 +130,9 @@ def test_a_clock_set_back_changes_no_fate(sessions: Sessions, storage: LocalStor
         with sessions.begin() as session:
             _set_back(session, tokens[-1], behind)
     with sessions() as session:
-        study = studies.by_slug(session, slug)
+        study = study_lifecycle.by_slug(session, slug)
         item = session.scalars(select(Item).where(Item.study_id == study.id, Item.role == "pool")).one()
-        people = [assignments.by_token(session, token) for token in tokens]
+        people = [lifecycle.by_token(session, token) for token in tokens]
         for person in people:
             exclude_by_hand(session, assignment_id=person.id, reason="looked odd", actor="test")
             told = preview(session, assignment=person)
@@ -136,7 +140,7 @@ def test_a_clock_set_back_changes_no_fate(sessions: Sessions, storage: LocalStor
             session.expire(item)
             assert (item.votes_0, item.votes_1, item.first_dissent, item.dropped_round) == (2, 1, 3, 3)
             assert told.dropped == (1 if person is people[2] else 0)
-        assert [vote.choice for vote in pool.votes_on(session, item)] == [0, 0, 1]
+        assert [vote.choice for vote in browse.votes_on(session, item)] == [0, 0, 1]
         rule = current_protocol(session, study.id).rule
         assert [turn.round for turn in item_history.history(session, item, rule)] == [3, 2, 3, 2, 3, None, 3]
         unanimous = study_report(session, study).filter
@@ -155,7 +159,7 @@ def test_a_clock_set_back_changes_no_announcement(sessions: Sessions, storage: L
     with sessions.begin() as session:
         _set_back(session, tokens[2], "1 hour")
     with sessions() as session:
-        told = preview(session, assignment=assignments.by_token(session, tokens[2]))
+        told = preview(session, assignment=lifecycle.by_token(session, tokens[2]))
     assert told == Consequence(returned=0, dropped=0, votes_wanted=1)
 
 
@@ -175,12 +179,10 @@ def test_deciding_while_they_vote(sessions: Sessions, storage: LocalStorage, key
     slug = make_study(sessions, storage, items=24, **settings, **NO_CHECKS)
     tokens = [sign_up(sessions, keys, slug, f"{slug}-{person}") for person in range(6)]
     with sessions() as session:
-        study = studies.by_slug(session, slug).id
-        people = [assignments.by_token(session, token) for token in tokens]
+        study = study_lifecycle.by_slug(session, slug).id
+        people = [lifecycle.by_token(session, token) for token in tokens]
         numbers = {token: person.id for token, person in zip(tokens, people, strict=True)}
-        trials = {
-            token: assignments.progress(session, person).open for token, person in zip(tokens, people, strict=True)
-        }
+        trials = {token: lifecycle.progress(session, person).open for token, person in zip(tokens, people, strict=True)}
 
     def vote(token: str) -> None:
         for trial in trials[token]:

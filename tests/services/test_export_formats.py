@@ -16,10 +16,11 @@ from app.db import Sessions
 from app.errors import BadInput, Conflict
 from app.keys import Keys
 from app.models.studies import ExportRequest
-from app.services import studies
-from app.services.exports import requests, run, shards
-from app.services.exports.run import ExportResult, Format, export_study
+from app.services.exports import export as export_export
+from app.services.exports import requests, shards
+from app.services.exports.export import ExportResult, Format, export_study
 from app.services.progress_writer import GivenBack
+from app.services.studies import lifecycle
 from app.settings import Settings
 from app.storage import LocalStorage
 from app.storage.s3 import Bucket
@@ -57,7 +58,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the studies were large."""
-    monkeypatch.setattr(run, "AT_A_TIME", 2)
+    monkeypatch.setattr(export_export, "AT_A_TIME", 2)
     monkeypatch.setattr(shards, "SHARD", 2)
     monkeypatch.setattr(shards, "ROW_GROUP", 1)
 
@@ -70,7 +71,7 @@ def study(sessions: Sessions, storage: LocalStorage, keys: Keys, tmp_path_factor
     rows = [row | {"split": "val" if row["id"] in "56" else "train"} for row in folder.nights_rows(9)]
     bring(sessions, storage, slug, folder.nights(rows))
     with sessions.begin() as session:
-        studies.open_study(session, slug=slug)
+        lifecycle.open_study(session, slug=slug)
     sit(sessions, keys, slug, "Ada", lambda item: item.number % 2)
     token = sign_up(sessions, keys, slug, "Ben")
     answer(sessions, token, lambda item: 0 if item.number == 3 else item.number % 2, most=8)
@@ -91,7 +92,7 @@ def test_a_finished_export_has_written_all(
     sessions: Sessions, storage: LocalStorage, study: str, tmp_path: Path, form: Format, written: int
 ) -> None:
     with sessions.begin() as session:
-        asked = requests.ask(session, study=studies.by_slug(session, study), form=form).id
+        asked = requests.ask(session, study=lifecycle.by_slug(session, study), form=form).id
     requests.fulfil(sessions, storage, folder=tmp_path, request_id=asked)
     with sessions() as session:
         request = session.get_one(ExportRequest, asked)
@@ -102,7 +103,7 @@ def test_a_failed_export_says_how_far_it_came_and_another_try_begins_anew(
     sessions: Sessions, storage: LocalStorage, study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with sessions.begin() as session:
-        asked = requests.ask(session, study=studies.by_slug(session, study)).id
+        asked = requests.ask(session, study=lifecycle.by_slug(session, study)).id
 
     def fulfil() -> ExportRequest:
         requests.fulfil(sessions, storage, folder=tmp_path, request_id=asked)
@@ -110,7 +111,7 @@ def test_a_failed_export_says_how_far_it_came_and_another_try_begins_anew(
             return session.get_one(ExportRequest, asked)
 
     with monkeypatch.context() as patch:
-        patch.setattr(run.tables, "write_parquet", Mock(side_effect=Conflict("The disk is full.")))
+        patch.setattr(export_export.tables, "write_parquet", Mock(side_effect=Conflict("The disk is full.")))
         failed = fulfil()
     assert (failed.state, failed.message, failed.done, failed.total) == ("failed", "The disk is full.", 9, 9)
     done = fulfil()
@@ -121,7 +122,7 @@ def test_an_export_is_given_back_by_a_worker_that_is_to_stop_and_written_once(
     sessions: Sessions, storage: LocalStorage, study: str, tmp_path: Path
 ) -> None:
     with sessions.begin() as session:
-        asked = requests.ask(session, study=studies.by_slug(session, study)).id
+        asked = requests.ask(session, study=lifecycle.by_slug(session, study)).id
     with pytest.raises(GivenBack):
         requests.fulfil(sessions, storage, folder=tmp_path, request_id=asked, stopping=lambda: True)
     for _ in range(2):  # as when the database was lost before the job could be noted as done
@@ -197,7 +198,7 @@ def test_datasets_reads_tars_whose_later_samples_differ(
         )
     bring(sessions, storage, slug, folder.nights([row | {"prompt": ""} if int(row["id"]) < 6 else row for row in rows]))
     with sessions.begin() as session:
-        studies.open_study(session, slug=slug)
+        lifecycle.open_study(session, slug=slug)
     sit(sessions, keys, slug, "Ada", lambda _: 0)
     sit(sessions, keys, slug, "Ben", lambda item: int(item.number == 8))
     export(sessions, storage, slug, tmp_path / "out", "webdataset")
@@ -258,7 +259,7 @@ def test_training_reads_pairs_of_every_format_alike(
     slug = make_draft(sessions, "bapps-jnd", **{f"assignment.{name}": value for name, value in sitting.items()})
     bring(sessions, storage, slug, TripletFolder(tmp_path / "pairs").pairs(3, method="blur"))
     with sessions.begin() as session:
-        studies.open_study(session, slug=slug)
+        lifecycle.open_study(session, slug=slug)
     sit_at_pairs(sessions, keys, slug, "Ada", lambda item, _: item.number % 2)
     for name in ("folder", form):
         export(sessions, storage, slug, tmp_path / name, name)

@@ -24,12 +24,14 @@ from app.db import Sessions
 from app.errors import BadInput, NotFound, Unavailable
 from app.keys import Keys
 from app.paths import ROOT
-from app.services import exclusions, studies
-from app.services.assignments import by_token
-from app.services.exports import queries, run, tables
+from app.services.assignments import exclusions
+from app.services.assignments.lifecycle import by_token
+from app.services.exports import export as export_export
+from app.services.exports import queries, tables
+from app.services.exports.export import ExportResult, export_study
 from app.services.exports.queries import Snapshot
-from app.services.exports.run import ExportResult, export_study
-from app.services.protocols import current_protocol
+from app.services.studies import lifecycle
+from app.services.study_lookup import current_protocol
 from app.settings import Settings
 from app.storage import LocalStorage
 from datafiles.nights import NIGHTS_COLUMNS
@@ -94,7 +96,7 @@ def nights(
     slug = make_draft(sessions, **{"assignment.trials": "60", "assignment.sentinels": "2", "assignment.practice": "1"})
     bring(sessions, storage, slug, shared / "data/nights60")
     with sessions.begin() as session:
-        studies.open_study(session, slug=slug)
+        lifecycle.open_study(session, slug=slug)
     assert judge_all(sessions, keys, slug, recorded_majority) == 10, "one person a round"
     out = tmp_path_factory.mktemp("nights") / "export"
     return slug, out, export(sessions, storage, slug, out)
@@ -188,7 +190,7 @@ def small(sessions: Sessions, storage: LocalStorage, keys: Keys, tmp_path_factor
     rows[2]["candidate_1"] = folder.picture("copy.png", (folder.path / rows[0]["reference"]).read_bytes())
     bring(sessions, storage, slug, folder.csv(rows))
     with sessions.begin() as session:
-        studies.open_study(session, slug=slug)
+        lifecycle.open_study(session, slug=slug)
     ada, ben, eve, flo = PEOPLE
     sit(sessions, keys, slug, ada, lambda item: item.number % 2)
     sit(sessions, keys, slug, ben, lambda item: 0 if item.number == 1 else item.number % 2)
@@ -437,7 +439,7 @@ def test_candidates_in_several_splits_are_counted(
     bring(sessions, storage, slug, folder.csv(rows))
     assert export(sessions, storage, slug, out).counts["candidate_images_in_several_splits"] == 0, "none is kept yet"
     with sessions.begin() as session:
-        studies.open_study(session, slug=slug)
+        lifecycle.open_study(session, slug=slug)
     judge_all(sessions, keys, slug, lambda _: 1)
     counts = export(sessions, storage, slug, out.with_name("judged")).counts
     assert (counts["kept"], counts["candidate_images_in_several_splits"]) == (3, 1)
@@ -542,7 +544,7 @@ def test_an_export_that_fails_in_the_middle_is_absent(
         raise RuntimeError("in the middle")
 
     with monkeypatch.context() as patch:
-        patch.setattr(tables if name == "write_parquet" else run, name, fail)
+        patch.setattr(tables if name == "write_parquet" else export_export, name, fail)
         with pytest.raises(RuntimeError, match="in the middle"):
             export(sessions, storage, slug, out)
     assert not out.exists()
@@ -568,7 +570,7 @@ import os, signal, sys
 from pathlib import Path
 from app.db import open_sessions
 from app.services.exports import run
-from app.services.exports.run import export_study
+from app.services.exports.export import export_study
 from app.settings import Settings
 from app.storage import LocalStorage
 
@@ -634,7 +636,7 @@ def large(sessions: Sessions, storage: LocalStorage, *, items: int) -> str:
 def test_rows_are_streamed_from_the_server(sessions: Sessions, storage: LocalStorage) -> None:
     slug = large(sessions, storage, items=2000)
     with sessions.begin() as session:
-        study = studies.by_slug(session, slug)
+        study = lifecycle.by_slug(session, slug)
         snapshot = Snapshot(session, study_id=study.id, protocol=current_protocol(session, study.id))
         with snapshot:
             rows = snapshot.pool()

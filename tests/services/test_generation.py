@@ -10,13 +10,13 @@ from app.domain import protocol
 from app.domain.generation import Options
 from app.errors import BadInput, Conflict
 from app.models.generation import GenerationPlan
-from app.services import studies
 from app.services.generation import batches, plans
 from app.services.generation.plans import Order
 from app.services.generation.progress import progress
-from app.services.imports import import_items
-from app.services.item_files import read_nights
-from app.services.items import next_number
+from app.services.items.imports import import_items
+from app.services.items.item_files import read_nights
+from app.services.items.items import next_number
+from app.services.studies import lifecycle
 from app.storage import LocalStorage
 from tests.factories import make_slug, make_study
 from tests.triplet_folder import TripletFolder
@@ -30,7 +30,7 @@ def order(categories: list[str], per_category: int, *, batch_size: int = 4, prom
 def slug(sessions: Sessions) -> str:
     slug = make_slug()
     with sessions.begin() as session:
-        studies.create(session, slug=slug, protocol=protocol.load("nights-2afc"), seed=1)
+        lifecycle.create(session, slug=slug, protocol=protocol.load("nights-2afc"), seed=1)
     return slug
 
 
@@ -70,7 +70,7 @@ def test_a_plan_is_batches_with_a_job_each_and_more_goes_on_from_there(sessions:
         assert only_of_second is not None
         assert [(item.number, item.prompt) for item in last_of_first.items] == [(8, "A cat")]
         assert [item.number for item in only_of_second.items] == [9, 10, 11, 12, 13]
-        assert next_number(session, studies.by_slug(session, slug)) == 14
+        assert next_number(session, lifecycle.by_slug(session, slug)) == 14
 
 
 def test_a_plan_that_is_not_committed_leaves_no_job(sessions: Sessions, slug: str) -> None:
@@ -89,9 +89,9 @@ def test_cancel_takes_the_jobs_back_and_resume_brings_them_again(sessions: Sessi
     assert jobs(sessions, plan) == []
     with sessions.begin() as session:
         assert plans.cancel(session, slug=slug) == 0
-        how = progress(session, studies.by_slug(session, slug))
+        how = progress(session, lifecycle.by_slug(session, slug))
         assert (how.items, how.made, how.waiting, how.cancelled, how.is_over) == (9, 0, 0, 9, True)
-        assert next_number(session, studies.by_slug(session, slug)) == 9, "numbers are never given twice"
+        assert next_number(session, lifecycle.by_slug(session, slug)) == 9, "numbers are never given twice"
     with sessions.begin() as session:
         assert plans.resume(session, slug=slug) == 9
     assert jobs(sessions, plan) == [0, 4, 8]
@@ -112,10 +112,10 @@ def test_a_study_opens_when_its_items_are_there(sessions: Sessions, storage: Loc
                       assignment__sentinel_misses_allowed=0)  # fmt: skip
     make(sessions, slug, order(["ant"], 3))
     with sessions.begin() as session, pytest.raises(Conflict, match=r"3 items of .* are still to be generated"):
-        studies.open_study(session, slug=slug)
+        lifecycle.open_study(session, slug=slug)
     with sessions.begin() as session:
         plans.cancel(session, slug=slug)
-        studies.open_study(session, slug=slug)
+        lifecycle.open_study(session, slug=slug)
     for refused in (lambda session: plans.make_plan(session, slug=slug, order=order(["ant"], 1)),
                     lambda session: plans.resume(session, slug=slug)):  # fmt: skip
         with sessions.begin() as session, pytest.raises(Conflict, match="has started"):
@@ -130,5 +130,5 @@ def test_an_order_that_makes_no_sense(sessions: Sessions, slug: str, wanted: Ord
     with sessions.begin() as session, pytest.raises(BadInput):
         plans.make_plan(session, slug=slug, order=wanted)
     with sessions() as session:
-        assert progress(session, studies.by_slug(session, slug)).items == 0
+        assert progress(session, lifecycle.by_slug(session, slug)).items == 0
     assert wanted.options == Options()

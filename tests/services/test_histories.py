@@ -22,13 +22,15 @@ from app.models.assignments import Assignment, Judgment, Trial
 from app.models.items import Item, Slot
 from app.models.studies import Study
 from app.recruiters.entry import Arrival
-from app.services import assignments, judgments, rounds, sign_ups, studies, tallies
-from app.services.exclusions import exclude, reinstate
+from app.services.assignments import enrolment, judgments, lifecycle
+from app.services.assignments.exclusions import exclude, reinstate
+from app.services.assignments.judgments import Answer
 from app.services.exports.queries import Choice, Snapshot, Split
-from app.services.item_history import history as history_of
-from app.services.judgments import Answer
-from app.services.protocols import current_protocol
-from app.services.status import study_status
+from app.services.items.history import history as history_of
+from app.services.rounds import rounds, tallies
+from app.services.studies import lifecycle as study_lifecycle
+from app.services.studies.status import study_status
+from app.services.study_lookup import current_protocol
 from app.storage import LocalStorage
 from tests.factories import make_study
 from tests.oracle import NaiveItem, NaiveVote, naive_state
@@ -44,7 +46,7 @@ class History:
         self.session = session
         self.keys = keys
         self.rng = random.Random(seed)
-        self.study = studies.by_slug(session, slug)
+        self.study = study_lifecycle.by_slug(session, slug)
         self.rule = current_protocol(session, self.study.id).rule
         pool = session.scalars(select(Item.id).where(Item.study_id == self.study.id, Item.role == "pool")).all()
         self.items = {item: NaiveItem() for item in pool}
@@ -61,12 +63,12 @@ class History:
     def sign_up(self) -> None:
         name = f"{self.study.slug}-{len(self.tokens)}"
         try:
-            token = sign_ups.sign_up(
+            token = enrolment.sign_up(
                 self.session, self.keys, study=self.study, arrival=Arrival("direct", name, name)
             ).token
         except (Gone, NothingNow):
             return
-        assignment = assignments.by_token(self.session, token).id
+        assignment = lifecycle.by_token(self.session, token).id
         trials = self.session.scalars(
             select(Trial).where(Trial.assignment_id == assignment, Trial.slot_id.is_not(None))
         ).all()
@@ -112,7 +114,7 @@ class History:
                 update(Slot).where(Slot.assignment_id == chosen, Slot.state == "leased").values(leased_until=past)
             )
             self.session.expire_all()
-            assignments.expire_overdue(self.session)
+            lifecycle.expire_overdue(self.session)
             rounds.release_expired_leases(self.session)
 
     def withdraw(self) -> None:
@@ -123,7 +125,7 @@ class History:
         ]
         if active and self.rng.random() < 0.5:
             chosen = self.rng.choice(active)
-            assignments.withdraw(self.session, token=self.tokens[chosen])
+            lifecycle.withdraw(self.session, token=self.tokens[chosen])
             self.withdrawn.add(chosen)
             self.excluded.add(chosen)
 

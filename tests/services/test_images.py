@@ -13,8 +13,8 @@ from sqlalchemy import text
 
 from app.db import Sessions
 from app.errors import BadInput
-from app.services import images
-from app.services.images import check
+from app.services.items import images
+from app.services.items.images import check
 from app.storage import LocalStorage
 from datafiles import pixels as pixel_rules
 from tests.colour_files import CUBE, FILES

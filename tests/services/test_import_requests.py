@@ -15,10 +15,12 @@ from sqlalchemy.exc import IntegrityError
 from app.db import Sessions
 from app.errors import BadInput, Conflict, Unavailable
 from app.models.studies import ImportRequest
-from app.services import audit, import_places, import_requests, imports, progress_writer, studies
-from app.services.import_places import BucketPlace, FolderPlace, ImportPlace, open_import_place
+from app.services import audit, progress_writer
+from app.services.items import import_requests, import_sources, imports
+from app.services.items.import_sources import BucketPlace, FolderPlace, ImportPlace, open_import_place
+from app.services.items.uploads import BucketUploads, FolderUploads, Uploads, open_uploads
 from app.services.progress_writer import GivenBack
-from app.services.uploads import BucketUploads, FolderUploads, Uploads, open_uploads
+from app.services.studies import lifecycle
 from app.settings import Settings
 from app.storage import LocalStorage
 from tests.pictures import blank_png
@@ -54,7 +56,7 @@ def slug(sessions: Sessions) -> str:
 def ask(sessions: Sessions, place: ImportPlace, slug: str, source: str) -> int:
     with sessions.begin() as session:
         audit.act_as(session, "ada@example.org")
-        return import_requests.ask(session, place, study=studies.by_slug(session, slug), source=source).id
+        return import_requests.ask(session, place, study=lifecycle.by_slug(session, slug), source=source).id
 
 
 def read(sessions: Sessions, request_id: int) -> ImportRequest:
@@ -93,12 +95,12 @@ def test_a_folder_is_imported_once(
         job = text("SELECT queue_name FROM procrastinate_jobs WHERE task_name = 'lookalike.import' "
                    "AND args = jsonb_build_object('request_id', CAST(:id AS bigint))")  # fmt: skip
         assert session.scalars(job, {"id": first}).all() == ["default"]
-        entry, *_ = audit.entries(session, study_id=studies.by_slug(session, slug).id)
+        entry, *_ = audit.entries(session, study_id=lifecycle.by_slug(session, slug).id)
         assert (entry.actor, entry.action, entry.subject) == ("ada@example.org", "asked for an import", "2026/shoes")
     with pytest.raises(Conflict, match="'2026/shoes' is still being imported"):
         ask(sessions, place, slug, "2026/shoes")
     with pytest.raises(Conflict, match="still being imported"), sessions.begin() as session:
-        studies.open_study(session, slug=slug)
+        lifecycle.open_study(session, slug=slug)
     with pytest.raises(IntegrityError, match="uq_import_requests_under_way"), sessions.begin() as session:
         session.add(
             ImportRequest(study_id=read(sessions, first).study_id, requested_by="", source="x", normalise=False)
@@ -168,8 +170,8 @@ def test_what_leads_out_of_a_folder_is_not_read(
     "name", ["../x.png", "a/../../x.png", "a//x.png", "/x.png", ".x.png", ".git/x.png", "a\nb.png", "x.py", ""]
 )
 def test_objects_of_other_names_are_not_copied(name: str) -> None:
-    assert not import_places._is_imported(name)
-    assert import_places._is_imported("ref/000/Ü 1.JPG")
+    assert not import_sources._is_imported(name)
+    assert import_sources._is_imported("ref/000/Ü 1.JPG")
 
 
 def test_what_is_wrong_is_said_and_can_be_put_right(
@@ -216,7 +218,7 @@ def test_stopped_given_back_and_gone_on_with(
 
     def stop() -> bool:
         with sessions.begin() as session:
-            import_requests.stop(session, study=studies.by_slug(session, slug))
+            import_requests.stop(session, study=lifecycle.by_slug(session, slug))
         return False
 
     def fulfil(request_id: int, stopping: Callable[[], bool] = lambda: False) -> None:
@@ -255,7 +257,7 @@ def test_copies_are_bounded_and_go_on(s3: S3Server, tmp_path: Path, monkeypatch:
     copied = place.fetch("shoes", into=tmp_path, report=lambda *report: reports.append(report))
     assert reports[1:] == [("copying files", 6, 7)]
     assert (copied / "triplets.csv").read_bytes() == (folder.path / "triplets.csv").read_bytes()
-    monkeypatch.setattr(import_places, "MOST_FILES", 6)
+    monkeypatch.setattr(import_sources, "MOST_FILES", 6)
     with pytest.raises(BadInput, match="more than 6 files"):
         place.fetch("shoes", into=tmp_path, report=lambda *_: None)
     away = BucketPlace(replace(bucket, name="nobody-made-it"))
@@ -297,7 +299,7 @@ def test_an_upload_is_kept_until_a_worker_has_imported_it(
 
     def upload(name: str, data: bytes) -> int:
         with sessions.begin() as session:
-            study = studies.by_slug(session, slug)
+            study = lifecycle.by_slug(session, slug)
             file = io.BytesIO(data)
             return import_requests.ask_upload(session, any_uploads, study=study, name=name, archive=file).id
 
@@ -333,7 +335,7 @@ def test_an_upload_is_kept_until_a_worker_has_imported_it(
     monkeypatch.setattr(import_requests, "_ABANDONED", timedelta(seconds=-60))
     stopped = upload("x.zip", zipped(folder.path))
     with sessions.begin() as session:
-        import_requests.stop(session, study=studies.by_slug(session, slug))
+        import_requests.stop(session, study=lifecycle.by_slug(session, slug))
     assert fulfil(stopped).state == "failed"
     assert list(any_uploads.stored()) == []
 

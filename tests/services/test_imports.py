@@ -13,8 +13,9 @@ from sqlalchemy import text
 
 from app.db import Sessions
 from app.errors import BadInput, Conflict, NotFound, Unavailable
-from app.services import imports, studies
-from app.services.imports import ImportResult
+from app.services.items import imports
+from app.services.items.imports import ImportResult
+from app.services.studies import lifecycle
 from app.settings import Settings
 from app.storage import LocalStorage
 from tests.disks import no_space, small_disk
@@ -190,7 +191,7 @@ def test_a_study_that_has_started_takes_no_more(
 ) -> None:
     slug = make_study(sessions, storage, items=2, assignment__practice=0, assignment__sentinels=0)
     with sessions.begin() as session:
-        {"open": studies.open_study, "paused": studies.pause, "closed": studies.close}[state](session, slug=slug)
+        {"open": lifecycle.open_study, "paused": lifecycle.pause, "closed": lifecycle.close}[state](session, slug=slug)
     before = contents(sessions, slug)
     with pytest.raises(Conflict, match="has started"):
         bring(sessions, storage, slug, folder.csv(folder.csv_rows(1)))
@@ -279,7 +280,7 @@ import os, signal, sys
 from pathlib import Path
 from app.db import open_sessions
 from app.services import imports
-from app.services.item_files import read_csv
+from app.services.items.item_files import read_csv
 from app.settings import Settings
 from app.storage import LocalStorage
 

@@ -12,7 +12,7 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from app.errors import BadInput
-from app.services.item_files import read_csv, read_nights, read_table
+from app.services.items.item_files import read_csv, read_nights, read_table
 from datafiles.errors import BadFile
 from datafiles.formulas import unguard
 from datafiles.nights import NIGHTS_COLUMNS

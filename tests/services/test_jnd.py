@@ -18,15 +18,18 @@ from app.domain.quality import Count
 from app.domain.sensitivity import d_prime_same_different
 from app.errors import AnswerConflict, BadInput, Conflict, Gone
 from app.keys import Keys
-from app.services import assignments, exclusions, judgments, quality, rounds, studies
-from app.services.assignments import by_token
-from app.services.derive import derive_study
-from app.services.exports.run import export_study
-from app.services.judgments import Answer
-from app.services.protocols import current_protocol
-from app.services.reports.numbers import study_report
+from app.services.assignments import exclusions, judgments, lifecycle
+from app.services.assignments.judgments import Answer
+from app.services.assignments.lifecycle import by_token
+from app.services.exports.export import export_study
+from app.services.reports import quality_rules
 from app.services.reports.page import report_html
-from app.services.status import study_status
+from app.services.reports.statistics import study_report
+from app.services.rounds import rounds
+from app.services.studies import lifecycle as study_lifecycle
+from app.services.studies.derive import derive_study
+from app.services.studies.status import study_status
+from app.services.study_lookup import current_protocol
 from app.storage import LocalStorage
 from tests.factories import make_slug
 from tests.pictures import decoded, png
@@ -48,7 +51,7 @@ def one_pair(sessions: Sessions, storage: LocalStorage, folder: TripletFolder) -
     slug = make_draft(sessions, "bapps-jnd", **ONE_PAIR)
     bring(sessions, storage, slug, folder.pairs(10))
     with sessions.begin() as session:
-        studies.open_study(session, slug=slug)
+        study_lifecycle.open_study(session, slug=slug)
     return slug
 
 
@@ -58,12 +61,12 @@ def two_pairs(sessions: Sessions, storage: LocalStorage, keys: Keys, folder: Tri
     source = make_draft(sessions, rounds="1", min_votes="1", **SMALL)
     bring(sessions, storage, source, folder.csv(folder.csv_rows(10)))
     with sessions.begin() as session:
-        studies.open_study(session, slug=source)
+        study_lifecycle.open_study(session, slug=source)
     judge_all(sessions, keys, source, lambda item: item.number % 2)
     export_study(sessions, storage, slug=source, out=tmp_path / "export", report=silent)
     slug = derive(sessions, storage, source, **SMALL)
     with sessions.begin() as session:
-        studies.open_study(session, slug=slug)
+        study_lifecycle.open_study(session, slug=slug)
     return slug
 
 
@@ -100,8 +103,8 @@ def sit(sessions: Sessions, keys: Keys, slug: str, person: str, different: Any) 
     with sessions.begin() as session:
         receipt = judgments.record(session, token=token, answers=given)
         assert all(feedback.correct for feedback in receipt.feedback)
-        assignments.complete(session, token=token)
-        rounds.advance(session, study_id=studies.by_slug(session, slug).id)
+        lifecycle.complete(session, token=token)
+        rounds.advance(session, study_id=study_lifecycle.by_slug(session, slug).id)
     return token
 
 
@@ -188,7 +191,7 @@ class TestChecks:
         slug = make_draft(sessions, "bapps-jnd", **ONE_PAIR)
         bring(sessions, storage, slug, folder.pairs(1))
         with pytest.raises(BadInput, match="its pool has"), sessions.begin() as session:
-            studies.open_study(session, slug=slug)
+            study_lifecycle.open_study(session, slug=slug)
 
 
 def checks_of(sessions: Sessions, slug: str) -> list[Any]:
@@ -333,7 +336,7 @@ class TestQuality:
         for person in range(3):
             sit(sessions, keys, two_pairs, f"{two_pairs}-{person}", lambda _, candidate: candidate)
         with sessions() as session:
-            study = studies.by_slug(session, two_pairs)
+            study = study_lifecycle.by_slug(session, two_pairs)
             report, status = study_report(session, study), study_status(session, study)
             page = " ".join(report_html(report, current_protocol(session, study.id)).split())
         assert (report.kind, report.filter, report.agreement.votes) == ("jnd", None, 3 * 6)
@@ -351,8 +354,8 @@ class TestQuality:
         same = [Answer(trial.trial, ("same",) * trial.pairs) for trial in trials_of(sessions, token)]
         with sessions.begin() as session:
             judgments.record(session, token=token, answers=same)
-            number = assignments.complete(session, token=token).id
-            quality.assess(session, assignment_id=number)
+            number = lifecycle.complete(session, token=token).id
+            quality_rules.assess(session, assignment_id=number)
             exclusion = exclusions.in_force(session, number)
             assert exclusion is not None
             assert exclusion.reason == 'Said "same" of 2 of 2 clearly different pairs; 1 may be missed.'

@@ -16,9 +16,11 @@ from app.models.items import Item
 from app.models.quality import Assessment
 from app.queue import ASSESS
 from app.recruiters.entry import Arrival
-from app.services import assignments, judgments, quality, sign_ups, studies
-from app.services.exclusions import exclude_by_hand, in_force, reinstate_by_hand
-from app.services.judgments import Answer
+from app.services.assignments import enrolment, judgments, lifecycle
+from app.services.assignments.exclusions import exclude_by_hand, in_force, reinstate_by_hand
+from app.services.assignments.judgments import Answer
+from app.services.reports import quality_rules
+from app.services.studies import lifecycle as study_lifecycle
 from app.settings import Settings
 from app.storage import LocalStorage
 from tests.factories import make_slug, make_study
@@ -56,7 +58,7 @@ def sit(
     """A whole sitting, with human response times unless others are given; returns the assignment's number."""
     with sessions.begin() as session:
         arrival = Arrival("direct", participant=person, submission=submission or person)
-        token = sign_ups.sign_up(session, keys, study=studies.by_slug(session, slug), arrival=arrival).token
+        token = enrolment.sign_up(session, keys, study=study_lifecycle.by_slug(session, slug), arrival=arrival).token
         answers = [
             Answer(
                 trial.trial,
@@ -66,18 +68,18 @@ def sit(
             for trial in session.execute(TRIALS, {"token": token})
         ]
         judgments.record(session, token=token, answers=answers)
-        return assignments.complete(session, token=token).id
+        return lifecycle.complete(session, token=token).id
 
 
 def assess(sessions: Sessions, assignment_id: int) -> Assessment:
     with sessions.begin() as session:
-        quality.assess(session, assignment_id=assignment_id)
+        quality_rules.assess(session, assignment_id=assignment_id)
     with sessions() as session:
         return session.get_one(Assessment, assignment_id)
 
 
 def votes(session: Session, slug: str) -> list[tuple[int, int]]:
-    study = studies.by_slug(session, slug).id
+    study = study_lifecycle.by_slug(session, slug).id
     pool = select(Item).where(Item.study_id == study, Item.role == "pool").order_by(Item.id)
     return [(item.votes_0, item.votes_1) for item in session.scalars(pool)]
 
@@ -136,14 +138,16 @@ def test_agreement_is_with_the_other_peoples_valid_votes(sessions: Sessions, sto
         late = "UPDATE judgments j SET late = true FROM trials t WHERE t.id = j.trial_id AND t.slot_id % 5 = 0"
         session.execute(text(late + " AND t.assignment_id = ANY(:people)"), {"people": people})
     with sessions() as session:
-        study = studies.by_slug(session, slug).id
+        study = study_lifecycle.by_slug(session, slug).id
         votes = (
             select(Trial.assignment_id, Trial.item_id, Judgment.choice, Judgment.late)
             .join_from(Judgment, Trial)
             .where(Trial.assignment_id.in_(people), Trial.slot_id.is_not(None))
         )
         rows = session.execute(votes).all()
-        found = {sitting.assignment_id: sitting.signals for sitting in quality.assess_study(session, study_id=study)}
+        found = {
+            sitting.assignment_id: sitting.signals for sitting in quality_rules.assess_study(session, study_id=study)
+        }
     assert sorted(found) == sorted(people)
     for person in people:
         agreed = compared = 0
@@ -173,8 +177,8 @@ def test_what_several_sittings_of_a_person_show_together(sessions: Sessions, sto
     assert (finding["name"], finding["sittings"]) == ("side_bias", 3)
     assert finding["sentence"].startswith("Chose the left image in 30 of 30 trials")
     with sessions() as session:
-        study = studies.by_slug(session, slug).id
-        for assessed in quality.assess_study(session, study_id=study):
+        study = study_lifecycle.by_slug(session, slug).id
+        for assessed in quality_rules.assess_study(session, study_id=study):
             assert (assessed.findings, [found.name for found in assessed.of_person]) == ([], ["side_bias"])
 
 
@@ -187,28 +191,28 @@ def test_an_ended_assignment_is_assessed_by_the_worker(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The job exists as soon as the end is committed, and what no job was done for is swept up."""
-    monkeypatch.setattr(quality, "SWEEP", 1_000_000)  # other tests leave sittings unassessed, and those are older
+    monkeypatch.setattr(quality_rules, "SWEEP", 1_000_000)  # other tests leave sittings unassessed, and those are older
     slug = make_study(sessions, storage, items=30, **FIXED)
     completed = sit(sessions, keys, slug, f"{slug}-1", rightly)
     with sessions.begin() as session:
         arrival = Arrival("direct", participant=slug, submission=slug)
-        sign_ups.sign_up(session, keys, study=studies.by_slug(session, slug), arrival=arrival)
+        enrolment.sign_up(session, keys, study=study_lifecycle.by_slug(session, slug), arrival=arrival)
     with sessions.begin() as session:
-        study = studies.by_slug(session, slug).id
+        study = study_lifecycle.by_slug(session, slug).id
         left = session.scalars(
             select(Assignment).where(Assignment.study_id == study, Assignment.state == "active")
         ).one()
-        assignments.expire(session, left)
+        lifecycle.expire(session, left)
         expired = left.id
     worker = make_worker_app(database_url, sessions, settings)
     with sessions() as session:
         jobs = text("SELECT args FROM procrastinate_jobs WHERE task_name = :name AND status = 'todo'")
         waiting = [args["assignment_id"] for args in session.scalars(jobs, {"name": ASSESS})]
-        assert {completed, expired} <= set(waiting) & set(quality.unassessed_ids(session))
+        assert {completed, expired} <= set(waiting) & set(quality_rules.unassessed_ids(session))
     worker.tasks[ASSESS](assignment_id=completed)
     worker.tasks[ASSESS](assignment_id=expired)
     with sessions() as session:
-        assert not {completed, expired} & set(quality.unassessed_ids(session))
+        assert not {completed, expired} & set(quality_rules.unassessed_ids(session))
         assert session.get_one(Assessment, expired).findings == []
 
 
@@ -227,8 +231,8 @@ def test_decisions_that_cannot_be(sessions: Sessions, storage: LocalStorage, key
     slug = make_study(sessions, storage, items=14, **FIXED)
     with sessions.begin() as session:
         arrival = Arrival("direct", participant=slug, submission=slug)
-        token = sign_ups.sign_up(session, keys, study=studies.by_slug(session, slug), arrival=arrival).token
-        number = assignments.by_token(session, token).id
+        token = enrolment.sign_up(session, keys, study=study_lifecycle.by_slug(session, slug), arrival=arrival).token
+        number = lifecycle.by_token(session, token).id
     *before, last = steps
     with sessions.begin() as session:
         for step in before:
@@ -242,7 +246,7 @@ def test_decisions_that_cannot_be(sessions: Sessions, storage: LocalStorage, key
 
 def decide(session: Session, step: str, number: int, token: str) -> None:
     if step == "withdraw":
-        assignments.withdraw(session, token=token)
+        lifecycle.withdraw(session, token=token)
     else:
         by_hand = exclude_by_hand if step == "exclude" else reinstate_by_hand
         by_hand(session, assignment_id=number, reason="looked odd", actor="test")

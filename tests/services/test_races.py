@@ -13,10 +13,13 @@ from app.keys import Keys
 from app.models.assignments import Assignment, Judgment, Trial
 from app.models.items import Item, Slot
 from app.recruiters.entry import Arrival
-from app.services import assignments, judgments, revisions, rounds, sign_ups, studies
-from app.services.exclusions import exclude_by_hand
-from app.services.judgments import Answer
-from app.services.protocols import current_protocol, current_version
+from app.services.assignments import enrolment, judgments, lifecycle
+from app.services.assignments.exclusions import exclude_by_hand
+from app.services.assignments.judgments import Answer
+from app.services.rounds import rounds
+from app.services.studies import lifecycle as study_lifecycle
+from app.services.studies import revisions
+from app.services.study_lookup import current_protocol, current_version
 from app.storage import LocalStorage
 from tests.factories import make_study
 
@@ -27,8 +30,8 @@ def sit_down(sessions: Sessions, keys: Keys, slug: str, name: str) -> str | None
     """The token of a new assignment; None when there is nothing to judge."""
     try:
         with sessions.begin() as session:
-            study = studies.by_slug(session, slug)
-            return sign_ups.sign_up(session, keys, study=study, arrival=Arrival("direct", name, name)).token
+            study = study_lifecycle.by_slug(session, slug)
+            return enrolment.sign_up(session, keys, study=study, arrival=Arrival("direct", name, name)).token
     except (Gone, NothingNow):
         return None
 
@@ -38,7 +41,7 @@ def press_left(sessions: Sessions, token: str | None) -> int:
     if token is None:
         return 0
     with sessions() as session:
-        trials = assignments.progress(session, assignments.by_token(session, token)).open
+        trials = lifecycle.progress(session, lifecycle.by_token(session, token)).open
     for start in range(0, len(trials), 10):
         with sessions.begin() as session:
             chunk = [Answer(trial.id, ("left",)) for trial in trials[start : start + 10]]
@@ -54,7 +57,7 @@ def test_200_clients_race_for_the_last_slots_of_1000_items(
         tokens = pool.map(lambda n: sit_down(sessions, keys, slug, f"{slug}-{n}"), range(200))
         answered = sum(pool.map(lambda token: press_left(sessions, token), tokens))
     with sessions() as session:
-        study = studies.by_slug(session, slug)
+        study = study_lifecycle.by_slug(session, slug)
         per_item = session.scalars(
             select(Item.votes_0 + Item.votes_1).where(Item.study_id == study.id, Item.role == "pool")
         ).all()
@@ -68,7 +71,7 @@ def test_200_clients_race_for_the_last_slots_of_1000_items(
     with sessions.begin() as session:
         rounds.advance(session, study_id=study_id)
     with sessions() as session:
-        assert studies.by_slug(session, slug).finished_at is not None
+        assert study_lifecycle.by_slug(session, slug).finished_at is not None
 
 
 def test_votes_on_the_same_items_at_once_are_all_counted(sessions: Sessions, storage: LocalStorage, keys: Keys) -> None:
@@ -87,7 +90,7 @@ def test_votes_on_the_same_items_at_once_are_all_counted(sessions: Sessions, sto
         answered = list(pool.map(lambda token: press_left(sessions, token), tokens))
     assert answered == [30] * 8
     with sessions() as session:
-        study = studies.by_slug(session, slug)
+        study = study_lifecycle.by_slug(session, slug)
         items = session.scalars(select(Item).where(Item.study_id == study.id)).all()
         assert [item.votes_0 + item.votes_1 for item in items] == [8] * 30
         # Always left, and sides in mirrored pairs: each candidate was chosen four times.
@@ -102,13 +105,13 @@ def test_nobody_sees_an_item_twice_however_often_they_come(
         arrival = Arrival("prolific", participant=f"{slug}-regular", submission=f"visit {visit}")
         try:
             with sessions.begin() as session:
-                sign_ups.sign_up(session, keys, study=studies.by_slug(session, slug), arrival=arrival)
+                enrolment.sign_up(session, keys, study=study_lifecycle.by_slug(session, slug), arrival=arrival)
         except Gone:
             break
     else:
         pytest.fail("40 items last for three visits of 15 at most")
     with sessions() as session:
-        study = studies.by_slug(session, slug)
+        study = study_lifecycle.by_slug(session, slug)
         shown = session.execute(
             select(Trial.item_id, func.count())
             .join(Assignment, Assignment.id == Trial.assignment_id)
@@ -126,15 +129,15 @@ def test_dealing_does_not_wait_for_rows_that_others_are_dealt(
 ) -> None:
     slug = make_study(sessions, storage, items=40, assignment__trials=10, **NO_CHECKS)
     with sessions.begin() as holding:
-        study = studies.by_slug(holding, slug)
-        sign_ups.sign_up(holding, keys, study=study, arrival=Arrival("direct", f"{slug}-a", f"{slug}-a"))
+        study = study_lifecycle.by_slug(holding, slug)
+        enrolment.sign_up(holding, keys, study=study, arrival=Arrival("direct", f"{slug}-a", f"{slug}-a"))
         with sessions.begin() as session:
             session.execute(text("SET LOCAL lock_timeout = '100ms'"))
-            study = studies.by_slug(session, slug)
-            token = sign_ups.sign_up(
+            study = study_lifecycle.by_slug(session, slug)
+            token = enrolment.sign_up(
                 session, keys, study=study, arrival=Arrival("direct", f"{slug}-b", f"{slug}-b")
             ).token
-            assert len(assignments.progress(session, assignments.by_token(session, token)).open) == 10
+            assert len(lifecycle.progress(session, lifecycle.by_token(session, token)).open) == 10
 
 
 def test_a_vote_that_waits_for_an_exclusion_is_void(sessions: Sessions, storage: LocalStorage, keys: Keys) -> None:
@@ -143,13 +146,13 @@ def test_a_vote_that_waits_for_an_exclusion_is_void(sessions: Sessions, storage:
     assert token is not None
     with ThreadPoolExecutor(1) as pool:
         with sessions.begin() as excluding:
-            assignment = assignments.by_token(excluding, token)
+            assignment = lifecycle.by_token(excluding, token)
             exclude_by_hand(excluding, assignment_id=assignment.id, reason="a robot", actor="test")
             voting = pool.submit(press_left, sessions, token)
             wait_for_a_lock(sessions)
         assert voting.result(timeout=30) == 2
     with sessions() as session:
-        study = studies.by_slug(session, slug)
+        study = study_lifecycle.by_slug(session, slug)
         items = session.scalars(select(Item).where(Item.study_id == study.id, Item.role == "pool")).all()
         assert [item.votes_0 + item.votes_1 for item in items] == [0, 0]
         states = select(Slot.state, func.count()).where(Slot.study_id == study.id).group_by(Slot.state)
@@ -173,15 +176,15 @@ def test_a_lease_that_ends_while_a_round_opens(sessions: Sessions, storage: Loca
     first = sit_down(sessions, keys, slug, f"{slug}-1")
     press_left(sessions, first)
     with sessions.begin() as session:
-        study_id = studies.by_slug(session, slug).id
+        study_id = study_lifecycle.by_slug(session, slug).id
         rounds.advance(session, study_id=study_id)
         assert first is not None
-        excluded = assignments.by_token(session, first).id
+        excluded = lifecycle.by_token(session, first).id
         exclude_by_hand(session, assignment_id=excluded, reason="looked odd", actor="test")
     assert sit_down(sessions, keys, slug, f"{slug}-2") is not None  # leases the make-up slot, and never answers
     press_left(sessions, sit_down(sessions, keys, slug, f"{slug}-3"))
     with sessions.begin() as early:
-        study = studies.by_slug(early, slug)
+        study = study_lifecycle.by_slug(early, slug)
         assert study.round == 2
         with sessions.begin() as session:
             rounds.advance(session, study_id=study_id)
@@ -202,7 +205,7 @@ def test_nobody_begins_under_a_protocol_that_is_being_replaced(
     def change(slug: str, votes: int) -> str:
         try:
             with sessions.begin() as session:
-                protocol = current_protocol(session, studies.by_slug(session, slug).id)
+                protocol = current_protocol(session, study_lifecycle.by_slug(session, slug).id)
                 changed = protocol.model_copy(update={"votes_per_round": votes})
                 revisions.revise(session, slug=slug, protocol=changed, based_on=1)
         except (Stale, BadInput) as error:
@@ -218,7 +221,7 @@ def test_nobody_begins_under_a_protocol_that_is_being_replaced(
         outcomes += [sorted(each.result() for each in changes)]
         with sessions() as session:
             assert token is not None
-            sitting = assignments.by_token(session, token)
+            sitting = lifecycle.by_token(session, token)
             assert sitting.protocol_version == current_version(session, sitting.study_id)
             wanted = current_protocol(session, sitting.study_id).votes_per_round
             slots = select(func.count()).select_from(Slot).where(Slot.study_id == sitting.study_id)

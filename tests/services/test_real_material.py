@@ -8,7 +8,7 @@ import pytest
 
 from app.db import Sessions
 from app.errors import BadInput
-from app.services.imports import ImportResult
+from app.services.items.imports import ImportResult
 from app.storage import LocalStorage
 from tests.triplet_folder import Row, TripletFolder, bring, make_draft, pool
 

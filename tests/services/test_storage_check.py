@@ -14,9 +14,9 @@ from sqlalchemy.orm import sessionmaker
 
 from app.db import Sessions, make_engine
 from app.errors import BadInput
-from app.services import images, storage_check
-from app.services.images import DISPLAY, LOSSLESS
-from app.services.storage_check import Finding, StorageCheck, check_storage
+from app.services.items import images, storage_check
+from app.services.items.images import DISPLAY, LOSSLESS
+from app.services.items.storage_check import Finding, StorageCheck, check_storage
 from app.storage import LocalStorage, Storage
 from app.storage.s3 import S3Storage
 from tests.conftest import make_database

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from app.db import Sessions
-from app.services import rounds, studies
-from app.services.exports.run import export_study
+from app.services.exports.export import export_study
+from app.services.rounds import rounds
+from app.services.studies import lifecycle
 from app.storage import LocalStorage
 from simulation.crowd import CrowdPlan, run_crowd
 from tests.triplet_folder import bring, make_draft, pool, silent, table
@@ -25,7 +26,7 @@ def worker(sessions: Sessions, slug: str) -> Iterator[None]:
     def close_rounds() -> None:
         while not done.wait(0.05):
             with sessions.begin() as session:
-                rounds.advance(session, study_id=studies.by_slug(session, slug).id)
+                rounds.advance(session, study_id=lifecycle.by_slug(session, slug).id)
 
     thread = threading.Thread(target=close_rounds)
     thread.start()
@@ -47,7 +48,7 @@ def test_a_sample_of_the_material_crowd(
     slug = make_draft(sessions, rounds="5", min_votes="5", **{"assignment.sentinels": "2", "assignment.practice": "2"})
     bring(sessions, storage, slug, tmp_path / "triplets.csv")
     with sessions.begin() as session:
-        studies.open_study(session, slug=slug)
+        lifecycle.open_study(session, slug=slug)
     with worker(sessions, slug):
         report = run_crowd(live_server, sessions, CrowdPlan(slug=slug, participants=60, answers="recorded"))
     assert report.sittings < 60
@@ -65,7 +66,7 @@ def test_real_pairs_come_out_with_the_shares_that_were_recorded(
     slug = make_draft(sessions, "bapps-jnd", votes_per_round="35", min_votes="35", **sitting)
     assert bring(sessions, storage, slug, shared / "data/jnd30/pairs.csv").items == 30
     with sessions.begin() as session:
-        studies.open_study(session, slug=slug)
+        lifecycle.open_study(session, slug=slug)
     with worker(sessions, slug):
         run_crowd(live_server, sessions, CrowdPlan(slug=slug, participants=60, answers="recorded"))
     counts = export_study(sessions, storage, slug=slug, out=tmp_path / "out", report=silent).counts

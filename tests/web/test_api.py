@@ -10,9 +10,11 @@ from fastapi.testclient import TestClient
 from app.db import Sessions
 from app.domain.roles import Role, Scope
 from app.keys import Keys
-from app.services import audit, import_requests, studies
-from app.services.import_places import open_import_place
-from app.services.uploads import open_uploads
+from app.services import audit
+from app.services.items import import_requests
+from app.services.items.import_sources import open_import_place
+from app.services.items.uploads import open_uploads
+from app.services.studies import lifecycle
 from app.settings import Settings
 from app.storage import LocalStorage
 from tests.dashboard import Visitor, key_of, make_account, page_of, sign_in
@@ -48,7 +50,7 @@ def test_steering(
     if status == 200:
         assert response.json()["status"] == "paused"
         with sessions() as session:
-            entry = audit.entries(session, study_id=studies.by_slug(session, study).id)[0]
+            entry = audit.entries(session, study_id=lifecycle.by_slug(session, study).id)[0]
             assert (entry.actor.endswith("(API)"), entry.action) == (True, "paused the study")
     else:
         assert response.headers["Content-Type"] == "application/problem+json"
@@ -110,7 +112,7 @@ def test_tokens_are_made_and_revoked_in_the_dashboard(client: TestClient, sessio
 def test_items_page_by_page(
     client: TestClient, sessions: Sessions, study: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.services.pool.STRETCH", 7)
+    monkeypatch.setattr("app.services.items.browse.STRETCH", 7)
     key, url = key_of(sessions, study, "viewer", scope="read"), f"/api/v1/studies/{study}/items"
     for category, expected in {"": list(range(40)), "gory 3": list(range(3, 40, 7)), "nothing": []}.items():
         found: list[int] = []

@@ -13,7 +13,7 @@ from app.db import Sessions
 from app.keys import Keys
 from app.models.quality import Report
 from app.models.studies import ExportRequest
-from app.services import accounts, api_tokens
+from app.services.accounts import accounts, api_tokens
 from app.services.exports import requests as exports
 from app.services.reports import requests as reports
 from app.settings import Settings

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, event, text
 from app.db import Sessions
 from app.keys import Keys
 from app.main import create_app
-from app.services import accounts
+from app.services.accounts import accounts
 from app.settings import Settings
 from app.storage import LocalStorage
 from tests.dashboard import PASSWORD, Visitor, make_account, page_of, sign_in, visitor_as

@@ -18,11 +18,14 @@ from app.domain import protocol as protocols
 from app.errors import Forbidden
 from app.keys import Keys
 from app.recruiters.entry import Arrival
-from app.services import audit, import_requests, sign_ups, studies
+from app.services import audit
+from app.services.assignments import enrolment
 from app.services.exports import requests
-from app.services.import_places import open_import_place
-from app.services.protocols import current_protocol
-from app.services.uploads import open_uploads
+from app.services.items import import_requests
+from app.services.items.import_sources import open_import_place
+from app.services.items.uploads import open_uploads
+from app.services.studies import lifecycle
+from app.services.study_lookup import current_protocol
 from app.settings import Settings
 from app.storage import LocalStorage
 from app.web.admin.charts import FORECAST, OBSERVED
@@ -61,7 +64,7 @@ def test_a_study_from_the_form_is_what_was_typed(ada: Visitor, sessions: Session
     }
     assert ada.post("/admin/new", typed).headers["Location"] == f"/admin/studies/{slug}"
     with sessions() as session:
-        study = studies.by_slug(session, slug)
+        study = lifecycle.by_slug(session, slug)
         protocol = current_protocol(session, study.id)
         assert [entry.action for entry in audit.entries(session, study_id=study.id)] == [
             "gave the role of owner to", "made the study",
@@ -294,8 +297,8 @@ def test_a_search_goes_on_from_stretch_to_stretch(
     url = f"/admin/studies/{judged}/items"
     at_once = [item.number for item in page_of(ada.get(f"{url}?{query}")).items]
     near = [page_of(ada.get(f"{url}/{number}?{query}")) for number in at_once]
-    monkeypatch.setattr("app.services.pool.STRETCH", 3)
-    monkeypatch.setattr("app.services.pool.PACED", 2)
+    monkeypatch.setattr("app.services.items.browse.STRETCH", 3)
+    monkeypatch.setattr("app.services.items.browse.PACED", 2)
     found: list[int] = []
     more: str | None = f"?{query}"
     while more:
@@ -541,7 +544,7 @@ def test_nobodys_change_of_a_protocol_is_lost(
     assert bob.post(url, merged).status_code == 422  # min_votes is above what four rounds can give
     assert bob.post(url, merged | {"min_votes": "4"}).status_code == 303
     with sessions() as session:
-        study = studies.by_slug(session, slug)
+        study = lifecycle.by_slug(session, slug)
         now = current_protocol(session, study.id)
         log = audit.entries(session, study_id=study.id)
     assert (now.title, now.thanks, now.pay.reward, now.rounds) == ("His", "Danke", 150, 4)
@@ -586,7 +589,7 @@ def test_what_votes_mean_is_fixed_once_somebody_takes_part(
 
 def page_protocol(sessions: Sessions, slug: str) -> protocols.Protocol:
     with sessions() as session:
-        return current_protocol(session, studies.by_slug(session, slug).id)
+        return current_protocol(session, lifecycle.by_slug(session, slug).id)
 
 
 def test_an_archived_study_is_out_of_the_way(ada: Visitor, sessions: Sessions, storage: LocalStorage) -> None:
@@ -626,7 +629,7 @@ def test_an_exclusion_is_undone_at_once_and_a_person_blocked(
     def come_back() -> str:
         with sessions.begin() as session:
             arrival = Arrival("direct", participant="eve", submission="again")
-            return sign_ups.sign_up(session, keys, study=studies.by_slug(session, slug), arrival=arrival).token
+            return enrolment.sign_up(session, keys, study=lifecycle.by_slug(session, slug), arrival=arrival).token
 
     with pytest.raises(Forbidden, match="do not take part in it again"):
         come_back()

@@ -11,8 +11,8 @@ from fastapi.testclient import TestClient
 from app.db import Sessions
 from app.keys import Keys
 from app.main import create_app
-from app.services import accounts, api_tokens
-from app.services.attempts import ACCOUNT, Attempts, Visitor
+from app.services.accounts import accounts, api_tokens
+from app.services.accounts.rate_limit import ACCOUNT, Attempts, Visitor
 from app.settings import Settings
 from app.web.admin.access import COOKIE, KNOWN_BROWSER, form_key
 from tests.dashboard import BROWSER, PASSWORD, make_account, page_of, sign_in
@@ -22,8 +22,8 @@ from tests.dashboard import BROWSER, PASSWORD, make_account, page_of, sign_in
 def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hundreds of guesses, each of which would take argon2 its time."""
     hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
-    monkeypatch.setattr("app.services.accounts._hasher", hasher)
-    monkeypatch.setattr("app.services.accounts._nobodys_hash", lambda: hasher.hash("nobody"))
+    monkeypatch.setattr("app.services.accounts.accounts._hasher", hasher)
+    monkeypatch.setattr("app.services.accounts.accounts._nobodys_hash", lambda: hasher.hash("nobody"))
     monkeypatch.setattr("tests.dashboard._hashed", lambda: hasher.hash(PASSWORD))
 
 

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import text
 
 from app.db import Sessions
-from app.services import studies
+from app.services.studies import lifecycle
 from app.storage import LocalStorage
 from tests.factories import make_study
 from tests.pictures import decoded, noise
@@ -32,7 +32,7 @@ def slug(sessions: Sessions, storage: LocalStorage, tmp_path: Path) -> str:
     slug = make_draft(sessions, "bapps-jnd", **SMALL)
     bring(sessions, storage, slug, TripletFolder(tmp_path).pairs(20))
     with sessions.begin() as session:
-        studies.open_study(session, slug=slug)
+        lifecycle.open_study(session, slug=slug)
     return slug
 
 
@@ -78,7 +78,7 @@ def test_images_arrive_pixel_exact(
     slug = make_draft(sessions, "bapps-jnd", **SMALL | NO_CHECKS)
     bring(sessions, storage, slug, folder.csv([{"image_a": "a.png", "image_b": "b.png"}], "pairs.csv"))
     with sessions.begin() as session:
-        studies.open_study(session, slug=slug)
+        lifecycle.open_study(session, slug=slug)
     (trial,) = open_trials(client, enrol(client, slug, "ann"))
     for flash, picture in zip(trial["flashes"], pictures, strict=True):
         assert np.array_equal(decoded(client.get(flash).content), np.asarray(picture))

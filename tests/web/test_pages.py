@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.db import Sessions
-from app.services import studies
+from app.services.studies import lifecycle
 from app.storage import LocalStorage
 from app.web.assets import FOR_EVER, static
 from app.web.pages import ConsentPage, MessagePage, Retry, TrialsPage
@@ -32,7 +32,7 @@ def test_consent_says_how_long_it_takes(client: TestClient, sessions: Sessions, 
 def test_a_refused_form_can_be_sent_again(client: TestClient, sessions: Sessions, storage: LocalStorage) -> None:
     study = make_study(sessions, storage)
     with sessions.begin() as session:
-        studies.pause(session, slug=study)
+        lifecycle.pause(session, slug=study)
     fields = {"participant": "ada", "consent": "true"}
     response = client.post(f"/studies/{study}/assignments", data=fields, headers=BROWSER)
     assert response.status_code == 409
@@ -47,7 +47,7 @@ def test_what_will_not_change_cannot_be_tried_again(
 ) -> None:
     study = make_study(sessions, storage)
     with sessions.begin() as session:
-        studies.close(session, slug=study)
+        lifecycle.close(session, slug=study)
     response = client.get(f"/studies/{study}", headers=BROWSER)
     assert response.status_code == 410
     assert page_of(response).retry is None
@@ -56,7 +56,7 @@ def test_what_will_not_change_cannot_be_tried_again(
 def test_programs_get_a_problem_document_instead(client: TestClient, sessions: Sessions, storage: LocalStorage) -> None:
     study = make_study(sessions, storage)
     with sessions.begin() as session:
-        studies.pause(session, slug=study)
+        lifecycle.pause(session, slug=study)
     response = client.post(f"/studies/{study}/assignments", json={"participant": "ada", "consent": True})
     assert response.status_code == 409
     assert response.headers["Content-Type"] == "application/problem+json"

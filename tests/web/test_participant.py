@@ -13,7 +13,8 @@ from app.db import Sessions
 from app.models.assignments import Abort, Assignment, Exclusion, Judgment, Trial
 from app.models.items import Item, Slot
 from app.models.studies import Study
-from app.services import rounds, studies
+from app.services.rounds import rounds
+from app.services.studies import lifecycle
 from app.storage import LocalStorage
 from tests.factories import make_study
 
@@ -85,7 +86,7 @@ class TestSigningUp:
         code = client.post(f"{url}/complete", json={}).json()["completion_code"]
         client.post(f"{left}/withdraw", json={})
         with sessions.begin() as session:
-            studies.close(session, slug=slug)
+            lifecycle.close(session, slug=slug)
         ended = client.get(f"/studies/{slug}?participant=ann", headers=PAGE, follow_redirects=True)
         assert ended.status_code == 200
         assert code in ended.text
@@ -126,11 +127,11 @@ class TestSigningUp:
     ) -> None:
         url = enrol(client, slug, "ann")
         with sessions.begin() as session:
-            studies.pause(session, slug=slug)
+            lifecycle.pause(session, slug=slug)
         paused = client.post(f"/studies/{slug}/assignments", json={"participant": "bob", "consent": True})
         assert (paused.status_code, "retry-after" in paused.headers) == (409, True)
         with sessions.begin() as session:
-            studies.close(session, slug=slug)
+            lifecycle.close(session, slug=slug)
         closed = client.post(f"/studies/{slug}/assignments", json={"participant": "bob", "consent": True})
         assert closed.status_code == 410
         assert client.get(f"/studies/{slug}?participant=bob", headers=PAGE).status_code == 410
@@ -159,7 +160,7 @@ class TestSigningUp:
             judge(client, url, judgment(trial["id"]))
         client.post(f"{url}/complete")
         with sessions.begin() as session:
-            rounds.advance(session, study_id=studies.by_slug(session, slug).id)
+            rounds.advance(session, study_id=lifecycle.by_slug(session, slug).id)
         # A second sitting of the same person is a new submission; the direct link knows only one per person.
         known = client.post(f"/studies/{slug}/assignments", json={"participant": "only", "consent": True})
         assert known.json()["url"] == url
@@ -384,7 +385,7 @@ class TestEndings:
             assert call.status_code == 410
         assert client.get(url, headers=PAGE).status_code == 410
         with sessions() as session:
-            study = studies.by_slug(session, slug)
+            study = lifecycle.by_slug(session, slug)
             assert session.scalars(select(Exclusion.reason)).all()
             assert session.scalars(select(Slot).where(Slot.study_id == study.id, Slot.state == "leased")).all() == []
             votes = session.scalars(
@@ -444,7 +445,7 @@ class TestAborts:
         with sessions.begin() as session:
             past = func.clock_timestamp() - timedelta(seconds=1)
             session.execute(
-                update(Slot).where(Slot.study_id == studies.by_slug(session, slug).id).values(leased_until=past)
+                update(Slot).where(Slot.study_id == lifecycle.by_slug(session, slug).id).values(leased_until=past)
             )
         bob = enrol(client, slug, f"{slug}-bob")
         for attempt in (1, 2, 3):

@@ -8,7 +8,9 @@ from sqlalchemy import func
 
 from app.db import Sessions
 from app.keys import Keys
-from app.services import exclusions, rounds, studies
+from app.services.assignments import exclusions
+from app.services.rounds import rounds
+from app.services.studies import lifecycle
 from app.storage import LocalStorage
 from tests.dashboard import Visitor, key_of, make_member, sign_in
 from tests.factories import make_study
@@ -34,26 +36,26 @@ def make(sessions: Sessions, storage: LocalStorage, state: str) -> str:
     is_draft = state in ("draft", "archived draft")
     slug = make_study(sessions, storage, is_open=not is_draft, **SMALL)
     with sessions.begin() as session:
-        study = studies.by_slug(session, slug)
+        study = lifecycle.by_slug(session, slug)
         if state in ("paused", "paused, then finished"):
-            studies.pause(session, slug=slug)
+            lifecycle.pause(session, slug=slug)
         if "finished" in state:
             study.finished_at = func.clock_timestamp()
         if state in ("closed", "archived"):
-            studies.close(session, slug=slug)
+            lifecycle.close(session, slug=slug)
         if state.startswith("archived"):
-            studies.archive(session, slug=slug)
+            lifecycle.archive(session, slug=slug)
     return slug
 
 
 def state_of(sessions: Sessions, slug: str) -> str:
     with sessions() as session:
-        study = studies.by_slug(session, slug)
+        study = lifecycle.by_slug(session, slug)
         if study.archived_at is not None:
             return "archived draft" if study.state == "draft" else "archived"
         if study.finished_at is not None and study.state == "paused":
             return "paused, then finished"
-        return studies.status_word(study)
+        return lifecycle.status_word(study)
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +116,7 @@ def test_a_finished_study_collects_again_after_an_exclusion(
     slug = make_study(sessions, storage, rounds=1, min_votes=1, **SMALL)
     sit(sessions, keys, slug, "ada", lambda _: 0)
     with sessions.begin() as session:
-        rounds.advance(session, study_id=studies.by_slug(session, slug).id)
+        rounds.advance(session, study_id=lifecycle.by_slug(session, slug).id)
     assert state_of(sessions, slug) == "finished"
     refused = client.post(f"/api/v1/studies/{slug}/pause", headers=key)
     assert (refused.status_code, "is finished" in refused.json()["detail"]) == (409, True)

@@ -10,9 +10,9 @@ from app.db import Sessions
 from app.domain import protocol
 from app.domain.generation import Options
 from app.models.generation import GenerationBatch
-from app.services import studies
 from app.services.generation import batches, plans
 from app.services.generation.batches import Work
+from app.services.studies import lifecycle
 from tests.factories import make_slug
 
 OPTIONS = Options(steps=1, dtype="float32", width=32, height=32)
@@ -40,7 +40,7 @@ def planned(sessions: Sessions) -> Planned:
         )
         slug = make_slug()
         with sessions.begin() as session:
-            studies.create(session, slug=slug, protocol=protocol.load("nights-2afc"), seed=seed)
+            lifecycle.create(session, slug=slug, protocol=protocol.load("nights-2afc"), seed=seed)
             plan_id = plans.make_plan(session, slug=slug, order=order).id
         with sessions() as session:
             ids = session.scalars(

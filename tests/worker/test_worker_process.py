@@ -16,10 +16,11 @@ from sqlalchemy.orm import sessionmaker
 from app.db import Sessions
 from app.domain import protocol
 from app.queue import defer_recruiting
-from app.services import studies, workers
+from app.services import workers
 from app.services.generation import plans
 from app.services.generation.progress import progress
 from app.services.recruiting import plan
+from app.services.studies import lifecycle
 from app.storage import LocalStorage
 from tests.conftest import make_database
 from tests.factories import make_study
@@ -61,7 +62,7 @@ def wait_until(sessions: Sessions, query: str, expected: object) -> None:
 
 def test_a_stopped_worker_gives_its_batch_back_and_another_makes_it(alone: Sessions) -> None:
     with alone.begin() as session:
-        studies.create(session, slug=SLUG, protocol=protocol.load("nights-2afc"), seed=1)
+        lifecycle.create(session, slug=SLUG, protocol=protocol.load("nights-2afc"), seed=1)
         plans.make_plan(session, slug=SLUG, order=plans.Order("procedural", ["fish", "tree"], 500, batch_size=500))
     begun = "SELECT count(*) FROM procrastinate_jobs WHERE task_name = 'lookalike.generate' AND status = 'doing'"
     with worker("--queue", "gpu", "--concurrency", "1"):
@@ -72,7 +73,7 @@ def test_a_stopped_worker_gives_its_batch_back_and_another_makes_it(alone: Sessi
     with alone() as session:
         assert session.scalars(text(begun)).one() == 0
         assert workers.present(session) == []
-        how = progress(session, studies.by_slug(session, SLUG))
+        how = progress(session, lifecycle.by_slug(session, SLUG))
         assert (how.made, how.waiting) == (0, 1000)
 
     with alone.begin() as session:  # smaller, to see one through
@@ -103,7 +104,7 @@ run(Settings(), queue="gpu")
 
 def test_a_worker_that_loads_its_model_stops_at_once(alone: Sessions) -> None:
     with alone.begin() as session:
-        studies.create(session, slug=SLUG, protocol=protocol.load("nights-2afc"), seed=1)
+        lifecycle.create(session, slug=SLUG, protocol=protocol.load("nights-2afc"), seed=1)
         plans.make_plan(session, slug=SLUG, order=plans.Order("procedural", ["fish"], 4, batch_size=2))
     with subprocess.Popen([sys.executable, "-c", SLOW_TO_LOAD], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -118,14 +119,14 @@ def test_a_worker_without_its_model_takes_no_jobs_and_says_why(
     (tmp_path / "diffusers.py").write_text("raise ModuleNotFoundError(name='diffusers')")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
     with alone.begin() as session:
-        studies.create(session, slug=SLUG, protocol=protocol.load("nights-2afc"), seed=1)
+        lifecycle.create(session, slug=SLUG, protocol=protocol.load("nights-2afc"), seed=1)
         order = plans.Order("diffusers", ["fish"], 4, 2, model="any", revision="0" * 64)
         plans.make_plan(session, slug=SLUG, order=order)
     with subprocess.Popen([sys.executable, "-m", "app.cli.main", "worker", "--queue", "gpu"]) as process:
         wait_until(alone, "SELECT count(*) FROM workers WHERE problem IS NOT NULL", 1)
         with alone() as session:
             attempts = session.scalars(text("SELECT attempts FROM procrastinate_jobs WHERE queue_name = 'gpu'")).all()
-            how = progress(session, studies.by_slug(session, SLUG))
+            how = progress(session, lifecycle.by_slug(session, SLUG))
         assert (list(attempts), how.waiting) == ([0, 0], 4)
         assert how.workers[0].problem == "diffusers is not installed here: pip install '.[worker]'."
         process.terminate()
@@ -144,7 +145,7 @@ def test_a_worker_whose_recruiter_hangs_stops_all_the_same(
         }.items():  # fmt: skip
             monkeypatch.setenv(name, value)
         with alone.begin() as session:
-            study = studies.by_slug(session, slug)
+            study = lifecycle.by_slug(session, slug)
             plan.begin(session, study=study, terms=TERMS, today=datetime.now(UTC).date())
             defer_recruiting(session)
         with subprocess.Popen([sys.executable, "-m", "app.cli.main", "worker"]) as process:
@@ -155,5 +156,5 @@ def test_a_worker_whose_recruiter_hangs_stops_all_the_same(
             process.terminate()
             assert process.wait(25) == 0, "its patience is six times thirty seconds"
     with alone() as session:
-        (recruitment,) = plan.recruitments(session, studies.by_slug(session, slug).id)
+        (recruitment,) = plan.recruitments(session, lifecycle.by_slug(session, slug).id)
         assert (recruitment.state, recruitment.external_id, recruitment.places > 0) == ("planned", None, True)

@@ -34,10 +34,10 @@ from app.domain import protocol
 from app.domain.categories import class_list
 from app.domain.generation import ROLES, Options
 from app.queue import GPU
-from app.services import studies
-from app.services.exports.run import ExportResult, Format, export_study
+from app.services.exports.export import ExportResult, Format, export_study
 from app.services.generation import plans
 from app.services.generation.progress import progress
+from app.services.studies import lifecycle
 from app.services.workers import present
 from app.settings import Settings
 from app.storage import Storage, open_storage
@@ -120,11 +120,11 @@ class WholeWay:
         changes = {"rounds": str(VOTES), "min_votes": str(VOTES), "assignment.trials": "25",
                    "assignment.practice": "2", "assignment.sentinels": "2"}  # fmt: skip
         with self.sessions.begin() as session:
-            studies.create(session, slug=SLUG, protocol=protocol.load("nights-2afc", overrides=changes), seed=5)
+            lifecycle.create(session, slug=SLUG, protocol=protocol.load("nights-2afc", overrides=changes), seed=5)
             plans.make_plan(session, slug=SLUG, order=order)
 
     def _progress(self, session: Session) -> Any:
-        return progress(session, studies.by_slug(session, SLUG))
+        return progress(session, lifecycle.by_slug(session, SLUG))
 
     def _wait(self, condition: Callable[[Session], bool]) -> bool:
         """Until the condition holds; whether a job was begun a second time meanwhile."""
@@ -168,7 +168,7 @@ class WholeWay:
         """By a crowd that agrees on every item but each third; a real server has its images from the bucket."""
         with self.sessions.begin() as session:
             session.execute(text("UPDATE items SET recorded_0 = 2 - (number % 3) / 2, recorded_1 = (number % 3) / 2"))
-            studies.open_study(session, slug=SLUG)
+            lifecycle.open_study(session, slug=SLUG)
         port = _free_port()
         url = f"http://127.0.0.1:{port}"
         children = [Child("server", ["serve", "--port", str(port)]), Child("worker", ["worker"])]
@@ -177,7 +177,7 @@ class WholeWay:
             self._look_at_images(url)
             crowd = CrowdPlan(SLUG, participants=10 * self.size, concurrency=4, answers="recorded")
             report = run_crowd(url, self.sessions, crowd)
-            self._wait(lambda session: studies.by_slug(session, SLUG).finished_at is not None)
+            self._wait(lambda session: lifecycle.by_slug(session, SLUG).finished_at is not None)
         return report
 
     def _look_at_images(self, url: str) -> None:

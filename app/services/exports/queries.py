@@ -9,7 +9,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from app.domain.protocol import Protocol
-from app.services.filter import IN_FORCE
+from app.services.rounds.filter import IN_FORCE
 
 BATCH = 5000
 Split = Literal["train", "val", "test"]

@@ -17,9 +17,9 @@ from app.errors import Conflict, LookalikeError, NotFound
 from app.models.studies import Export, ExportRequest, Study
 from app.queue import defer_export
 from app.services import audit
-from app.services.exports.drafts import MANIFEST
+from app.services.exports.export import Format, export_study, file_names
 from app.services.exports.queries import EVERYTHING, Choice, Split
-from app.services.exports.run import Format, export_study, file_names
+from app.services.exports.writers import MANIFEST
 from app.services.progress_writer import GivenBack, ProgressWriter, unless_stopping
 from app.storage import Storage
 

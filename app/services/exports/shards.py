@@ -21,9 +21,9 @@ import pyarrow as pa
 from pyarrow import parquet
 from sqlalchemy import Row
 
-from app.services.exports.drafts import READERS, Draft, Read
 from app.services.exports.manifest import file_sha256
 from app.services.exports.queries import Snapshot
+from app.services.exports.writers import READERS, Draft, Read
 
 ShardFormat = Literal["webdataset", "parquet"]
 

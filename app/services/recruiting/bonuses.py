@@ -21,9 +21,10 @@ from app.models.money import Bonus, BonusBatch
 from app.models.recruiting import Recruitment, Submission
 from app.models.studies import Study
 from app.recruiters.recruiter import APPROVED, NothingHappened, OutcomeUnclear, Recruiter, Refused
-from app.services import audit, money, people
-from app.services.protocols import current_protocol
-from app.services.recruiting.notices import resolve, tell
+from app.services import audit, money
+from app.services.assignments import people
+from app.services.recruiting.alerts import resolve, tell
+from app.services.study_lookup import current_protocol
 
 AT_ONCE = {"prolific": 200, "mturk": 1}
 """Bonuses of one batch: what Prolific recommends at most; at MTurk each bonus is a call of its own."""

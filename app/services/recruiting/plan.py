@@ -21,9 +21,9 @@ from app.models.studies import Study
 from app.recruiters.configured import require_https, require_ready
 from app.recruiters.recruiter import AWAITING_REVIEW, CODE_KINDS, DECIDED, FREE_THE_PLACE
 from app.services import audit, money
-from app.services.protocols import current_protocol
-from app.services.recruiting import brakes
-from app.services.recruiting.notices import is_stopped, tell, was_told
+from app.services.recruiting import auto_pause
+from app.services.recruiting.alerts import is_stopped, tell, was_told
+from app.services.study_lookup import current_protocol
 from app.settings import Settings
 
 
@@ -89,7 +89,7 @@ def decide(session: Session, *, study: Study, fees: Fees) -> None:
     """Plan places for the votes the round still needs, within budget and brakes, at the recruiter's present `fees`."""
     protocol = current_protocol(session, study.id)
     balance = money.balance(session, study.id, lock=True)
-    brakes.check(session, study_id=study.id, brakes=protocol.brakes)
+    auto_pause.check(session, study_id=study.id, brakes=protocol.brakes)
     if not wants_people(study) or is_stopped(session, study.id):
         return
     current = current_recruitment(session, study=study, protocol=protocol, fees=fees)

@@ -14,12 +14,12 @@ from app.db import Sessions
 from app.domain.money import load_fees
 from app.keys import Keys
 from app.recruiters.configured import calling
-from app.services.protocols import current_protocol
-from app.services.recruiting import notices, plan
+from app.services.recruiting import alerts, plan
 from app.services.recruiting.dry_run import DryRunRecruiter
-from app.services.recruiting.look import LookReport, look, look_at, one_at_a_time, ready_recruiter
-from app.services.recruiting.standing import Pair, side_by_side
-from app.services.studies import by_slug
+from app.services.recruiting.reconcile import LookReport, look, look_at, one_at_a_time, ready_recruiter
+from app.services.recruiting.status import Pair, side_by_side
+from app.services.studies.lifecycle import by_slug
+from app.services.study_lookup import current_protocol
 from app.settings import Settings
 
 
@@ -81,9 +81,9 @@ def rehearse(sessions: Sessions, keys: Keys, settings: Settings, *, slug: str) -
 
 def _compared(session: Session, report: LookReport, slug: str) -> Reconciliation:
     study = by_slug(session, slug)
-    refusals = [one.message for one in notices.unresolved(session, study.id) if one.kind == "refused"]
+    refusals = [one.message for one in alerts.unresolved(session, study.id) if one.kind == "refused"]
     return Reconciliation(report, side_by_side(session, study=study), refusals)
 
 
 def _unresolved(session: Session, study_id: int) -> list[str]:
-    return [f"{notice.kind}: {notice.message}" for notice in notices.unresolved(session, study_id)]
+    return [f"{notice.kind}: {notice.message}" for notice in alerts.unresolved(session, study_id)]

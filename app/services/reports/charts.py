@@ -18,7 +18,7 @@ from markupsafe import Markup, escape
 
 from app.domain.counted import counted
 from app.domain.quality_rules import ABOUT_TIMES, FAILED_SENTINELS
-from app.services.reports.numbers import Agreement, Filter, SittingLine, StudyReport, measures, missed_sentinels
+from app.services.reports.statistics import Agreement, Filter, SittingLine, StudyReport, measures, missed_sentinels
 
 OBSERVED, QUIET, ALARM = "var(--observed)", "var(--published)", "var(--bad)"
 _LABEL, _TEXT, _LINE = "var(--pico-muted-color)", "var(--pico-color)", "var(--line)"

@@ -10,7 +10,7 @@ from app.domain.protocol import Protocol
 from app.domain.quality import Count
 from app.paths import TEMPLATES
 from app.services.reports.charts import Figure, figures_of
-from app.services.reports.numbers import Estimate, SittingLine, StudyReport, measures, missed_sentinels
+from app.services.reports.statistics import Estimate, SittingLine, StudyReport, measures, missed_sentinels
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from app.errors import Conflict, LookalikeError, NotFound
 from app.models.quality import Report
 from app.models.studies import Study
 from app.queue import defer_report
-from app.services import audit, tallies
-from app.services.protocols import current_protocol
-from app.services.reports.digest import DIGESTS, Digest, Drawn, digest_of
-from app.services.reports.numbers import study_report
+from app.services import audit
+from app.services.reports.statistics import study_report
+from app.services.reports.summary import DIGESTS, Digest, Drawn, digest_of
+from app.services.rounds import tallies
+from app.services.study_lookup import current_protocol
 
 RETRY = {"Retry-After": "2"}
 """While a report is being made."""

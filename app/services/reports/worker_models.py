@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from app.errors import BadInput, Conflict
 from app.models.studies import Study
-from app.services.filter import IN_FORCE
+from app.services.rounds.filter import IN_FORCE
 
 ITERATIONS = 100
 SCHEMA = pa.schema([

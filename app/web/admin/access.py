@@ -14,9 +14,9 @@ from app.domain.roles import Role
 from app.errors import BadInput, Forbidden
 from app.keys import Keys
 from app.models.studies import Study
-from app.services import members, sign_ins
-from app.services.attempts import Visitor
-from app.services.sign_ins import SignedIn
+from app.services.accounts import login, members
+from app.services.accounts.login import SignedIn
+from app.services.accounts.rate_limit import Visitor
 from app.web.addresses import client_of
 from app.web.body_limit import carries_files
 from app.web.deps import SessionDep
@@ -36,7 +36,7 @@ def set_cookie(request: Request, response: Response, token: str) -> None:
     response.set_cookie(
         COOKIE,
         token,
-        max_age=int(sign_ins.LASTS.total_seconds()),
+        max_age=int(login.LASTS.total_seconds()),
         path=PATH,
         httponly=True,
         samesite="lax",
@@ -104,7 +104,7 @@ def _is_foreign(origin: str | None, request: Request) -> bool:
 
 
 def get_signed_in(request: Request, session: SessionDep) -> SignedIn:
-    return sign_ins.require(session, cookie_token(request))
+    return login.require(session, cookie_token(request))
 
 
 SignedInDep = Annotated[SignedIn, Depends(get_signed_in, scope="function")]

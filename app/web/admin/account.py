@@ -8,8 +8,8 @@ from fastapi import APIRouter, Request, Response
 
 from app.errors import BadInput
 from app.models.accounts import ApiToken
-from app.services import accounts, api_tokens, sign_ins
-from app.services.sign_ins import SignedIn
+from app.services.accounts import accounts, api_tokens, login
+from app.services.accounts.login import SignedIn
 from app.web.admin.access import FormDep, SignedInDep, set_cookie
 from app.web.admin.pages import AccountPage, frame_of, go, show
 from app.web.deps import ResourcesDep, SessionDep
@@ -67,7 +67,7 @@ def change_password(
         return show(request, _page(request, session, signed_in, problems=error.details["fields"]), status=422)
     if "revoke_tokens" in form:
         api_tokens.revoke_all(session, account=account)
-    token, sign_in = sign_ins.start(session, account=account)
+    token, sign_in = login.start(session, account=account)
     tokens = _said_of_tokens(api_tokens.in_force(session, account))
     notice = f"Your password is changed. Other browsers were signed out. {tokens}"
     response = go(URL, SignedIn(account, sign_in), notice)

@@ -14,10 +14,10 @@ from app.domain.protocol import Protocol
 from app.errors import Conflict
 from app.models.assignments import Exclusion
 from app.models.people import Block
-from app.services import blocks, exclusions, sittings
-from app.services.exclusions import Consequence
-from app.services.protocols import current_protocol, protocol_version
-from app.services.sittings import WHICH, ReplayedTrial, SittingLine, Which
+from app.services.assignments import blocks, browse, exclusions
+from app.services.assignments.browse import WHICH, ReplayedTrial, SittingLine, Which
+from app.services.assignments.exclusions import Consequence
+from app.services.study_lookup import current_protocol, protocol_version
 from app.web.admin.access import AsResearcher, AsViewer, FormDep, StudyAccess
 from app.web.admin.deciding import Decision, decisions_about
 from app.web.admin.pages import FormPage, StudyHead, StudyPage, frame_of, go, head_of, show
@@ -83,7 +83,7 @@ def assignments_page(
     before: BeforeId = LARGEST_ID,
 ) -> Response:
     participant = participant.strip().replace("\0", "")
-    found = sittings.browse(
+    found = browse.browse(
         session, access.study, which=which, participant=participant or None, before=before, limit=PER_PAGE + 1
     )
     lines = found[:PER_PAGE]
@@ -105,19 +105,19 @@ def _older(which: Which, participant: str, before: int) -> str:
 
 @router.get("/{assignment_id}")
 def assignment_page(request: Request, assignment_id: RowId, access: AsViewer, session: SessionDep) -> Response:
-    assignment = sittings.by_id(session, access.study, assignment_id)
+    assignment = browse.by_id(session, access.study, assignment_id)
     decided, blocked = (
-        sittings.exclusions_of(session, assignment),
+        browse.exclusions_of(session, assignment),
         blocks.of_participant(session, assignment=assignment),
     )
-    submission = sittings.submission_status(session, assignment)
+    submission = browse.submission_status(session, assignment)
     protocol = protocol_version(session, access.study.id, assignment.protocol_version)
     page = AssignmentPage(
         f"Assignment {assignment.id} · {access.study.slug}",
         frame_of(request, access.signed_in),
         head=head_of(access, title=access.study.slug, current="Assignments"),
-        line=sittings.line_of(session, assignment),
-        trials=sittings.trials_of(session, assignment),
+        line=browse.line_of(session, assignment),
+        trials=browse.trials_of(session, assignment),
         exclusions=decided,
         protocol=protocol,
         submission=submission,
@@ -145,7 +145,7 @@ def exclusion_page(
 def turn_exclusion(
     request: Request, assignment_id: RowId, turn: Turn, form: FormDep, access: AsResearcher, session: SessionDep
 ) -> Response:
-    assignment = sittings.by_id(session, access.study, assignment_id)
+    assignment = browse.by_id(session, access.study, assignment_id)
     reason = form.get("reason", "").strip().replace("\0", "")
     if not 0 < len(reason) <= LONGEST_REASON:
         page = _exclusion_page(request, session, access, assignment_id, turn, reason=reason)
@@ -170,8 +170,8 @@ def _exclusion_page(
     reason: str | None = None,
 ) -> ExclusionPage:
     """Raises Conflict if it is excluded, or reinstated, already."""
-    assignment = sittings.by_id(session, access.study, assignment_id)
-    line = sittings.line_of(session, assignment)
+    assignment = browse.by_id(session, access.study, assignment_id)
+    line = browse.line_of(session, assignment)
     if line.is_excluded == (turn == "exclude"):
         raise Conflict(f"Assignment {assignment.id} is {'excluded' if line.is_excluded else 'not excluded'} already.")
     if turn == "reinstate" and line.state == "withdrawn":

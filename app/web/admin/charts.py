@@ -7,8 +7,8 @@ import altair as alt
 
 from app.domain.forecast import Forecast
 from app.domain.protocol import Kind
-from app.services.activity import MinuteOfVotes
-from app.services.status import StudyStatus
+from app.services.studies.activity import MinuteOfVotes
+from app.services.studies.status import StudyStatus
 
 OBSERVED, FORECAST, NIGHTS = "this study", "forecast, 90 %", "NIGHTS"
 NIGHTS_KEPT = 20_019 / 100_000

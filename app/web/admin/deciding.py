@@ -17,9 +17,11 @@ from app.models.assignments import Assignment
 from app.recruiters.configured import review_of
 from app.recruiters.recruiter import APPROVED, DECIDED
 from app.recruiters.retry import PROMPT
-from app.services import audit, blocks, money, sittings
-from app.services.protocols import current_protocol
-from app.services.recruiting import bonuses, decisions
+from app.services import audit, money
+from app.services.assignments import blocks, browse
+from app.services.recruiting import bonuses
+from app.services.recruiting import review as recruiting_review
+from app.services.study_lookup import current_protocol
 from app.web.admin.access import AsResearcher, FormDep, StudyAccess
 from app.web.admin.asking import Asked, AskPage
 from app.web.admin.pages import frame_of, go, head_of, show
@@ -99,8 +101,8 @@ def decide(
 
 
 def _assignment(session: SessionDep, access: StudyAccess, assignment_id: int, decision: Decision) -> Assignment:
-    assignment = sittings.by_id(session, access.study, assignment_id)
-    if decision in _OF_RECRUITER and sittings.submission_status(session, assignment) is None:
+    assignment = browse.by_id(session, access.study, assignment_id)
+    if decision in _OF_RECRUITER and browse.submission_status(session, assignment) is None:
         raise NotFound(f"No recruiter knows a submission of assignment {assignment.id}, so none pays for it.")
     return assignment
 
@@ -257,11 +259,13 @@ def _carry_out(
     calling = (resources.sessions, resources.keys, resources.settings)
     match decision:
         case "approve":
-            decisions.approve(*calling, assignment_id=assignment.id, patience=PROMPT)
+            recruiting_review.approve(*calling, assignment_id=assignment.id, patience=PROMPT)
         case "return":
-            decisions.request_return(*calling, assignment_id=assignment.id, reason=values["reason"], patience=PROMPT)
+            recruiting_review.request_return(
+                *calling, assignment_id=assignment.id, reason=values["reason"], patience=PROMPT
+            )
         case "reject":
-            decisions.reject(
+            recruiting_review.reject(
                 *calling,
                 assignment_id=assignment.id,
                 category=values.get("category", ""),

@@ -7,9 +7,9 @@ from fastapi import APIRouter, Request, Response
 
 from app.domain.protocol import Protocol
 from app.errors import BadInput, Forbidden, Stale
-from app.services import revisions
-from app.services.protocols import current_version, protocol_version
-from app.services.status import study_status
+from app.services.studies import revisions
+from app.services.studies.status import study_status
+from app.services.study_lookup import current_version, protocol_version
 from app.web.admin.access import AsResearcher, AsViewer, FormDep, StudyAccess
 from app.web.admin.judged_form import Judged, Outlook, by_form_field, judge
 from app.web.admin.pages import FormPage, StudyHead, frame_of, go, head_of, show

@@ -12,12 +12,12 @@ from app.domain.counted import counted
 from app.domain.protocol import Kind, Protocol
 from app.errors import BadInput, NotFound
 from app.models.studies import Export, ExportRequest
-from app.services import tallies
 from app.services.exports import requests as asked
+from app.services.exports.export import Format
 from app.services.exports.queries import EVERYTHING, Choice, Split
 from app.services.exports.requests import Change
-from app.services.exports.run import Format
-from app.services.protocols import current_protocol
+from app.services.rounds import tallies
+from app.services.study_lookup import current_protocol
 from app.web.admin.access import AsResearcher, AsViewer, FormDep, StudyAccess
 from app.web.admin.pages import StudyHead, StudyPage, frame_of, go, head_of, show
 from app.web.admin.whole_numbers import whole_number

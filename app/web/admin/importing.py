@@ -11,11 +11,12 @@ from app.domain.protocol import Kind
 from app.errors import BadInput, Conflict, LookalikeError, Unavailable
 from app.models.studies import UNDER_WAY, ImportRequest, Study
 from app.queue import DEFAULT
-from app.services import import_requests, workers
-from app.services.import_places import MOST_SHOWN, ImportPlace, Listing
-from app.services.item_files import the_table
-from app.services.items import require_draft
-from app.services.protocols import current_protocol
+from app.services import workers
+from app.services.items import import_requests
+from app.services.items.import_sources import MOST_SHOWN, ImportPlace, Listing
+from app.services.items.item_files import the_table
+from app.services.items.items import require_draft
+from app.services.study_lookup import current_protocol
 from app.web.admin.access import AsResearcher, AsViewer, FormDep, StudyAccess
 from app.web.admin.pages import StudyPage, frame_of, go, head_of, show
 from app.web.deps import ResourcesDep, SessionDep

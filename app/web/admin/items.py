@@ -11,10 +11,11 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from app.domain.counted import counted
 from app.domain.protocol import Kind
 from app.models.items import Item
-from app.services import item_history, pool
-from app.services.item_history import Turn
-from app.services.pool import Agreement, Fate, Pace, Vote, Wanted
-from app.services.protocols import current_protocol
+from app.services.items import browse
+from app.services.items import history as item_history
+from app.services.items.browse import Agreement, Fate, Pace, Vote, Wanted
+from app.services.items.history import Turn
+from app.services.study_lookup import current_protocol
 from app.web.admin.access import AsViewer
 from app.web.admin.pages import StudyPage, frame_of, head_of, show
 from app.web.deps import ResourcesDep, SessionDep
@@ -125,7 +126,7 @@ def items_page(
     wanted: WantedDep,
     after: Annotated[int, Query(ge=-1, le=LARGEST_INT)] = -1,
 ) -> Response:
-    found = pool.browse(session, access.study, wanted, after=after, limit=PER_PAGE)
+    found = browse.browse(session, access.study, wanted, after=after, limit=PER_PAGE)
     protocol = current_protocol(session, access.study.id)
     page = ItemsPage(
         f"Items · {access.study.slug}",
@@ -149,8 +150,8 @@ def items_page(
 def item_page(
     request: Request, number: RowNumber, access: AsViewer, session: SessionDep, wanted: WantedDep
 ) -> Response:
-    item = pool.by_number(session, access.study, number)
-    before, after = pool.neighbours(session, item, wanted)
+    item = browse.by_number(session, access.study, number)
+    before, after = browse.neighbours(session, item, wanted)
     protocol = current_protocol(session, access.study.id)
     page = ItemPage(
         f"Item {number} · {access.study.slug}",
@@ -159,7 +160,7 @@ def item_page(
         kind=protocol.kind,
         has_filter=protocol.has_filter,
         item=item,
-        votes=pool.votes_on(session, item),
+        votes=browse.votes_on(session, item),
         history=item_history.history(session, item, protocol.rule),
         query=_query(wanted),
         found=_query(wanted, after=number - 1),
@@ -172,6 +173,6 @@ def item_page(
 @router.get("/pictures/{item_id}/{place}")
 def picture(item_id: RowId, place: str, access: AsViewer, session: SessionDep, resources: ResourcesDep) -> Response:
     kind = current_protocol(session, access.study.id).kind
-    key = pool.picture(session, study=access.study, kind=kind, item_id=item_id, place=place)
+    key = browse.picture(session, study=access.study, kind=kind, item_id=item_id, place=place)
     fetch = partial(resources.storage.get, key)
     return Fetched(resources.outside, fetch, media_type="image/webp", headers={"Cache-Control": IMAGE_CACHE})

@@ -8,8 +8,9 @@ from fastapi import APIRouter, Request, Response
 from app.domain.roles import ROLES, Role
 from app.errors import BadInput
 from app.models.accounts import AuditEntry, MemberInvitation
-from app.services import audit, members
-from app.services.members import Member
+from app.services import audit
+from app.services.accounts import members
+from app.services.accounts.members import Member
 from app.web.addresses import is_link_certain, public_url
 from app.web.admin.access import AsOwner, AsViewer, FormDep, StudyAccess
 from app.web.admin.pages import FormPage, StudyHead, StudyPage, frame_of, go, head_of, show

@@ -8,9 +8,10 @@ from fastapi import APIRouter, Request, Response
 from app.domain import protocol as protocols
 from app.domain.protocol import Protocol
 from app.errors import BadInput
-from app.services import members, studies
-from app.services.protocols import current_protocol
-from app.services.sign_ins import SignedIn
+from app.services.accounts import members
+from app.services.accounts.login import SignedIn
+from app.services.studies import lifecycle
+from app.services.study_lookup import current_protocol
 from app.web.admin.access import FormDep, SignedInDep
 from app.web.admin.judged_form import Judged, Outlook, judge
 from app.web.admin.pages import FormPage, Frame, frame_of, go, show
@@ -62,7 +63,7 @@ def _base(session: SessionDep, signed_in: SignedIn, form: Mapping[str, str]) -> 
 def _judge(session: SessionDep, form: Mapping[str, str], base: Base) -> Judged:
     problems: dict[str, str] = {}
     try:
-        studies.require_free_name(session, form.get("slug", ""))
+        lifecycle.require_free_name(session, form.get("slug", ""))
     except BadInput as error:
         problems["slug"] = error.message
     return judge(form, base=base.protocol, items=_items(form.get("items", ""), problems), problems=problems)
@@ -118,6 +119,6 @@ def make_study(request: Request, form: FormDep, signed_in: SignedInDep, session:
     protocol = judged.outlook.protocol
     if judged.problems or protocol is None:
         return show(request, _page(frame_of(request, signed_in), base, judged), status=422)
-    study = studies.create(session, slug=form["slug"], protocol=protocol)
+    study = lifecycle.create(session, slug=form["slug"], protocol=protocol)
     members.join(session, study=study, account=signed_in.account, role="owner")
     return go(f"/admin/studies/{study.slug}", signed_in, "The study is made. Now bring in its images.")

@@ -9,8 +9,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from app.domain.roles import SCOPES, Role, Scope, suffices
 from app.models.accounts import ApiToken
-from app.services import api_tokens, sign_ins, studies
-from app.services.sign_ins import SignedIn
+from app.services.accounts import api_tokens, login
+from app.services.accounts.login import SignedIn
+from app.services.studies import lifecycle
 from app.web.admin.access import StudyAccess, cookie_token, form_key
 from app.web.pages import Page, templates
 
@@ -129,14 +130,14 @@ def frame_of(request: Request, signed_in: SignedIn | None = None) -> Frame:
     if signed_in is None:
         return Frame(key)
     account = signed_in.account
-    notice = sign_ins.take_notice(signed_in.sign_in)
+    notice = login.take_notice(signed_in.sign_in)
     return Frame(key, name=account.name, notice=notice, is_site_owner=account.is_site_owner)
 
 
 def head_of(access: StudyAccess, *, title: str, current: str) -> StudyHead:
     study = access.study
     tabs = [Tab(name, f"/admin/studies/{study.slug}{path}", name == current) for name, path in TABS]
-    return StudyHead(study.slug, title, studies.status_word(study), study.archived_at is not None, access.role, tabs)
+    return StudyHead(study.slug, title, lifecycle.status_word(study), study.archived_at is not None, access.role, tabs)
 
 
 def show(request: Request, page: AdminPage, *, status: int = 200) -> HTMLResponse:

@@ -13,9 +13,9 @@ from app.errors import BadInput, Conflict, Unavailable
 from app.models.money import Budget
 from app.models.recruiting import Notice
 from app.models.studies import Study
-from app.services import members
-from app.services.protocols import current_protocol
-from app.services.recruiting import notices, plan
+from app.services.accounts import members
+from app.services.recruiting import alerts, plan
+from app.services.study_lookup import current_protocol
 from app.web.admin.access import AsResearcher, StudyAccess
 from app.web.admin.asking import AskPage
 from app.web.admin.pages import frame_of, go, head_of, show
@@ -52,7 +52,7 @@ def carry_out(
     _require_possible(session, access, act)
     study = access.study
     if act == "resume":
-        notices.resolve_seen(session, study=study)
+        alerts.resolve_seen(session, study=study)
         return go(f"/admin/studies/{study.slug}", access.signed_in, "A worker goes on recruiting.")
     try:
         with session.begin_nested():
@@ -111,5 +111,5 @@ def _costs(session: SessionDep, study: Study, resources: Resources) -> list[str]
 
 
 def _seen(session: SessionDep, study: Study) -> list[str]:
-    told = [notice.message for notice in notices.unresolved(session, study.id)]
+    told = [notice.message for notice in alerts.unresolved(session, study.id)]
     return [*told, "You have looked at all of this, and recruiting may go on."]

@@ -8,11 +8,11 @@ from fastapi import APIRouter, Request, Response
 
 from app.domain.quality_rules import FAILED_SENTINELS
 from app.errors import NotFound
-from app.services import exclusions
+from app.services.assignments import exclusions
 from app.services.reports import requests
-from app.services.reports.digest import Digest, Drawn
-from app.services.reports.numbers import REPLICATES, Estimate, measures
 from app.services.reports.requests import Standing
+from app.services.reports.statistics import REPLICATES, Estimate, measures
+from app.services.reports.summary import Digest, Drawn
 from app.web.admin import downloads
 from app.web.admin.access import AsResearcher, AsViewer, StudyAccess
 from app.web.admin.pages import StudyHead, StudyPage, frame_of, go, head_of, show

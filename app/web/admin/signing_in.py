@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from app.errors import BadInput, NotSignedIn
 from app.models.accounts import Account
-from app.services import accounts, members, sign_ins
+from app.services.accounts import accounts, login, members
 from app.web.admin.access import FormDep, cookie_token, drop_cookie, set_cookie, set_known_browser, visitor_of
 from app.web.admin.pages import CodePage, InvitationPage, SignInPage, frame_of, go, show
 from app.web.deps import ResourcesDep, SessionDep
@@ -31,7 +31,7 @@ def sign_in(request: Request, form: FormDep, session: SessionDep, resources: Res
     visitor = visitor_of(request, resources.keys, email=email)
     resources.attempts.count_password(visitor, email=email)
     try:
-        token, sign_in = sign_ins.sign_in(session, email=email, password=form.get("password", ""))
+        token, sign_in = login.sign_in(session, email=email, password=form.get("password", ""))
     except BadInput as error:
         page = SignInPage(
             "Sign in", frame_of(request), then=then, values={"email": email}, problems={"": error.message}
@@ -47,7 +47,7 @@ def sign_in(request: Request, form: FormDep, session: SessionDep, resources: Res
 
 @router.get("/sign-in/code")
 def code_page(request: Request, session: SessionDep, then: str = "/admin") -> Response:
-    email = sign_ins.awaiting_code(session, cookie_token(request))
+    email = login.awaiting_code(session, cookie_token(request))
     if email is None:
         return go(local(then))
     return show(request, CodePage("Sign in", frame_of(request), email=email, then=local(then)))
@@ -56,12 +56,12 @@ def code_page(request: Request, session: SessionDep, then: str = "/admin") -> Re
 @router.post("/sign-in/code")
 def give_code(request: Request, form: FormDep, session: SessionDep, resources: ResourcesDep) -> Response:
     token, then = cookie_token(request), local(form.get("then", ""))
-    email = sign_ins.awaiting_code(session, token)
+    email = login.awaiting_code(session, token)
     if email is None:
         raise NotSignedIn("Your sign-in has ended. Please sign in again.")
     resources.attempts.count_code(visitor_of(request, resources.keys, email=email), email=email)
     try:
-        sign_ins.give_code(session, resources.keys, token=token, code=form.get("code", ""))
+        login.give_code(session, resources.keys, token=token, code=form.get("code", ""))
     except BadInput as error:
         page = CodePage("Sign in", frame_of(request), email=email, then=then, problems={"code": error.message})
         return show(request, page, status=422)
@@ -72,7 +72,7 @@ def give_code(request: Request, form: FormDep, session: SessionDep, resources: R
 
 @router.post("/sign-out")
 def sign_out(request: Request, session: SessionDep) -> Response:
-    sign_ins.sign_out(session, token=cookie_token(request))
+    login.sign_out(session, token=cookie_token(request))
     response = go("/admin/sign-in")
     drop_cookie(response)
     return response
@@ -98,7 +98,7 @@ def _invitation_page(
 
 def _signed_in(request: Request, session: SessionDep) -> Account | None:
     try:
-        return sign_ins.require(session, cookie_token(request)).account
+        return login.require(session, cookie_token(request)).account
     except NotSignedIn:
         return None
 
@@ -127,7 +127,7 @@ def accept_invitation(
         values = {"name": form.get("name", "")}
         return show(request, _invitation_page(request, session, token, values, problems), status=422)
     slug = members.accept(session, token=token, account=account)
-    cookie, _ = sign_ins.start(session, account=account)
+    cookie, _ = login.start(session, account=account)
     response = go(f"/admin/studies/{slug}")
     set_cookie(request, response, cookie)
     set_known_browser(request, response, resources.keys, email=account.email)

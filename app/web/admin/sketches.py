@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from app.domain.forecast import Forecast
-from app.services.activity import MinuteOfVotes
-from app.services.status import StudyStatus
+from app.services.studies.activity import MinuteOfVotes
+from app.services.studies.status import StudyStatus
 from app.web.admin.charts import NIGHTS, NIGHTS_KEPT, NIGHTS_ROUNDS
 from app.web.pages import templates
 

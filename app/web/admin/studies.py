@@ -13,13 +13,15 @@ from app.domain.money import Balance, in_words
 from app.domain.protocol import Protocol
 from app.errors import BadInput, Conflict, Unavailable
 from app.models.studies import Study
-from app.services import activity, import_requests, money, overview, studies, uploads
-from app.services.alerts import Alert, alerts
-from app.services.forecasts import forecast_from
+from app.services import money
 from app.services.generation.progress import progress
-from app.services.overview import StudyGlance
-from app.services.protocols import current_protocol
-from app.services.status import RoundStatus, StudyStatus, study_status
+from app.services.items import import_requests, uploads
+from app.services.studies import activity, lifecycle, overview
+from app.services.studies.alerts import Alert, alerts
+from app.services.studies.forecasts import forecast_from
+from app.services.studies.overview import StudyGlance
+from app.services.studies.status import RoundStatus, StudyStatus, study_status
+from app.services.study_lookup import current_protocol
 from app.web.addresses import is_link_certain, public_url
 from app.web.admin import charts, downloads, recruiting
 from app.web.admin.access import AsResearcher, AsViewer, SignedInDep, StudyAccess, UploadDep
@@ -274,19 +276,19 @@ def take_step(step: Step, access: AsResearcher, session: SessionDep) -> Response
     slug = access.study.slug
     match step:
         case "open":
-            studies.open_study(session, slug=slug)
+            lifecycle.open_study(session, slug=slug)
             notice = "The study is open: participants can take part now."
         case "pause":
-            studies.pause(session, slug=slug)
+            lifecycle.pause(session, slug=slug)
             notice = "The study is paused: nobody new can start."
         case "close":
-            studies.close(session, slug=slug)
+            lifecycle.close(session, slug=slug)
             notice = "The study is closed."
         case "archive":
-            studies.archive(session, slug=slug)
+            lifecycle.archive(session, slug=slug)
             notice = "The study is archived: it is among the archived studies."
         case "restore":
-            studies.restore(session, slug=slug)
+            lifecycle.restore(session, slug=slug)
             notice = "The study is back among the others."
     return go(f"/admin/studies/{slug}", access.signed_in, notice)
 

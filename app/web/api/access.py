@@ -7,8 +7,8 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.domain.roles import Role, Scope
 from app.models.studies import Study
-from app.services import api_tokens, members
-from app.services.api_tokens import Bearer
+from app.services.accounts import api_tokens, members
+from app.services.accounts.api_tokens import Bearer
 from app.web.deps import SessionDep
 from app.web.numbers import LARGEST_ID
 from app.web.problems import documented

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from app.models.assignments import Assignment
 from app.models.studies import Study
-from app.services import exclusions, sittings
-from app.services.sittings import ReplayedTrial, SittingLine, Which
+from app.services.assignments import browse, exclusions
+from app.services.assignments.browse import ReplayedTrial, SittingLine, Which
 from app.web.api.access import NOT_NOW, Id, Steerer, StudyToRead, StudyToSteer
 from app.web.deps import SessionDep
 from app.web.json_bodies import StorableJSONRoute
@@ -66,14 +66,14 @@ def list_assignments(
     limit: Annotated[int, Query(ge=1, le=100)] = 25,
 ) -> Assignments:
     """Assignments with their signals, the newest first, those below `before`."""
-    found = sittings.browse(session, study, which=which, before=before, limit=limit + 1)
+    found = browse.browse(session, study, which=which, before=before, limit=limit + 1)
     return Assignments(found[:limit], found[limit - 1].id if len(found) > limit else None)
 
 
 @router.get("/{assignment_id}")
 def read_assignment(assignment_id: Id, study: StudyToRead, session: SessionDep) -> AssignmentInFull:
     """An assignment trial by trial, as it was shown, with every decision about it."""
-    return _in_full(session, sittings.by_id(session, study, assignment_id))
+    return _in_full(session, browse.by_id(session, study, assignment_id))
 
 
 @router.post("/{assignment_id}/exclude", responses=NOT_NOW)
@@ -100,7 +100,7 @@ def _decide(
     given: Reason,
     bearer: Steerer,
 ) -> AssignmentInFull:
-    assignment = sittings.by_id(session, study, assignment_id)
+    assignment = browse.by_id(session, study, assignment_id)
     decide(session, assignment_id=assignment.id, reason=given.reason, actor=bearer.account.email)
     session.flush()
     return _in_full(session, assignment)
@@ -108,8 +108,8 @@ def _decide(
 
 def _in_full(session: SessionDep, assignment: Assignment) -> AssignmentInFull:
     return AssignmentInFull(
-        sittings.line_of(session, assignment),
-        sittings.trials_of(session, assignment),
+        browse.line_of(session, assignment),
+        browse.trials_of(session, assignment),
         [
             Decision(
                 each.reason,
@@ -119,6 +119,6 @@ def _in_full(session: SessionDep, assignment: Assignment) -> AssignmentInFull:
                 each.reinstated_at,
                 each.reinstated_reason,
             )
-            for each in sittings.exclusions_of(session, assignment)
+            for each in browse.exclusions_of(session, assignment)
         ],
     )

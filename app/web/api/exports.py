@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.models.studies import ExportRequest
 from app.services.exports import requests as asked
+from app.services.exports.export import Format
 from app.services.exports.queries import Choice, Split
-from app.services.exports.run import Format
 from app.web.api.access import NOT_NOW, Id, StudyToRead, StudyToSteer
 from app.web.deps import ResourcesDep, SessionDep
 from app.web.json_bodies import StorableJSONRoute

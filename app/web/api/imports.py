@@ -8,7 +8,7 @@ from fastapi import APIRouter, Body
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.models.studies import ImportRequest
-from app.services import import_requests
+from app.services.items import import_requests
 from app.web.api.access import NOT_NOW, Id, StudyToRead, StudyToSteer
 from app.web.deps import ResourcesDep, SessionDep
 from app.web.json_bodies import StorableJSONRoute

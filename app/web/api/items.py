@@ -6,8 +6,8 @@ from typing import Annotated, Self
 from fastapi import APIRouter, Query
 
 from app.models.items import Item
-from app.services import pool
-from app.services.pool import Agreement, Fate, Pace, Vote, Wanted
+from app.services.items import browse
+from app.services.items.browse import Agreement, Fate, Pace, Vote, Wanted
 from app.web.api.access import StudyToRead
 from app.web.deps import SessionDep
 from app.web.json_bodies import StorableJSONRoute
@@ -71,12 +71,12 @@ def list_items(
 ) -> Items:
     """Items in order of their number, those above `after`."""
     wanted = Wanted(fate, dropped_round, category, agreement, pace)
-    found = pool.browse(session, study, wanted, after=after, limit=limit)
+    found = browse.browse(session, study, wanted, after=after, limit=limit)
     return Items([ItemLine.of(item) for item in found.items], found.searched)
 
 
 @router.get("/{number}")
 def read_item(number: RowNumber, study: StudyToRead, session: SessionDep) -> ItemWithVotes:
     """An item with every vote it ever got; `void` says why one does not count."""
-    item = pool.by_number(session, study, number)
-    return ItemWithVotes(ItemLine.of(item), pool.votes_on(session, item))
+    item = browse.by_number(session, study, number)
+    return ItemWithVotes(ItemLine.of(item), browse.votes_on(session, item))

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from app.models.quality import Report
 from app.services.reports import requests
-from app.services.reports.numbers import StudyReport
+from app.services.reports.statistics import StudyReport
 from app.web.api.access import NOT_NOW, StudyToRead, StudyToSteer
 from app.web.deps import SessionDep
 from app.web.json_bodies import StorableJSONRoute

@@ -9,11 +9,12 @@ from app.domain import protocol as protocols
 from app.domain.forecast import Forecast
 from app.domain.protocol import Protocol
 from app.errors import BadInput
-from app.services import members, overview, revisions, studies
-from app.services.forecasts import forecast_study
-from app.services.overview import StudyGlance
-from app.services.protocols import current_version, protocol_version
-from app.services.status import RoundStatus, StudyStatus, study_status
+from app.services.accounts import members
+from app.services.studies import lifecycle, overview, revisions
+from app.services.studies.forecasts import forecast_study
+from app.services.studies.overview import StudyGlance
+from app.services.studies.status import RoundStatus, StudyStatus, study_status
+from app.services.study_lookup import current_version, protocol_version
 from app.web.api.access import NOT_NOW, Reader, Steerer, StudyToRead, StudyToSteer
 from app.web.deps import SessionDep
 from app.web.json_bodies import StorableJSONRoute
@@ -71,7 +72,7 @@ def make_study(new: Annotated[NewStudy, Body()], bearer: Steerer, session: Sessi
     if new.preset not in protocols.preset_names():
         raise BadInput(f"A preset is one of {', '.join(protocols.preset_names())}.")
     document = protocols.load(new.preset).model_dump(mode="json")
-    study = studies.create(session, slug=new.slug, protocol=protocols.parse(protocols.merged(document, new.protocol)))
+    study = lifecycle.create(session, slug=new.slug, protocol=protocols.parse(protocols.merged(document, new.protocol)))
     members.join(session, study=study, account=bearer.account, role="owner")
     return study_status(session, study)
 
@@ -121,7 +122,7 @@ def read_forecast(study: StudyToRead, session: SessionDep) -> Forecast:
 @router.post("/{slug}/{step}", responses=NOT_NOW)
 def take_step(step: Step, study: StudyToSteer, session: SessionDep) -> StudyStatus:
     """Open, pause or close a study."""
-    {"open": studies.open_study, "pause": studies.pause, "close": studies.close}[step](session, slug=study.slug)
+    {"open": lifecycle.open_study, "pause": lifecycle.pause, "close": lifecycle.close}[step](session, slug=study.slug)
     session.flush()
     session.refresh(study)
     return study_status(session, study)

@@ -2,7 +2,8 @@
 
 from fastapi import APIRouter
 
-from app.services import members, system
+from app.services import system
+from app.services.accounts import members
 from app.services.system import SystemStatus
 from app.web.api.access import NOT_NOW, Id, Reader, Steerer
 from app.web.deps import ResourcesDep, SessionDep
