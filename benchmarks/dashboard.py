@@ -31,9 +31,9 @@ from app.db import Sessions, make_engine, upgrade
 from app.main import create_app
 from app.models.accounts import Account
 from app.postgres import embedded_postgres
+from app.services import study_lookup
 from app.services.accounts import login
 from app.services.reports import requests
-from app.services.studies import lifecycle
 from app.settings import Settings
 from app.web.admin.access import COOKIE
 from benchmarks.crowded import SLUG, fill
@@ -133,7 +133,7 @@ def main() -> None:
 
 def make_report(sessions: Sessions) -> None:
     with sessions.begin() as session:
-        asked = requests.ask(session, study=lifecycle.by_slug(session, SLUG)).id
+        asked = requests.ask(session, study=study_lookup.by_slug(session, SLUG)).id
     requests.fulfil(sessions, report_id=asked)
 
 

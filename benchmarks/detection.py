@@ -23,6 +23,7 @@ from app.cli.supervisor import Child, running, wait_until_serving
 from app.db import Sessions, open_sessions
 from app.domain.detection import flag_probability_2afc, flag_probability_jnd
 from app.domain.protocol import Protocol
+from app.services import study_lookup
 from app.services.assignments.exclusions import exclude_by_hand
 from app.services.reports.quality_rules import assess_study
 from app.services.studies import lifecycle
@@ -133,7 +134,7 @@ def flagged(sessions: Sessions, slug: str) -> tuple[dict[str, Flagged], list[int
     excluded = text("SELECT assignment_id FROM exclusions WHERE reinstated_at IS NULL")
     with sessions() as session:
         kind_of = {row.assignment_id: row.kind for row in session.execute(kinds)}
-        found = list(assess_study(session, study_id=lifecycle.by_slug(session, slug).id))
+        found = list(assess_study(session, study_id=study_lookup.by_slug(session, slug).id))
         done = set(session.scalars(excluded))
     names: dict[str, list[set[str]]] = {}
     for sitting in found:
@@ -181,7 +182,7 @@ def run(sessions: Sessions, storage: LocalStorage, url: str, test: str, kind: Ki
         _, odd = flagged(sessions, slug)
     after = kept(sessions, slug, test)
     with sessions() as session:
-        protocol = current_protocol(session, lifecycle.by_slug(session, slug).id)
+        protocol = current_protocol(session, study_lookup.by_slug(session, slug).id)
     is_right = True
     for name, rates in sorted(counted.items(), key=lambda entry: entry[0] != kind):
         p = expected(protocol, name)  # type: ignore[arg-type]

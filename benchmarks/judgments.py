@@ -22,9 +22,9 @@ from app.cli.supervisor import Child, running, wait_until_serving
 from app.db import Sessions, database_url, open_sessions
 from app.keys import Keys, load_keys
 from app.recruiters.entry import Arrival
+from app.services import study_lookup
 from app.services.assignments import enrolment, judgments, lifecycle
 from app.services.assignments.judgments import Answer
-from app.services.studies import lifecycle as study_lifecycle
 from app.settings import Settings
 from app.storage import LocalStorage
 from tests.factories import make_study
@@ -52,7 +52,7 @@ def seated(sessions: Sessions, keys: Keys, storage: LocalStorage) -> Iterator[li
     for sitting in range(CLIENTS * SITTINGS):
         name = f"{slug}-{sitting}"
         with sessions.begin() as session:
-            study = study_lifecycle.by_slug(session, slug)
+            study = study_lookup.by_slug(session, slug)
             token = enrolment.sign_up(session, keys, study=study, arrival=Arrival("direct", name, name)).token
             trials = lifecycle.progress(session, lifecycle.by_token(session, token)).open
         votes[sitting % CLIENTS] += [(token, trial.id) for trial in trials]

@@ -11,8 +11,8 @@ from fastapi.testclient import TestClient
 from app.db import Sessions
 from app.domain.roles import Role, Scope
 from app.models.accounts import Account
+from app.services import study_lookup
 from app.services.accounts import accounts, api_tokens, login, members
-from app.services.studies import lifecycle
 from app.web.admin.access import COOKIE, form_key
 
 BROWSER = {"Accept": "text/html,*/*;q=0.8"}
@@ -65,7 +65,7 @@ def make_member(sessions: Sessions, slug: str, role: Role | None, *, is_site_own
     if role is not None:
         with sessions.begin() as session:
             account = accounts.by_email(session, email)
-            members.join(session, study=lifecycle.by_slug(session, slug), account=account, role=role)
+            members.join(session, study=study_lookup.by_slug(session, slug), account=account, role=role)
     return email
 
 

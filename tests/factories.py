@@ -12,6 +12,7 @@ from sqlalchemy import insert
 from app.db import Sessions
 from app.domain import protocol
 from app.models.items import Item
+from app.services import study_lookup
 from app.services.items import images
 from app.services.reports import requests as reports
 from app.services.reports import statistics
@@ -83,7 +84,7 @@ def make_study(
 def make_report(sessions: Sessions, slug: str) -> None:
     """As a worker makes it that was asked for one."""
     with sessions.begin() as session:
-        asked = reports.ask(session, study=lifecycle.by_slug(session, slug)).id
+        asked = reports.ask(session, study=study_lookup.by_slug(session, slug)).id
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(statistics, "REPLICATES", 20)
         reports.fulfil(sessions, report_id=asked)

@@ -10,10 +10,10 @@ from app.db import Sessions
 from app.errors import Gone
 from app.keys import Keys
 from app.recruiters.entry import Arrival
+from app.services import study_lookup
 from app.services.assignments import enrolment, judgments, lifecycle
 from app.services.assignments.judgments import Answer
 from app.services.rounds import rounds
-from app.services.studies import lifecycle as study_lifecycle
 
 Choose = Callable[[Any], int]
 """Which candidate (0 or 1) somebody chooses of an item."""
@@ -28,7 +28,7 @@ TRIALS = text("""
 def sign_up(sessions: Sessions, keys: Keys, slug: str, person: str) -> str:
     with sessions.begin() as session:
         arrival = Arrival("direct", participant=person, submission=person)
-        return enrolment.sign_up(session, keys, study=study_lifecycle.by_slug(session, slug), arrival=arrival).token
+        return enrolment.sign_up(session, keys, study=study_lookup.by_slug(session, slug), arrival=arrival).token
 
 
 def answer(sessions: Sessions, token: str, choose: Choose, *, most: int = 1000) -> None:
@@ -50,7 +50,7 @@ def sit(sessions: Sessions, keys: Keys, slug: str, person: str, choose: Choose) 
     answer(sessions, token, choose)
     with sessions.begin() as session:
         lifecycle.complete(session, token=token)
-        rounds.advance(session, study_id=study_lifecycle.by_slug(session, slug).id)
+        rounds.advance(session, study_id=study_lookup.by_slug(session, slug).id)
     return token
 
 

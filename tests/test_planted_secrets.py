@@ -34,9 +34,9 @@ from app.main import create_app
 from app.recruiters import configured
 from app.recruiters.mturk import api as mturk_api
 from app.recruiters.retry import Patience
+from app.services import study_lookup
 from app.services.recruiting import alerts, plan
 from app.services.recruiting.reconcile import look_at_all
-from app.services.studies import lifecycle
 from app.settings import Settings
 from app.storage import LocalStorage, s3
 from app.storage import patience as storage_patience
@@ -207,7 +207,7 @@ def studies_there(sessions: Sessions, showcase: Showcase, planted: dict[str, str
         ),
     }
     with sessions.begin() as session:
-        study = lifecycle.by_slug(session, slugs["mturk"])
+        study = study_lookup.by_slug(session, slugs["mturk"])
         plan.begin(session, study=study, terms=load_fees(), today=datetime.now(UTC).date())
     return slugs
 
@@ -264,7 +264,7 @@ def test_recruiters_that_fail(
     run("recruit", "status", studies_there["prolific"])
     with sessions.begin() as session:  # for the next way to fail
         for slug in studies_there.values():
-            alerts.resolve(session, study_id=lifecycle.by_slug(session, slug).id)
+            alerts.resolve(session, study_id=study_lookup.by_slug(session, slug).id)
     search.look("logs", way, "".join(capfd.readouterr()))
     assert search.found == []
 

@@ -19,11 +19,11 @@ from app.generators.procedural.catalogue import CATEGORIES
 from app.generators.procedural.draw import draw
 from app.generators.procedural.sampling import triplet, two_pairs
 from app.generators.procedural.scene import Scene, prompt
+from app.services import study_lookup
 from app.services.generation.batches import Call, Wanted, Work
 from app.services.items import images
 from app.services.items.images import CheckedImage
 from app.services.items.items import NewItem, add_items, next_number, require_draft
-from app.services.studies import lifecycle
 from app.storage import Storage
 from worker.generator import Drawn, DrawnItem, Stopped, Stopping
 
@@ -83,7 +83,7 @@ def add_drawn(
         NotFound: no such study. Conflict: it has started.
     """
     with sessions.begin() as session:
-        study = lifecycle.by_slug(session, slug)
+        study = study_lookup.by_slug(session, slug)
         require_draft(study)
         first = next_number(session, study)
         base = study.seed * _SEEDS_PER_STUDY
@@ -96,7 +96,7 @@ def add_drawn(
             with sessions.begin() as session:
                 images.store(session, storage, list(drawn.images))
                 item = _new_item(first + done, drawn)
-                add_items(session, study=lifecycle.by_slug(session, slug, lock=True), items=[item])
+                add_items(session, study=study_lookup.by_slug(session, slug, lock=True), items=[item])
     report("drawing triplets", count, count)
 
 

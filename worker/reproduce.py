@@ -12,8 +12,8 @@ from app.domain.generation import ROLES, Options, Role
 from app.errors import NotFound
 from app.models.generation import GenerationCall
 from app.models.items import Item
+from app.services import study_lookup
 from app.services.generation import batches
-from app.services.studies import lifecycle
 from worker.generator import Shot
 from worker.procedural_generator import draw_item
 
@@ -29,7 +29,7 @@ def remake(
         NotFound: no such study, or an item that was not generated.
         CannotGenerate: the model is not what it was, or not there.
     """
-    study = lifecycle.by_slug(session, slug)
+    study = study_lookup.by_slug(session, slug)
     ids = dict(
         session.execute(select(Item.number, Item.id).where(Item.study_id == study.id, Item.number.in_(numbers))).all()
     )

@@ -20,12 +20,12 @@ from app.outside import explain
 from app.queue import ASSESS, CHECK_ROUND, GENERATE, GPU, RECRUIT, TAKE_OVER, TICK
 from app.recruiters.retry import PATIENT
 from app.redaction import redact
+from app.services import study_lookup
 from app.services.assignments import erasure, lifecycle
 from app.services.generation import batches
 from app.services.recruiting.reconcile import SomebodyLooks, look_at_all
 from app.services.reports import quality_rules
 from app.services.rounds import rounds, tallies
-from app.services.studies import lifecycle as study_lifecycle
 from app.settings import Settings
 from worker.engine import Studio
 from worker.generator import CannotGenerate, Stopped
@@ -81,7 +81,7 @@ def make_worker_app(url: str, sessions: Sessions, settings: Settings) -> App:
         with sessions.begin() as session:
             tallies.fold(session)
         with sessions.begin() as session:
-            collecting, unassessed = study_lifecycle.collecting_ids(session), quality_rules.unassessed_ids(session)
+            collecting, unassessed = study_lookup.collecting_ids(session), quality_rules.unassessed_ids(session)
         for assignment_id in unassessed:
             with sessions.begin() as session:
                 quality_rules.assess(session, assignment_id=assignment_id)

@@ -18,8 +18,7 @@ from app.db import Sessions, open_sessions
 from app.errors import BadInput, LookalikeError, NoSuchStudy, NotFound, os_error_in_words
 from app.outside import explain
 from app.postgres import PostgresUnavailable
-from app.services import audit
-from app.services.studies import lifecycle
+from app.services import audit, study_lookup
 from app.settings import Settings, read_settings
 
 out = Console(soft_wrap=True)
@@ -55,7 +54,7 @@ def opened(settings: Settings) -> Iterator[Sessions]:
             yield sessions
         except NoSuchStudy as error:
             with sessions() as session:
-                names = lifecycle.names_like(session, error.slug)
+                names = study_lookup.names_like(session, error.slug)
             there_are = f" There are: {', '.join(names)}." if names else " There are none yet."
             raise NotFound(error.message + there_are) from None
 

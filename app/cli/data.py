@@ -12,7 +12,7 @@ from app.services import audit
 from app.services.exports.export import Format, export_study
 from app.services.items.imports import import_items
 from app.services.items.item_files import ItemFile, read_csv, read_nights, read_pairs
-from app.services.studies.lifecycle import by_slug
+from app.services.study_lookup import by_slug
 from app.storage import open_place, open_storage
 
 imports = typer.Typer(help="Bring triplets or pairs into a draft study.", no_args_is_help=True)

@@ -26,6 +26,7 @@ from app.domain.money import in_words
 from app.errors import Conflict, LookalikeError
 from app.keys import load_keys
 from app.queue import defer_recruiting
+from app.services import study_lookup
 from app.services.accounts import accounts
 from app.services.exports.export import ExportResult, export_study
 from app.services.items.items import add_items, pool_of
@@ -180,8 +181,8 @@ def _make_studies(settings: Settings, sessions: Sessions, market: Marketplace | 
     with progress_bar() as report:
         add_drawn(sessions, open_storage(settings), slug=crowds, count=TRIPLETS, report=report)
     with sessions.begin() as session:
-        drawn = pool_of(session, study=lifecycle.by_slug(session, crowds))
-        add_items(session, study=lifecycle.by_slug(session, yours), items=drawn)
+        drawn = pool_of(session, study=study_lookup.by_slug(session, crowds))
+        add_items(session, study=study_lookup.by_slug(session, yours), items=drawn)
         crowd_study = lifecycle.open_study(session, slug=crowds)
         lifecycle.open_study(session, slug=yours)
         if market is not None:
@@ -210,11 +211,11 @@ def _watch_crowd(
     with Live(console=err, refresh_per_second=8) as live:
         while crowd.is_alive():
             with sessions() as session:
-                live.update(status_view(study_status(session, lifecycle.by_slug(session, slug))))
+                live.update(status_view(study_status(session, study_lookup.by_slug(session, slug))))
             restart_dead(children)
             crowd.join(0.25)
         with sessions() as session:
-            live.update(status_view(study_status(session, lifecycle.by_slug(session, slug))))
+            live.update(status_view(study_status(session, study_lookup.by_slug(session, slug))))
     if not err.is_terminal:
         err.line()  # Live ends its last line on terminals alone
     (report,) = reports
@@ -225,7 +226,7 @@ def _watch_crowd(
 
 def _is_over(sessions: Sessions, slug: str) -> bool:
     with sessions() as session:
-        return lifecycle.by_slug(session, slug).finished_at is not None
+        return study_lookup.by_slug(session, slug).finished_at is not None
 
 
 def _money_line(settings: Settings, sessions: Sessions, slug: str) -> str:
@@ -237,7 +238,7 @@ def _money_line(settings: Settings, sessions: Sessions, slug: str) -> str:
         with attempt:
             look_at(sessions, keys, settings, slug=slug)
             with sessions() as session:
-                now = standing(session, study=lifecycle.by_slug(session, slug))
+                now = standing(session, study=study_lookup.by_slug(session, slug))
             if now.committed:
                 raise Conflict("The recruiter has not settled the last submissions yet.")
     approved, spent = now.submissions.get("APPROVED", 0), in_words(now.spent, now.currency)

@@ -10,7 +10,7 @@ from app.domain import protocol as protocols
 from app.domain.counted import counted
 from app.domain.forecast import Estimate, Forecast, Pilot, RoundForecast, forecast
 from app.domain.protocol import Protocol
-from app.services.studies import lifecycle
+from app.services import study_lookup
 from app.services.studies.forecasts import forecast_study
 from app.services.study_lookup import current_protocol
 
@@ -39,7 +39,7 @@ def show_forecast(
             expected = forecast(protocol, items=items, pilot=pilot)
         else:
             with opened(settings_for(home)) as sessions, sessions() as session:
-                study = lifecycle.by_slug(session, name)
+                study = study_lookup.by_slug(session, name)
                 protocol = current_protocol(session, study.id)
                 expected = forecast_study(session, study, pilot=pilot)
     if as_json:

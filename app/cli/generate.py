@@ -23,11 +23,11 @@ from app.domain.durations import duration
 from app.domain.generation import DTYPES, GENERATORS, Options
 from app.errors import BadInput
 from app.models.generation import GenerationPlan
+from app.services import study_lookup
 from app.services.generation import plans
 from app.services.generation.orders import order_drawings, order_images
 from app.services.generation.plans import Order
 from app.services.generation.progress import Progress, progress
-from app.services.studies import lifecycle
 
 _LARGEST_FILE = 10 * 2**20
 
@@ -194,7 +194,7 @@ def _say_planned(name: str, plan: GenerationPlan) -> None:
 
 def _progress(sessions: Sessions, name: str) -> Progress:
     with sessions() as session:
-        return progress(session, lifecycle.by_slug(session, name))
+        return progress(session, study_lookup.by_slug(session, name))
 
 
 def _watch(sessions: Sessions, name: str) -> None:

@@ -8,8 +8,8 @@ import typer
 from rich.markup import escape
 
 from app.cli.console import HOME, AsJson, Home, err, opened, out, plain_errors, print_json, settings_for
+from app.services import study_lookup
 from app.services.assignments.exclusions import exclude_by_hand, reinstate_by_hand
-from app.services.studies import lifecycle
 from app.services.study_lookup import current_protocol
 
 Assignment = Annotated[int, typer.Argument(help="Its number, as in the report and in assignments.parquet.")]
@@ -70,7 +70,7 @@ def report(
 
     with plain_errors():
         with opened(settings_for(home)) as sessions, err.status("Computing"), sessions() as session:
-            study = lifecycle.by_slug(session, name)
+            study = study_lookup.by_slug(session, name)
             found = study_report(session, study)
             page = report_html(found, current_protocol(session, study.id))
             if worker_models is not None:

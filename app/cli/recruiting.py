@@ -21,11 +21,10 @@ from app.models.studies import Study
 from app.recruiters.configured import require_https
 from app.recruiters.prolific.api import Api
 from app.recruiters.prolific.webhooks import subscribe
-from app.services import audit
+from app.services import audit, study_lookup
 from app.services.assignments import admission, erasure
 from app.services.recruiting import alerts, bonuses, plan, review
 from app.services.recruiting.status import standing
-from app.services.studies import lifecycle
 
 recruit = typer.Typer(help="Recruit participants on a marketplace, and pay them.", no_args_is_help=True)
 people = typer.Typer(help="People's data.", no_args_is_help=True)
@@ -42,7 +41,7 @@ def start(name: Name, home: Home = HOME) -> None:
     with plain_errors():
         settings = settings_for(home)
         with opened(settings) as sessions, sessions.begin() as session:
-            study = lifecycle.by_slug(session, name)
+            study = study_lookup.by_slug(session, name)
             plan.begin_as_configured(session, study=study, settings=settings)
     out.print(
         f"[bold]{name}[/] recruits while it is open and a worker runs. How it goes: lookalike recruit status {name}"
@@ -56,7 +55,7 @@ def status(name: Name, as_json: AsJson = False, home: Home = HOME) -> None:
     Example: lookalike recruit status shoes
     """
     with plain_errors(), opened(settings_for(home)) as sessions, sessions() as session:
-        now = standing(session, study=lifecycle.by_slug(session, name))
+        now = standing(session, study=study_lookup.by_slug(session, name))
     if as_json:
         print_json(now)
         return
@@ -84,7 +83,7 @@ def resume(name: Name, home: Home = HOME) -> None:
     Example: lookalike recruit resume shoes
     """
     with plain_errors(), opened(settings_for(home)) as sessions, sessions.begin() as session:
-        study = lifecycle.by_slug(session, name)
+        study = study_lookup.by_slug(session, name)
         resolved = alerts.resolve_seen(session, study=study)
     out.print(f"{counted(resolved, 'notice is', 'notices are')} dealt with.")
 
@@ -105,7 +104,7 @@ def top_up(
     with plain_errors():
         settings = settings_for(home)
         with opened(settings) as sessions, sessions.begin() as session:
-            study = lifecycle.by_slug(session, name)
+            study = study_lookup.by_slug(session, name)
             granted = bonuses.top_up_all(
                 session,
                 study=study,
@@ -204,7 +203,7 @@ def invite(
     with plain_errors():
         settings = settings_for(home)
         with opened(settings) as sessions, sessions.begin() as session:
-            codes = admission.invite(session, study=lifecycle.by_slug(session, name), count=count)
+            codes = admission.invite(session, study=study_lookup.by_slug(session, name), count=count)
     if not settings.has_public_url:
         err.print("[yellow]PUBLIC_URL is not set: these links work on this machine alone.[/]", soft_wrap=True)
     address = public_address(settings)

@@ -15,6 +15,7 @@ from app.domain.counted import counted
 from app.domain.protocol import Protocol
 from app.domain.sentinel_strength import weakness
 from app.errors import BadInput
+from app.services import study_lookup
 from app.services.studies import lifecycle
 from app.services.studies.derive import derive_study
 from app.services.studies.status import StudyStatus, study_status
@@ -183,14 +184,14 @@ def status(
 
 def _status(settings: Settings, name: str) -> StudyStatus:
     with opened(settings) as sessions, sessions() as session:
-        return study_status(session, lifecycle.by_slug(session, name))
+        return study_status(session, study_lookup.by_slug(session, name))
 
 
 def _watch(settings: Settings, name: str) -> None:
     with opened(settings) as sessions, Live(console=out, refresh_per_second=4) as live:
         while True:
             with sessions() as session:
-                current = study_status(session, lifecycle.by_slug(session, name))
+                current = study_status(session, study_lookup.by_slug(session, name))
             live.update(status_view(current))
             if current.status in ("finished", "closed"):
                 return
@@ -237,7 +238,7 @@ def simulate(
         )
         with opened(settings_for(home)) as sessions, progress_bar() as show:
             with sessions() as session:
-                lifecycle.by_slug(session, name)
+                study_lookup.by_slug(session, name)
             url = url or running_server(home) or DEFAULT_ADDRESS
             require_server(url)
             report = run_crowd(

@@ -17,10 +17,10 @@ from app.json_text import UnusableJSON, read_json
 from app.models.assignments import Assignment
 from app.models.recruiting import Recruitment
 from app.recruiters.recruiter import Door, Ending
+from app.services import study_lookup
 from app.services.assignments import admission, enrolment, judgments, lifecycle, people, trials
 from app.services.assignments.enrolment_quota import Quota
 from app.services.assignments.judgments import CHOICES, Answer
-from app.services.studies import lifecycle as study_lifecycle
 from app.services.study_lookup import current_protocol, current_version, protocol_version
 from app.web.addresses import client_of
 from app.web.deps import Resources, ResourcesDep, SessionDep
@@ -94,7 +94,7 @@ def is_form(request: Request) -> bool:
 def consent_page(request: Request, slug: str, session: SessionDep, resources: ResourcesDep) -> Response:
     """Consent and instructions, or, for somebody who has agreed before, where their assignment stands. Creates
     nothing."""
-    study = study_lifecycle.by_slug(session, slug)
+    study = study_lookup.by_slug(session, slug)
     version = current_version(session, study.id)
     protocol = protocol_version(session, study.id, version)
     door = resources.doors.of(protocol)
@@ -162,7 +162,7 @@ def sign_up(
     """Consent, and get an assignment: `consent=true` and the recruiter's fields, as a form or as JSON; optionally
     `consent_version`, the version of the text that was read, and `colour_vision`, what the person says of it: normal,
     deficient or unsure."""
-    study = study_lifecycle.by_slug(session, slug)
+    study = study_lookup.by_slug(session, slug)
     if fields.get("consent") != "true":
         raise BadInput("To take part you have to agree first: consent must be true.")
     colour_vision = fields.get("colour_vision", "")
@@ -211,7 +211,7 @@ def _version(text: str | None) -> int | None:
 @router.post("/studies/{slug}/decline", responses={200: {"content": {"text/html": {}}, "description": "heard"}})
 def decline(request: Request, slug: str, session: SessionDep) -> Response:
     """Say no. Nothing is stored."""
-    study_lifecycle.by_slug(session, slug)
+    study_lookup.by_slug(session, slug)
     message = "You decided not to take part. Nothing was stored; you can close this page."
     if is_form(request):
         return render(request, MessagePage(title="Thank you", message=message))

@@ -20,6 +20,7 @@ from app.models.items import Item
 from app.models.recruiting import Recruitment, Submission
 from app.recruiters.entry import Arrival
 from app.recruiters.recruiter import AWAITING_REVIEW, CODE_KINDS
+from app.services import study_lookup
 from app.services.accounts import accounts, members
 from app.services.assignments import enrolment, exclusions, lifecycle, people
 from app.services.exports import requests
@@ -63,7 +64,7 @@ def sign_in(page: Page, email: str) -> None:
 def import_what_waits(sessions: Sessions, storage: LocalStorage, settings: Settings, slug: str) -> None:
     """As a worker does it."""
     with sessions() as session:
-        (waiting,) = import_requests.of_study(session, study_lifecycle.by_slug(session, slug))
+        (waiting,) = import_requests.of_study(session, study_lookup.by_slug(session, slug))
     place, uploads = open_import_place(settings), open_uploads(settings)
     import_requests.fulfil(sessions, storage, place, uploads, incoming=settings.incoming, request_id=waiting.id)
 
@@ -111,7 +112,7 @@ def make_showcase(sessions: Sessions, storage: LocalStorage, keys: Keys, setting
     exports.append(_export(sessions, storage, settings, slug))
     make_report(sessions, slug)
     with sessions.begin() as session:
-        study = study_lifecycle.by_slug(session, slug)
+        study = study_lookup.by_slug(session, slug)
         invitation = members.invite(session, study=study, email="eve@example.org", role="viewer")
         alerts.tell(session, study_id=study.id, kind="last-tenth", message="Nine tenths are spent.", stops=True)
         item = session.scalars(select(Item.id).where(Item.study_id == study.id, Item.role == "pool")).first()
@@ -141,7 +142,7 @@ def make_showcase(sessions: Sessions, storage: LocalStorage, keys: Keys, setting
 def _recruit(sessions: Sessions, slug: str) -> None:
     """As if a worker had put the study up at Prolific."""
     with sessions.begin() as session:
-        study = study_lifecycle.by_slug(session, slug)
+        study = study_lookup.by_slug(session, slug)
         plan.begin(session, study=study, terms=load_fees(), today=datetime.now(UTC).date())
         session.flush()
         codes = {kind: f"{kind}-{slug}" for kind in CODE_KINDS}
@@ -154,11 +155,11 @@ def _sit(sessions: Sessions, keys: Keys, slug: str, person: str) -> int:
     """Somebody from Prolific, whose submission it has listed; returns their assignment."""
     arrival = Arrival("prolific", participant=person + slug, submission=slug + person, study=AT_PROLIFIC + slug)
     with sessions.begin() as session:
-        token = enrolment.sign_up(session, keys, study=study_lifecycle.by_slug(session, slug), arrival=arrival).token
+        token = enrolment.sign_up(session, keys, study=study_lookup.by_slug(session, slug), arrival=arrival).token
     answer(sessions, token, lambda _: 0)
     with sessions.begin() as session:
         lifecycle.complete(session, token=token)
-        study = study_lifecycle.by_slug(session, slug)
+        study = study_lookup.by_slug(session, slug)
         rounds.advance(session, study_id=study.id)
         sitting = lifecycle.by_token(session, token)
         assert sitting.recruitment_id is not None
@@ -170,7 +171,7 @@ def _sit(sessions: Sessions, keys: Keys, slug: str, person: str) -> int:
 
 def _export(sessions: Sessions, storage: LocalStorage, settings: Settings, slug: str) -> int:
     with sessions.begin() as session:
-        asked = requests.ask(session, study=study_lifecycle.by_slug(session, slug))
+        asked = requests.ask(session, study=study_lookup.by_slug(session, slug))
         session.flush()
         request_id = asked.id
     requests.fulfil(sessions, storage, folder=settings.exports, request_id=request_id)

@@ -11,10 +11,10 @@ from playwright.sync_api import Page, expect
 
 from app.db import Sessions
 from app.keys import Keys
+from app.services import study_lookup
 from app.services.exports import requests
 from app.services.reports import quality_rules
 from app.services.rounds import rounds
-from app.services.studies import lifecycle
 from app.settings import Settings
 from app.storage import LocalStorage
 from simulation.crowd import CrowdPlan, run_crowd
@@ -112,7 +112,7 @@ def test_a_study_from_sign_in_to_download(
         plan = CrowdPlan(slug=slug, participants=people, concurrency=3, answers="recorded", **crowd)
         run_crowd(live_server, sessions, plan)
         with sessions.begin() as session:
-            rounds.advance(session, study_id=lifecycle.by_slug(session, slug).id)
+            rounds.advance(session, study_id=study_lookup.by_slug(session, slug).id)
             for assignment_id in quality_rules.unassessed_ids(session):
                 quality_rules.assess(session, assignment_id=assignment_id)
 
@@ -162,7 +162,7 @@ def test_a_study_from_sign_in_to_download(
     page.get_by_role("button", name="Export").click()
     expect(page.get_by_text("Waiting for a worker")).to_be_visible()
     with sessions() as session:
-        (asked,) = requests.of_study(session, lifecycle.by_slug(session, slug))
+        (asked,) = requests.of_study(session, study_lookup.by_slug(session, slug))
     requests.fulfil(sessions, storage, folder=settings.exports, request_id=asked.id)
     with page.expect_download() as download:
         page.get_by_role("button", name="Download ZIP").click()

@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from app.db import Sessions
 from app.models.assignments import Assignment
 from app.models.people import Participant
-from app.services.studies import lifecycle
+from app.services import study_lookup
 from app.settings import Settings
 from app.storage import LocalStorage
 from tests.browser.conftest import ARGUMENTS, DESKTOP, PATIENCE_MS
@@ -80,7 +80,7 @@ def open_task(browser: BrowserContext, address: str) -> tuple[Page, Frame]:
 
 def counts(sessions: Sessions, slug: str) -> tuple[int, int]:
     with sessions() as session:
-        study = lifecycle.by_slug(session, slug)
+        study = study_lookup.by_slug(session, slug)
         sittings = session.scalars(select(func.count()).where(Assignment.study_id == study.id)).one()
         return sittings, session.scalars(select(func.count()).select_from(Participant)).one()
 

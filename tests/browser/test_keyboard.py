@@ -7,8 +7,8 @@ from playwright.sync_api import expect
 
 from app.db import Sessions
 from app.keys import Keys
+from app.services import study_lookup
 from app.services.exports import requests
-from app.services.studies import lifecycle
 from app.settings import Settings
 from app.storage import LocalStorage
 from tests.browser.conftest import Sittings
@@ -108,7 +108,7 @@ def test_a_study_without_a_mouse(
     hands.follow("Export")
     expect(page.get_by_text("Waiting for a worker")).to_be_visible()
     with sessions() as session:
-        (asked,) = requests.of_study(session, lifecycle.by_slug(session, slug))
+        (asked,) = requests.of_study(session, study_lookup.by_slug(session, slug))
     requests.fulfil(sessions, storage, folder=settings.exports, request_id=asked.id)
     hands.go_to(page.get_by_role("button", name="Download ZIP"))
     with page.expect_download() as download:

@@ -8,11 +8,11 @@ from sqlalchemy import text
 
 from app.db import Sessions
 from app.keys import Keys
+from app.services import study_lookup
 from app.services.assignments import lifecycle
 from app.services.assignments.exclusions import exclude_by_hand
 from app.services.reports import quality_rules
 from app.services.rounds import rounds
-from app.services.studies import lifecycle as study_lifecycle
 from app.storage import LocalStorage
 from tests.browser.conftest import Sittings
 from tests.browser.dashboard import NARROW, WIDE, open_page, sign_in
@@ -46,7 +46,7 @@ def odd(sessions: Sessions, storage: LocalStorage, keys: Keys) -> str:
         answer(sessions, token, lambda trial: trial.left_candidate if trial.number else 0)
         with sessions.begin() as session:
             lifecycle.complete(session, token=token)
-            rounds.advance(session, study_id=study_lifecycle.by_slug(session, slug).id)
+            rounds.advance(session, study_id=study_lookup.by_slug(session, slug).id)
             quality_rules.assess(session, assignment_id=lifecycle.by_token(session, token).id)
     make_report(sessions, slug)
     return slug
@@ -80,7 +80,7 @@ def test_words_of_charts_stand_by_themselves(page: Page, odd: str, device: dict[
 
 def test_long_words_make_no_page_wider(page: Page, odd: str, sessions: Sessions) -> None:
     with sessions.begin() as session:
-        study = study_lifecycle.by_slug(session, odd).id
+        study = study_lookup.by_slug(session, odd).id
         session.execute(text("UPDATE items SET prompt = repeat('y', 200), source = repeat('z', 200) "
                              "WHERE number = 1 AND study_id = :study"), {"study": study})  # fmt: skip
         first = session.scalars(text("SELECT min(id) FROM assignments WHERE study_id = :study"), {"study": study}).one()

@@ -9,8 +9,7 @@ import pytest
 
 from app.db import open_sessions
 from app.keys import load_keys
-from app.services import audit
-from app.services.studies import lifecycle
+from app.services import audit, study_lookup
 from app.settings import Settings
 from app.storage import LocalStorage
 from tests.cli.conftest import Run
@@ -51,7 +50,7 @@ def test_recruiting_from_the_command_line(run: Run, home: Path, monkeypatch: pyt
     assert "£500.00 of £500.00 free" in run("recruit", "status", paid).stdout
     assert run("recruit", "resume", paid).stdout == "0 notices are dealt with.\n"
     with open_sessions(settings) as sessions, sessions() as session:
-        log = audit.entries(session, study_id=lifecycle.by_slug(session, paid).id)
+        log = audit.entries(session, study_id=study_lookup.by_slug(session, paid).id)
     assert [(entry.actor, entry.action) for entry in log] == [
         ("command line", "went on recruiting"), ("command line", "began recruiting"),
     ]  # fmt: skip

@@ -17,11 +17,11 @@ from app.models.recruiting import Recruitment, Submission
 from app.models.studies import Study
 from app.recruiters.entry import Arrival
 from app.recruiters.recruiter import Recruiter
+from app.services import study_lookup
 from app.services.assignments import enrolment, lifecycle
 from app.services.recruiting import plan
 from app.services.recruiting.reconcile import LookReport, look
 from app.services.rounds import rounds
-from app.services.studies import lifecycle as study_lifecycle
 from simulation.prolific.marketplace import FakeSubmission
 from simulation.prolific.server import FakeProlific
 from tests.sittings import Choose, answer
@@ -72,9 +72,9 @@ class PaidStudy:
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
         with self.sessions.begin() as session:
-            plan.begin(session, study=study_lifecycle.by_slug(session, self.slug), terms=self.terms, today=self.today)
+            plan.begin(session, study=study_lookup.by_slug(session, self.slug), terms=self.terms, today=self.today)
         with self.sessions() as session:
-            self.study_id = study_lifecycle.by_slug(session, self.slug).id
+            self.study_id = study_lookup.by_slug(session, self.slug).id
 
     @property
     def today(self) -> date:
@@ -92,7 +92,7 @@ class PaidStudy:
         arrival = Arrival(self.recruiter.name, submission.participant, submission.id, study=submission.study)
         try:
             with self.sessions.begin() as session:
-                study = study_lifecycle.by_slug(session, self.slug)
+                study = study_lookup.by_slug(session, self.slug)
                 return enrolment.sign_up(session, self.keys, study=study, arrival=arrival).token
         except (Gone, NothingNow):
             self.fake.marketplace.end(submission.id, "RETURNED")
@@ -135,9 +135,7 @@ class PaidStudy:
         arrival = Arrival(self.recruiter.name, "somebody-else", submission.id, study=submission.study)
         try:
             with self.sessions.begin() as session:
-                enrolment.sign_up(
-                    session, self.keys, study=study_lifecycle.by_slug(session, self.slug), arrival=arrival
-                )
+                enrolment.sign_up(session, self.keys, study=study_lookup.by_slug(session, self.slug), arrival=arrival)
         except Forbidden:
             return
         raise AssertionError("another person got somebody's sitting")

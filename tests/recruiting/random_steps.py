@@ -15,6 +15,7 @@ from app.keys import Keys
 from app.models.money import BonusBatch, Budget
 from app.models.recruiting import Recruitment
 from app.recruiters.recruiter import NothingHappened, OutcomeUnclear
+from app.services import study_lookup
 from app.services.recruiting import alerts, bonuses
 from app.services.studies import lifecycle
 from app.storage import LocalStorage
@@ -69,7 +70,7 @@ class Steps:
 
     def pause_or_open(self) -> None:
         with self.sessions.begin() as session:
-            state = lifecycle.by_slug(session, self.paid.slug).state
+            state = study_lookup.by_slug(session, self.paid.slug).state
             (lifecycle.open_study if state == "paused" else lifecycle.pause)(session, slug=self.paid.slug)
 
     def go_on(self) -> None:
@@ -78,7 +79,7 @@ class Steps:
 
     def grant(self) -> None:
         with suppress(Conflict), self.sessions.begin() as session:
-            study = lifecycle.by_slug(session, self.paid.slug)
+            study = study_lookup.by_slug(session, self.paid.slug)
             people = bonuses.paid_assignments(session, study)
             if people:
                 chosen = self.rng.sample(people, self.rng.randint(1, min(3, len(people))))

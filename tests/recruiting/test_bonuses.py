@@ -12,10 +12,10 @@ from app.models.money import BonusBatch
 from app.models.recruiting import Recruitment
 from app.models.studies import Study
 from app.recruiters.prolific.recruiter import Prolific
+from app.services import study_lookup
 from app.services.assignments import erasure, people
 from app.services.recruiting import bonuses
 from app.services.recruiting.reconcile import recruiting_slugs
-from app.services.studies import lifecycle
 from app.storage import LocalStorage
 from simulation.prolific.server import FakeProlific
 from tests.factories import make_study
@@ -35,7 +35,7 @@ def over(sessions: Sessions, storage: LocalStorage, keys: Keys, prolific: Prolif
 
 def top_up(paid: PaidStudy, amount: int | None, reason: str = "thanks") -> bonuses.Granted:
     with paid.sessions.begin() as session:
-        study = lifecycle.by_slug(session, paid.slug)
+        study = study_lookup.by_slug(session, paid.slug)
         return bonuses.top_up_all(
             session, study=study, amount=amount, reason=reason, terms=paid.terms, today=paid.today
         )

@@ -12,9 +12,9 @@ from app.errors import BadInput, Forbidden
 from app.keys import Keys
 from app.main import create_app
 from app.recruiters.prolific.recruiter import Prolific
-from app.services import audit, money
+from app.services import audit, money, study_lookup
 from app.services.recruiting.alerts import resolve_seen, tell
-from app.services.studies import lifecycle, revisions
+from app.services.studies import revisions
 from app.services.study_lookup import current_protocol
 from app.settings import Settings
 from app.storage import LocalStorage
@@ -121,7 +121,7 @@ def test_beginning_to_recruit_and_going_on(
     assert page_of(ada.get(study)).recruiting == {}
     assert ada.post(f"{study}/recruiting/begin").status_code == 409
     with sessions.begin() as session:
-        found = lifecycle.by_slug(session, slug)
+        found = study_lookup.by_slug(session, slug)
         tell(session, study_id=found.id, kind="last-tenth", message="Nine tenths are spent.", stops=True)
         now = current_protocol(session, found.id)
         direct = now.model_copy(update={"recruiting": Recruiting()})
@@ -162,7 +162,7 @@ def test_only_site_owners_spend_the_sites_money(
     richer = fields | {"version": "2", "pay.budget": "60000"}
     assert ada.post(f"{study}/protocol", richer).status_code == 303
     with sessions() as session:
-        assert money.balance(session, lifecycle.by_slug(session, slug).id).cap == 60_000
+        assert money.balance(session, study_lookup.by_slug(session, slug).id).cap == 60_000
 
 
 def test_the_overview_has_the_ledgers_money(
@@ -175,7 +175,7 @@ def test_the_overview_has_the_ledgers_money(
     for _ in range(3):  # told, approved, and then nine tenths are reached, which asks first
         paid.look()
         with sessions.begin() as session:
-            resolve_seen(session, study=lifecycle.by_slug(session, slug))
+            resolve_seen(session, study=study_lookup.by_slug(session, slug))
     ada = sign_in(client, sessions, make_account(sessions, is_site_owner=True))
     overview = ada.get(f"/admin/studies/{slug}")
     assert "£5.49<small>of £5.49: £1.83&nbsp;spent, £3.66&nbsp;committed</small>" in overview.text

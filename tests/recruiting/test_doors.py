@@ -23,6 +23,7 @@ from app.models.recruiting import WebhookEvent
 from app.recruiters.prolific.api import Api
 from app.recruiters.prolific.recruiter import Prolific
 from app.recruiters.prolific.webhooks import subscribe
+from app.services import study_lookup
 from app.services.assignments import admission, lifecycle
 from app.services.studies import lifecycle as study_lifecycle
 from app.settings import Settings
@@ -201,7 +202,7 @@ def test_invitations_let_in_whoever_holds_one(
     settings = {name: value for name, value in SMALL.items() if name != "recruiting__recruiter"}
     slug = make_study(sessions, storage, items=24, recruiting__invitations=True, **settings)
     with sessions.begin() as session:
-        (code,) = admission.invite(session, study=study_lifecycle.by_slug(session, slug), count=1)
+        (code,) = admission.invite(session, study=study_lookup.by_slug(session, slug), count=1)
     url = f"/studies/{slug}"
     assert web.get(url, params={"invitation": code}).status_code == 200
     body = {"invitation": code, "consent": True}

@@ -12,10 +12,10 @@ from sqlalchemy import text
 from app.db import Sessions
 from app.keys import Keys
 from app.recruiters.prolific.recruiter import Prolific
+from app.services import study_lookup
 from app.services.assignments import erasure
 from app.services.exports.export import export_study
 from app.services.recruiting import bonuses
-from app.services.studies import lifecycle
 from app.settings import Settings
 from app.storage import LocalStorage
 from simulation.prolific.server import FakeProlific
@@ -83,10 +83,10 @@ def test_no_trace_is_left(
     for _ in range(3):
         paid.look()
     with sessions.begin() as session:
-        mine = bonuses.paid_assignments(session, lifecycle.by_slug(session, slug))[-1:]
+        mine = bonuses.paid_assignments(session, study_lookup.by_slug(session, slug))[-1:]
         bonuses.grant(
             session,
-            study=lifecycle.by_slug(session, slug),
+            study=study_lookup.by_slug(session, slug),
             amount=10,
             reason="thanks",
             assignments=mine,

@@ -18,6 +18,7 @@ from app.db import Sessions, open_sessions
 from app.keys import Keys, load_keys
 from app.models.money import BonusBatch
 from app.recruiters.prolific.recruiter import Prolific
+from app.services import study_lookup
 from app.services.recruiting import alerts, bonuses
 from app.services.recruiting.reconcile import look_at
 from app.services.studies import lifecycle
@@ -57,7 +58,7 @@ def everybody_paid(paid: PaidStudy) -> None:
 def bonuses_granted(paid: PaidStudy) -> None:
     everybody_paid(paid)
     with paid.sessions.begin() as session:
-        study = lifecycle.by_slug(session, paid.slug)
+        study = study_lookup.by_slug(session, paid.slug)
         people = bonuses.paid_assignments(session, study)
         bonuses.grant(
             session, study=study, amount=50, reason="thanks", assignments=people, terms=TERMS, today=paid.today

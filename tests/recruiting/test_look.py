@@ -19,7 +19,7 @@ from app.models.recruiting import Recruitment
 from app.recruiters.entry import Arrival
 from app.recruiters.prolific.api import Api
 from app.recruiters.prolific.recruiter import Prolific
-from app.services import money
+from app.services import money, study_lookup
 from app.services.assignments import enrolment, lifecycle
 from app.services.assignments.exclusions import in_force, reinstate_by_hand
 from app.services.recruiting import alerts, bonuses, plan, review
@@ -78,7 +78,7 @@ def test_how_it_stands(paid: PaidStudy) -> None:
     for _ in range(2):
         paid.look()
     with paid.sessions() as session:
-        now = standing(session, study=study_lifecycle.by_slug(session, paid.slug))
+        now = standing(session, study=study_lookup.by_slug(session, paid.slug))
     assert (now.cap, now.spent, now.committed, now.places) == (50_000, 2 * 183, 183, 3)
     assert now.submissions == {"APPROVED": 2}
     assert now.pay is not None
@@ -142,7 +142,7 @@ def test_made_up_parameters_are_found_out(paid: PaidStudy) -> None:
     for arrival in forged:
         with paid.sessions.begin() as session:
             token = enrolment.sign_up(
-                session, paid.keys, study=study_lifecycle.by_slug(session, paid.slug), arrival=arrival
+                session, paid.keys, study=study_lookup.by_slug(session, paid.slug), arrival=arrival
             ).token
         answer(paid.sessions, token, agree)
         with paid.sessions.begin() as session:
@@ -192,9 +192,7 @@ def test_a_link_with_somebody_elses_submission_moves_no_money(
     market.submit(lazy.id, None)
     arrival = Arrival("prolific", lazy.participant, lazy.id, study=here)
     with sessions.begin() as session:
-        token = enrolment.sign_up(
-            session, keys, study=study_lifecycle.by_slug(session, paid.slug), arrival=arrival
-        ).token
+        token = enrolment.sign_up(session, keys, study=study_lookup.by_slug(session, paid.slug), arrival=arrival).token
     answer(sessions, token, agree)
     with sessions.begin() as session:
         sitting = lifecycle.complete(session, token=token).id
@@ -307,7 +305,7 @@ def test_both_sides_beside_each_other(paid: PaidStudy, deployed: Settings) -> No
         paid.look()
     with paid.sessions() as session:
         sitting = lifecycle.by_token(session, token).id
-        pairs = side_by_side(session, study=study_lifecycle.by_slug(session, paid.slug))
+        pairs = side_by_side(session, study=study_lookup.by_slug(session, paid.slug))
     assert [(pair.there, pair.assignment, pair.here, pair.booked, pair.odd) for pair in pairs] == [
         ("APPROVED", None, None, 183, "was never here"),
         ("AWAITING REVIEW", sitting, "active", 0, "yours to review"),
@@ -447,7 +445,7 @@ def test_a_bonus_is_granted_once_and_never_paid_twice(paid: PaidStudy) -> None:
     paid.look()
     paid.look()
     with paid.sessions() as session:
-        study = study_lifecycle.by_slug(session, paid.slug)
+        study = study_lookup.by_slug(session, paid.slug)
         people = bonuses.paid_assignments(session, study)
         real = bonuses.pay_per_hour(session, study)
     assert len(people) == 3
@@ -456,7 +454,7 @@ def test_a_bonus_is_granted_once_and_never_paid_twice(paid: PaidStudy) -> None:
 
     def grant(amount: int, reason: str, to: list[int]) -> None:
         with paid.sessions.begin() as session:
-            study = study_lifecycle.by_slug(session, paid.slug)
+            study = study_lookup.by_slug(session, paid.slug)
             bonuses.grant(
                 session, study=study, amount=amount, reason=reason, assignments=to, terms=TERMS, today=paid.today
             )
@@ -536,7 +534,7 @@ def test_what_cannot_be_recruited_for(sessions: Sessions, storage: LocalStorage)
         slug = make_study(sessions, storage, items=24, **{**SMALL, **overrides})
         with sessions.begin() as session:
             today = session.scalars(select(func.current_date())).one()
-            plan.begin(session, study=study_lifecycle.by_slug(session, slug), terms=TERMS, today=today)
+            plan.begin(session, study=study_lookup.by_slug(session, slug), terms=TERMS, today=today)
 
     with pytest.raises(BadInput, match="has no recruiter"):
         begin(recruiting__recruiter="direct")

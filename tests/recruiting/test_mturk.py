@@ -19,8 +19,8 @@ from app.recruiters.configured import calling
 from app.recruiters.mturk.api import Api
 from app.recruiters.mturk.recruiter import Mturk
 from app.recruiters.recruiter import NothingHappened, OutcomeUnclear, Refused
+from app.services import study_lookup
 from app.services.recruiting import bonuses
-from app.services.studies import lifecycle
 from app.settings import Settings
 from app.storage import LocalStorage
 from app.web.admin.protocol_form import form_groups
@@ -168,7 +168,7 @@ def test_a_whole_study(sessions: Sessions, storage: LocalStorage, keys: Keys, mt
     paid.check_votes()
     turk.mischief.rates = {}
     with sessions.begin() as session:
-        study = lifecycle.by_slug(session, slug)
+        study = study_lookup.by_slug(session, slug)
         people = bonuses.paid_assignments(session, study)
         bonuses.grant(
             session, study=study, amount=30, reason="thanks", assignments=people, terms=TERMS, today=paid.today
@@ -215,7 +215,7 @@ def test_the_way_through_the_frame(
     ]:
         assert sign_up(**changed).status_code == status, changed
     with sessions() as session:
-        study = lifecycle.by_slug(session, slug)
+        study = study_lookup.by_slug(session, slug)
         assert session.scalar(select(func.count()).where(Assignment.study_id == study.id)) == 0
     first, again, other = sign_up(), sign_up(), sign_up(workerId="A2")
     assert [first.status_code, again.status_code, other.status_code] == [201, 200, 201]

@@ -12,6 +12,7 @@ from app.keys import Keys
 from app.models.money import BonusBatch
 from app.models.recruiting import Recruitment
 from app.recruiters.prolific.recruiter import Prolific
+from app.services import study_lookup
 from app.services.recruiting import bonuses
 from app.services.studies import lifecycle
 from app.storage import LocalStorage
@@ -123,7 +124,7 @@ def test_a_kill_before_or_after_any_call(
     assert {call for call, _ in mortal.deaths} == set(BONUS_CALLS), "the rest was tried"
     paid.check_votes()
     with sessions.begin() as session:
-        study = lifecycle.by_slug(session, slug)
+        study = study_lookup.by_slug(session, slug)
         people = bonuses.paid_assignments(session, study)
         for reason in ("first", "second"):
             bonuses.grant(

@@ -10,8 +10,8 @@ from app.errors import Conflict
 from app.keys import Keys
 from app.models.money import Budget
 from app.recruiters.prolific.recruiter import Prolific
+from app.services import study_lookup
 from app.services.recruiting import bonuses
-from app.services.studies import lifecycle
 from app.storage import LocalStorage
 from simulation.prolific.server import FakeProlific
 from tests.factories import make_study
@@ -34,7 +34,7 @@ def test_many_who_spend_at_once_stay_under_the_cap(
     def grant(number: int) -> bool:
         try:
             with sessions.begin() as session:
-                study = lifecycle.by_slug(session, slug)
+                study = study_lookup.by_slug(session, slug)
                 people = bonuses.paid_assignments(session, study)
                 bonuses.grant(
                     session,

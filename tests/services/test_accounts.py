@@ -11,7 +11,7 @@ from sqlalchemy.exc import ProgrammingError
 from app.db import Sessions
 from app.errors import BadInput, Conflict, Forbidden, Gone, LookalikeError, NotFound, NotSignedIn
 from app.keys import Keys
-from app.services import audit
+from app.services import audit, study_lookup
 from app.services.accounts import accounts, login, members
 from app.services.studies import lifecycle
 from tests.dashboard import PASSWORD, make_account
@@ -77,7 +77,7 @@ def test_the_database_keeps_no_token_and_no_secret(sessions: Sessions, keys: Key
 def test_an_invitation_is_for_one_person_once(sessions: Sessions) -> None:
     slug, invited, other = make_draft(sessions), make_account(sessions), make_account(sessions)
     with sessions.begin() as session:
-        study = lifecycle.by_slug(session, slug)
+        study = study_lookup.by_slug(session, slug)
         with pytest.raises(BadInput, match="A role is one of"):
             members.invite(session, study=study, email=invited, role="king")
         token = members.invite(session, study=study, email=invited.upper(), role="researcher")
@@ -99,7 +99,7 @@ def test_an_invitation_is_for_one_person_once(sessions: Sessions) -> None:
 def test_an_old_invitation_is_no_use(sessions: Sessions) -> None:
     slug, invited = make_draft(sessions), make_account(sessions)
     with sessions.begin() as session:
-        token = members.invite(session, study=lifecycle.by_slug(session, slug), email=invited, role="viewer")
+        token = members.invite(session, study=study_lookup.by_slug(session, slug), email=invited, role="viewer")
         session.flush()
         session.execute(
             text("UPDATE member_invitations SET expires_at = now() - interval '1 second' WHERE email = :e"),
@@ -112,11 +112,13 @@ def test_an_old_invitation_is_no_use(sessions: Sessions) -> None:
 def test_an_invitation_takes_nothing_away(sessions: Sessions) -> None:
     slug, email = make_draft(sessions), make_account(sessions)
     with sessions.begin() as session:
-        study, account = lifecycle.by_slug(session, slug), accounts.by_email(session, email)
+        study, account = study_lookup.by_slug(session, slug), accounts.by_email(session, email)
         members.join(session, study=study, account=account, role="owner")
         members.accept(session, token=members.invite(session, study=study, email=email, role="viewer"), account=account)
     with sessions() as session:
-        assert [member.role for member in members.members(session, study=lifecycle.by_slug(session, slug))] == ["owner"]
+        assert [member.role for member in members.members(session, study=study_lookup.by_slug(session, slug))] == [
+            "owner"
+        ]
 
 
 def test_two_owners_do_not_step_down_past_each_other(sessions: Sessions) -> None:
@@ -124,12 +126,12 @@ def test_two_owners_do_not_step_down_past_each_other(sessions: Sessions) -> None
     with sessions.begin() as session:
         for email in emails:
             account = accounts.by_email(session, email)
-            members.join(session, study=lifecycle.by_slug(session, slug), account=account, role="owner")
+            members.join(session, study=study_lookup.by_slug(session, slug), account=account, role="owner")
 
     def step_down(email: str) -> str:
         try:
             with sessions.begin() as session:
-                members.change_role(session, study=lifecycle.by_slug(session, slug), email=email, role="viewer")
+                members.change_role(session, study=study_lookup.by_slug(session, slug), email=email, role="viewer")
         except LookalikeError as error:
             return type(error).__name__
         return "done"
@@ -137,7 +139,7 @@ def test_two_owners_do_not_step_down_past_each_other(sessions: Sessions) -> None
     with ThreadPoolExecutor(2) as threads:
         assert sorted(threads.map(step_down, emails)) == ["Conflict", "done"]
     with sessions() as session:
-        study = lifecycle.by_slug(session, slug)
+        study = study_lookup.by_slug(session, slug)
         (owner,) = [member.email for member in members.members(session, study=study) if member.role == "owner"]
         with pytest.raises(Conflict, match="at least one owner"):
             members.remove(session, study=study, email=owner)
@@ -148,19 +150,19 @@ def test_the_log_is_written_with_the_change_and_never_changed(sessions: Sessions
     with sessions.begin() as session:
         lifecycle.close(session, slug=slug)  # nobody in particular: no matter of the log
     with sessions() as session:
-        assert audit.entries(session, study_id=lifecycle.by_slug(session, slug).id) == []
+        assert audit.entries(session, study_id=study_lookup.by_slug(session, slug).id) == []
     slug = make_draft(sessions)
     with sessions() as session:
         audit.act_as(session, "ada@example.org")
         lifecycle.close(session, slug=slug)
         session.rollback()
-        assert audit.entries(session, study_id=lifecycle.by_slug(session, slug).id) == []
+        assert audit.entries(session, study_id=study_lookup.by_slug(session, slug).id) == []
     with sessions.begin() as session:
         audit.act_as(session, "ada@example.org")
         lifecycle.close(session, slug=slug)
         lifecycle.close(session, slug=slug)
     with sessions() as session:
-        (entry,) = audit.entries(session, study_id=lifecycle.by_slug(session, slug).id)
+        (entry,) = audit.entries(session, study_id=study_lookup.by_slug(session, slug).id)
         assert (entry.actor, entry.action) == ("ada@example.org", "closed the study")
     for change in ("UPDATE audit_log SET actor = 'x'", "DELETE FROM audit_log", "TRUNCATE audit_log"):
         with sessions() as session, pytest.raises(ProgrammingError, match="append-only"):

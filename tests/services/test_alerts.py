@@ -4,10 +4,10 @@ from sqlalchemy import text
 
 from app.db import Sessions
 from app.keys import Keys
+from app.services import study_lookup
 from app.services.assignments import lifecycle
 from app.services.assignments.exclusions import exclude_by_hand
 from app.services.rounds import rounds
-from app.services.studies import lifecycle as study_lifecycle
 from app.services.studies.alerts import alerts
 from app.services.studies.status import study_status
 from app.services.study_lookup import current_protocol
@@ -55,13 +55,13 @@ def test_a_round_before_the_last_does_not_wait_for_what_is_to_be_made_up_for(
 
 def advance(sessions: Sessions, slug: str) -> None:
     with sessions.begin() as session:
-        rounds.advance(session, study_id=study_lifecycle.by_slug(session, slug).id)
+        rounds.advance(session, study_id=study_lookup.by_slug(session, slug).id)
 
 
 def told(sessions: Sessions, slug: str) -> list[str]:
     """What is told ten minutes after the last thing that happened."""
     with sessions() as session:
-        study = study_lifecycle.by_slug(session, slug)
+        study = study_lookup.by_slug(session, slug)
         for table, moment in (("rounds", "opened_at"), ("assignments", "created_at"), ("assignments", "completed_at")):
             ago = f"UPDATE {table} SET {moment} = {moment} - interval '10 minutes' WHERE study_id = :study"
             session.execute(text(ago), {"study": study.id})

@@ -15,6 +15,7 @@ from app.models.items import Item
 from app.models.people import Identity, Participant
 from app.models.quality import Assessment
 from app.models.studies import Study
+from app.services import study_lookup
 from app.services.assignments import erasure, lifecycle
 from app.services.reports import quality_rules
 from app.services.studies import lifecycle as study_lifecycle
@@ -79,7 +80,7 @@ def test_erasure(sessions: Sessions, storage: LocalStorage, keys: Keys) -> None:
     rest = everything(sessions)
     assert WHO not in rest
     with sessions() as session:
-        study = study_lifecycle.by_slug(session, slug)
+        study = study_lookup.by_slug(session, slug)
         left = session.scalar(
             select(func.count())
             .select_from(Judgment)
@@ -112,7 +113,7 @@ def test_somebody_in_the_middle_of_a_sitting_is_erased(sessions: Sessions, stora
     with sessions.begin() as session:
         erasure.erase(session, pseudonym=pseudonym_of(sessions, slug))
     with sessions() as session:
-        study = study_lifecycle.by_slug(session, slug)
+        study = study_lookup.by_slug(session, slug)
         theirs = session.scalars(select(Assignment).where(Assignment.study_id == study.id)).one()
         assert theirs.state == "expired"
         quality_rules.assess(session, assignment_id=theirs.id)
@@ -141,7 +142,7 @@ def test_ids_are_kept_for_as_long_as_the_study_says(sessions: Sessions, storage:
             session.scalars(
                 select(func.count(Identity.ciphertext))
                 .join(Assignment, Assignment.participant_id == Identity.participant_id)
-                .where(Assignment.study_id == study_lifecycle.by_slug(session, slug).id)
+                .where(Assignment.study_id == study_lookup.by_slug(session, slug).id)
             ).one()
             for slug in slugs
         ]

@@ -12,6 +12,7 @@ from app.errors import Conflict
 from app.keys import Keys, token_sha256
 from app.models.assignments import Assignment
 from app.models.items import Item, Slot
+from app.services import study_lookup
 from app.services.assignments import judgments, lifecycle
 from app.services.assignments.exclusions import Consequence, exclude_by_hand, preview, reinstate_by_hand
 from app.services.assignments.judgments import Answer
@@ -116,7 +117,7 @@ def test_a_dissent_ahead_of_the_round_asks_for_the_rest_of_it(
     vote(third, 1)
     vote(sign_up(sessions, keys, slug, f"{slug}-4"), 0)
     with sessions() as session:
-        item = session.scalars(select(Item).where(Item.study_id == study_lifecycle.by_slug(session, slug).id)).one()
+        item = session.scalars(select(Item).where(Item.study_id == study_lookup.by_slug(session, slug).id)).one()
         assert (item.votes_0, item.votes_1, item.dropped_round) == (3, 1, 2)
 
 
@@ -130,7 +131,7 @@ def test_a_clock_set_back_changes_no_fate(sessions: Sessions, storage: LocalStor
         with sessions.begin() as session:
             _set_back(session, tokens[-1], behind)
     with sessions() as session:
-        study = study_lifecycle.by_slug(session, slug)
+        study = study_lookup.by_slug(session, slug)
         item = session.scalars(select(Item).where(Item.study_id == study.id, Item.role == "pool")).one()
         people = [lifecycle.by_token(session, token) for token in tokens]
         for person in people:
@@ -179,7 +180,7 @@ def test_deciding_while_they_vote(sessions: Sessions, storage: LocalStorage, key
     slug = make_study(sessions, storage, items=24, **settings, **NO_CHECKS)
     tokens = [sign_up(sessions, keys, slug, f"{slug}-{person}") for person in range(6)]
     with sessions() as session:
-        study = study_lifecycle.by_slug(session, slug).id
+        study = study_lookup.by_slug(session, slug).id
         people = [lifecycle.by_token(session, token) for token in tokens]
         numbers = {token: person.id for token, person in zip(tokens, people, strict=True)}
         trials = {token: lifecycle.progress(session, person).open for token, person in zip(tokens, people, strict=True)}

@@ -16,6 +16,7 @@ from app.db import Sessions
 from app.errors import BadInput, Conflict
 from app.keys import Keys
 from app.models.studies import ExportRequest
+from app.services import study_lookup
 from app.services.exports import export as export_export
 from app.services.exports import requests, shards
 from app.services.exports.export import ExportResult, Format, export_study
@@ -92,7 +93,7 @@ def test_a_finished_export_has_written_all(
     sessions: Sessions, storage: LocalStorage, study: str, tmp_path: Path, form: Format, written: int
 ) -> None:
     with sessions.begin() as session:
-        asked = requests.ask(session, study=lifecycle.by_slug(session, study), form=form).id
+        asked = requests.ask(session, study=study_lookup.by_slug(session, study), form=form).id
     requests.fulfil(sessions, storage, folder=tmp_path, request_id=asked)
     with sessions() as session:
         request = session.get_one(ExportRequest, asked)
@@ -103,7 +104,7 @@ def test_a_failed_export_says_how_far_it_came_and_another_try_begins_anew(
     sessions: Sessions, storage: LocalStorage, study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with sessions.begin() as session:
-        asked = requests.ask(session, study=lifecycle.by_slug(session, study)).id
+        asked = requests.ask(session, study=study_lookup.by_slug(session, study)).id
 
     def fulfil() -> ExportRequest:
         requests.fulfil(sessions, storage, folder=tmp_path, request_id=asked)
@@ -122,7 +123,7 @@ def test_an_export_is_given_back_by_a_worker_that_is_to_stop_and_written_once(
     sessions: Sessions, storage: LocalStorage, study: str, tmp_path: Path
 ) -> None:
     with sessions.begin() as session:
-        asked = requests.ask(session, study=lifecycle.by_slug(session, study)).id
+        asked = requests.ask(session, study=study_lookup.by_slug(session, study)).id
     with pytest.raises(GivenBack):
         requests.fulfil(sessions, storage, folder=tmp_path, request_id=asked, stopping=lambda: True)
     for _ in range(2):  # as when the database was lost before the job could be noted as done

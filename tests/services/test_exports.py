@@ -24,6 +24,7 @@ from app.db import Sessions
 from app.errors import BadInput, NotFound, Unavailable
 from app.keys import Keys
 from app.paths import ROOT
+from app.services import study_lookup
 from app.services.assignments import exclusions
 from app.services.assignments.lifecycle import by_token
 from app.services.exports import export as export_export
@@ -636,7 +637,7 @@ def large(sessions: Sessions, storage: LocalStorage, *, items: int) -> str:
 def test_rows_are_streamed_from_the_server(sessions: Sessions, storage: LocalStorage) -> None:
     slug = large(sessions, storage, items=2000)
     with sessions.begin() as session:
-        study = lifecycle.by_slug(session, slug)
+        study = study_lookup.by_slug(session, slug)
         snapshot = Snapshot(session, study_id=study.id, protocol=current_protocol(session, study.id))
         with snapshot:
             rows = snapshot.pool()

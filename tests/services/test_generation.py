@@ -10,6 +10,7 @@ from app.domain import protocol
 from app.domain.generation import Options
 from app.errors import BadInput, Conflict
 from app.models.generation import GenerationPlan
+from app.services import study_lookup
 from app.services.generation import batches, plans
 from app.services.generation.plans import Order
 from app.services.generation.progress import progress
@@ -70,7 +71,7 @@ def test_a_plan_is_batches_with_a_job_each_and_more_goes_on_from_there(sessions:
         assert only_of_second is not None
         assert [(item.number, item.prompt) for item in last_of_first.items] == [(8, "A cat")]
         assert [item.number for item in only_of_second.items] == [9, 10, 11, 12, 13]
-        assert next_number(session, lifecycle.by_slug(session, slug)) == 14
+        assert next_number(session, study_lookup.by_slug(session, slug)) == 14
 
 
 def test_a_plan_that_is_not_committed_leaves_no_job(sessions: Sessions, slug: str) -> None:
@@ -89,9 +90,9 @@ def test_cancel_takes_the_jobs_back_and_resume_brings_them_again(sessions: Sessi
     assert jobs(sessions, plan) == []
     with sessions.begin() as session:
         assert plans.cancel(session, slug=slug) == 0
-        how = progress(session, lifecycle.by_slug(session, slug))
+        how = progress(session, study_lookup.by_slug(session, slug))
         assert (how.items, how.made, how.waiting, how.cancelled, how.is_over) == (9, 0, 0, 9, True)
-        assert next_number(session, lifecycle.by_slug(session, slug)) == 9, "numbers are never given twice"
+        assert next_number(session, study_lookup.by_slug(session, slug)) == 9, "numbers are never given twice"
     with sessions.begin() as session:
         assert plans.resume(session, slug=slug) == 9
     assert jobs(sessions, plan) == [0, 4, 8]
@@ -130,5 +131,5 @@ def test_an_order_that_makes_no_sense(sessions: Sessions, slug: str, wanted: Ord
     with sessions.begin() as session, pytest.raises(BadInput):
         plans.make_plan(session, slug=slug, order=wanted)
     with sessions() as session:
-        assert progress(session, lifecycle.by_slug(session, slug)).items == 0
+        assert progress(session, study_lookup.by_slug(session, slug)).items == 0
     assert wanted.options == Options()

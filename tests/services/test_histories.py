@@ -22,13 +22,13 @@ from app.models.assignments import Assignment, Judgment, Trial
 from app.models.items import Item, Slot
 from app.models.studies import Study
 from app.recruiters.entry import Arrival
+from app.services import study_lookup
 from app.services.assignments import enrolment, judgments, lifecycle
 from app.services.assignments.exclusions import exclude, reinstate
 from app.services.assignments.judgments import Answer
 from app.services.exports.queries import Choice, Snapshot, Split
 from app.services.items.history import history as history_of
 from app.services.rounds import rounds, tallies
-from app.services.studies import lifecycle as study_lifecycle
 from app.services.studies.status import study_status
 from app.services.study_lookup import current_protocol
 from app.storage import LocalStorage
@@ -46,7 +46,7 @@ class History:
         self.session = session
         self.keys = keys
         self.rng = random.Random(seed)
-        self.study = study_lifecycle.by_slug(session, slug)
+        self.study = study_lookup.by_slug(session, slug)
         self.rule = current_protocol(session, self.study.id).rule
         pool = session.scalars(select(Item.id).where(Item.study_id == self.study.id, Item.role == "pool")).all()
         self.items = {item: NaiveItem() for item in pool}

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from app.db import Sessions
 from app.errors import BadInput, Conflict, Unavailable
 from app.models.studies import ImportRequest
-from app.services import audit, progress_writer
+from app.services import audit, progress_writer, study_lookup
 from app.services.items import import_requests, import_sources, imports
 from app.services.items.import_sources import BucketPlace, FolderPlace, ImportPlace, open_import_place
 from app.services.items.uploads import BucketUploads, FolderUploads, Uploads, open_uploads
@@ -56,7 +56,7 @@ def slug(sessions: Sessions) -> str:
 def ask(sessions: Sessions, place: ImportPlace, slug: str, source: str) -> int:
     with sessions.begin() as session:
         audit.act_as(session, "ada@example.org")
-        return import_requests.ask(session, place, study=lifecycle.by_slug(session, slug), source=source).id
+        return import_requests.ask(session, place, study=study_lookup.by_slug(session, slug), source=source).id
 
 
 def read(sessions: Sessions, request_id: int) -> ImportRequest:
@@ -95,7 +95,7 @@ def test_a_folder_is_imported_once(
         job = text("SELECT queue_name FROM procrastinate_jobs WHERE task_name = 'lookalike.import' "
                    "AND args = jsonb_build_object('request_id', CAST(:id AS bigint))")  # fmt: skip
         assert session.scalars(job, {"id": first}).all() == ["default"]
-        entry, *_ = audit.entries(session, study_id=lifecycle.by_slug(session, slug).id)
+        entry, *_ = audit.entries(session, study_id=study_lookup.by_slug(session, slug).id)
         assert (entry.actor, entry.action, entry.subject) == ("ada@example.org", "asked for an import", "2026/shoes")
     with pytest.raises(Conflict, match="'2026/shoes' is still being imported"):
         ask(sessions, place, slug, "2026/shoes")
@@ -218,7 +218,7 @@ def test_stopped_given_back_and_gone_on_with(
 
     def stop() -> bool:
         with sessions.begin() as session:
-            import_requests.stop(session, study=lifecycle.by_slug(session, slug))
+            import_requests.stop(session, study=study_lookup.by_slug(session, slug))
         return False
 
     def fulfil(request_id: int, stopping: Callable[[], bool] = lambda: False) -> None:
@@ -299,7 +299,7 @@ def test_an_upload_is_kept_until_a_worker_has_imported_it(
 
     def upload(name: str, data: bytes) -> int:
         with sessions.begin() as session:
-            study = lifecycle.by_slug(session, slug)
+            study = study_lookup.by_slug(session, slug)
             file = io.BytesIO(data)
             return import_requests.ask_upload(session, any_uploads, study=study, name=name, archive=file).id
 
@@ -335,7 +335,7 @@ def test_an_upload_is_kept_until_a_worker_has_imported_it(
     monkeypatch.setattr(import_requests, "_ABANDONED", timedelta(seconds=-60))
     stopped = upload("x.zip", zipped(folder.path))
     with sessions.begin() as session:
-        import_requests.stop(session, study=lifecycle.by_slug(session, slug))
+        import_requests.stop(session, study=study_lookup.by_slug(session, slug))
     assert fulfil(stopped).state == "failed"
     assert list(any_uploads.stored()) == []
 

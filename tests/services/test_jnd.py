@@ -18,6 +18,7 @@ from app.domain.quality import Count
 from app.domain.sensitivity import d_prime_same_different
 from app.errors import AnswerConflict, BadInput, Conflict, Gone
 from app.keys import Keys
+from app.services import study_lookup
 from app.services.assignments import exclusions, judgments, lifecycle
 from app.services.assignments.judgments import Answer
 from app.services.assignments.lifecycle import by_token
@@ -104,7 +105,7 @@ def sit(sessions: Sessions, keys: Keys, slug: str, person: str, different: Any) 
         receipt = judgments.record(session, token=token, answers=given)
         assert all(feedback.correct for feedback in receipt.feedback)
         lifecycle.complete(session, token=token)
-        rounds.advance(session, study_id=study_lifecycle.by_slug(session, slug).id)
+        rounds.advance(session, study_id=study_lookup.by_slug(session, slug).id)
     return token
 
 
@@ -336,7 +337,7 @@ class TestQuality:
         for person in range(3):
             sit(sessions, keys, two_pairs, f"{two_pairs}-{person}", lambda _, candidate: candidate)
         with sessions() as session:
-            study = study_lifecycle.by_slug(session, two_pairs)
+            study = study_lookup.by_slug(session, two_pairs)
             report, status = study_report(session, study), study_status(session, study)
             page = " ".join(report_html(report, current_protocol(session, study.id)).split())
         assert (report.kind, report.filter, report.agreement.votes) == ("jnd", None, 3 * 6)

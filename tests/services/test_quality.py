@@ -16,11 +16,11 @@ from app.models.items import Item
 from app.models.quality import Assessment
 from app.queue import ASSESS
 from app.recruiters.entry import Arrival
+from app.services import study_lookup
 from app.services.assignments import enrolment, judgments, lifecycle
 from app.services.assignments.exclusions import exclude_by_hand, in_force, reinstate_by_hand
 from app.services.assignments.judgments import Answer
 from app.services.reports import quality_rules
-from app.services.studies import lifecycle as study_lifecycle
 from app.settings import Settings
 from app.storage import LocalStorage
 from tests.factories import make_slug, make_study
@@ -58,7 +58,7 @@ def sit(
     """A whole sitting, with human response times unless others are given; returns the assignment's number."""
     with sessions.begin() as session:
         arrival = Arrival("direct", participant=person, submission=submission or person)
-        token = enrolment.sign_up(session, keys, study=study_lifecycle.by_slug(session, slug), arrival=arrival).token
+        token = enrolment.sign_up(session, keys, study=study_lookup.by_slug(session, slug), arrival=arrival).token
         answers = [
             Answer(
                 trial.trial,
@@ -79,7 +79,7 @@ def assess(sessions: Sessions, assignment_id: int) -> Assessment:
 
 
 def votes(session: Session, slug: str) -> list[tuple[int, int]]:
-    study = study_lifecycle.by_slug(session, slug).id
+    study = study_lookup.by_slug(session, slug).id
     pool = select(Item).where(Item.study_id == study, Item.role == "pool").order_by(Item.id)
     return [(item.votes_0, item.votes_1) for item in session.scalars(pool)]
 
@@ -138,7 +138,7 @@ def test_agreement_is_with_the_other_peoples_valid_votes(sessions: Sessions, sto
         late = "UPDATE judgments j SET late = true FROM trials t WHERE t.id = j.trial_id AND t.slot_id % 5 = 0"
         session.execute(text(late + " AND t.assignment_id = ANY(:people)"), {"people": people})
     with sessions() as session:
-        study = study_lifecycle.by_slug(session, slug).id
+        study = study_lookup.by_slug(session, slug).id
         votes = (
             select(Trial.assignment_id, Trial.item_id, Judgment.choice, Judgment.late)
             .join_from(Judgment, Trial)
@@ -177,7 +177,7 @@ def test_what_several_sittings_of_a_person_show_together(sessions: Sessions, sto
     assert (finding["name"], finding["sittings"]) == ("side_bias", 3)
     assert finding["sentence"].startswith("Chose the left image in 30 of 30 trials")
     with sessions() as session:
-        study = study_lifecycle.by_slug(session, slug).id
+        study = study_lookup.by_slug(session, slug).id
         for assessed in quality_rules.assess_study(session, study_id=study):
             assert (assessed.findings, [found.name for found in assessed.of_person]) == ([], ["side_bias"])
 
@@ -196,9 +196,9 @@ def test_an_ended_assignment_is_assessed_by_the_worker(
     completed = sit(sessions, keys, slug, f"{slug}-1", rightly)
     with sessions.begin() as session:
         arrival = Arrival("direct", participant=slug, submission=slug)
-        enrolment.sign_up(session, keys, study=study_lifecycle.by_slug(session, slug), arrival=arrival)
+        enrolment.sign_up(session, keys, study=study_lookup.by_slug(session, slug), arrival=arrival)
     with sessions.begin() as session:
-        study = study_lifecycle.by_slug(session, slug).id
+        study = study_lookup.by_slug(session, slug).id
         left = session.scalars(
             select(Assignment).where(Assignment.study_id == study, Assignment.state == "active")
         ).one()
@@ -231,7 +231,7 @@ def test_decisions_that_cannot_be(sessions: Sessions, storage: LocalStorage, key
     slug = make_study(sessions, storage, items=14, **FIXED)
     with sessions.begin() as session:
         arrival = Arrival("direct", participant=slug, submission=slug)
-        token = enrolment.sign_up(session, keys, study=study_lifecycle.by_slug(session, slug), arrival=arrival).token
+        token = enrolment.sign_up(session, keys, study=study_lookup.by_slug(session, slug), arrival=arrival).token
         number = lifecycle.by_token(session, token).id
     *before, last = steps
     with sessions.begin() as session:

@@ -13,11 +13,11 @@ from app.keys import Keys
 from app.models.assignments import Assignment, Judgment, Trial
 from app.models.items import Item, Slot
 from app.recruiters.entry import Arrival
+from app.services import study_lookup
 from app.services.assignments import enrolment, judgments, lifecycle
 from app.services.assignments.exclusions import exclude_by_hand
 from app.services.assignments.judgments import Answer
 from app.services.rounds import rounds
-from app.services.studies import lifecycle as study_lifecycle
 from app.services.studies import revisions
 from app.services.study_lookup import current_protocol, current_version
 from app.storage import LocalStorage
@@ -30,7 +30,7 @@ def sit_down(sessions: Sessions, keys: Keys, slug: str, name: str) -> str | None
     """The token of a new assignment; None when there is nothing to judge."""
     try:
         with sessions.begin() as session:
-            study = study_lifecycle.by_slug(session, slug)
+            study = study_lookup.by_slug(session, slug)
             return enrolment.sign_up(session, keys, study=study, arrival=Arrival("direct", name, name)).token
     except (Gone, NothingNow):
         return None
@@ -57,7 +57,7 @@ def test_200_clients_race_for_the_last_slots_of_1000_items(
         tokens = pool.map(lambda n: sit_down(sessions, keys, slug, f"{slug}-{n}"), range(200))
         answered = sum(pool.map(lambda token: press_left(sessions, token), tokens))
     with sessions() as session:
-        study = study_lifecycle.by_slug(session, slug)
+        study = study_lookup.by_slug(session, slug)
         per_item = session.scalars(
             select(Item.votes_0 + Item.votes_1).where(Item.study_id == study.id, Item.role == "pool")
         ).all()
@@ -71,7 +71,7 @@ def test_200_clients_race_for_the_last_slots_of_1000_items(
     with sessions.begin() as session:
         rounds.advance(session, study_id=study_id)
     with sessions() as session:
-        assert study_lifecycle.by_slug(session, slug).finished_at is not None
+        assert study_lookup.by_slug(session, slug).finished_at is not None
 
 
 def test_votes_on_the_same_items_at_once_are_all_counted(sessions: Sessions, storage: LocalStorage, keys: Keys) -> None:
@@ -90,7 +90,7 @@ def test_votes_on_the_same_items_at_once_are_all_counted(sessions: Sessions, sto
         answered = list(pool.map(lambda token: press_left(sessions, token), tokens))
     assert answered == [30] * 8
     with sessions() as session:
-        study = study_lifecycle.by_slug(session, slug)
+        study = study_lookup.by_slug(session, slug)
         items = session.scalars(select(Item).where(Item.study_id == study.id)).all()
         assert [item.votes_0 + item.votes_1 for item in items] == [8] * 30
         # Always left, and sides in mirrored pairs: each candidate was chosen four times.
@@ -105,13 +105,13 @@ def test_nobody_sees_an_item_twice_however_often_they_come(
         arrival = Arrival("prolific", participant=f"{slug}-regular", submission=f"visit {visit}")
         try:
             with sessions.begin() as session:
-                enrolment.sign_up(session, keys, study=study_lifecycle.by_slug(session, slug), arrival=arrival)
+                enrolment.sign_up(session, keys, study=study_lookup.by_slug(session, slug), arrival=arrival)
         except Gone:
             break
     else:
         pytest.fail("40 items last for three visits of 15 at most")
     with sessions() as session:
-        study = study_lifecycle.by_slug(session, slug)
+        study = study_lookup.by_slug(session, slug)
         shown = session.execute(
             select(Trial.item_id, func.count())
             .join(Assignment, Assignment.id == Trial.assignment_id)
@@ -129,11 +129,11 @@ def test_dealing_does_not_wait_for_rows_that_others_are_dealt(
 ) -> None:
     slug = make_study(sessions, storage, items=40, assignment__trials=10, **NO_CHECKS)
     with sessions.begin() as holding:
-        study = study_lifecycle.by_slug(holding, slug)
+        study = study_lookup.by_slug(holding, slug)
         enrolment.sign_up(holding, keys, study=study, arrival=Arrival("direct", f"{slug}-a", f"{slug}-a"))
         with sessions.begin() as session:
             session.execute(text("SET LOCAL lock_timeout = '100ms'"))
-            study = study_lifecycle.by_slug(session, slug)
+            study = study_lookup.by_slug(session, slug)
             token = enrolment.sign_up(
                 session, keys, study=study, arrival=Arrival("direct", f"{slug}-b", f"{slug}-b")
             ).token
@@ -152,7 +152,7 @@ def test_a_vote_that_waits_for_an_exclusion_is_void(sessions: Sessions, storage:
             wait_for_a_lock(sessions)
         assert voting.result(timeout=30) == 2
     with sessions() as session:
-        study = study_lifecycle.by_slug(session, slug)
+        study = study_lookup.by_slug(session, slug)
         items = session.scalars(select(Item).where(Item.study_id == study.id, Item.role == "pool")).all()
         assert [item.votes_0 + item.votes_1 for item in items] == [0, 0]
         states = select(Slot.state, func.count()).where(Slot.study_id == study.id).group_by(Slot.state)
@@ -176,7 +176,7 @@ def test_a_lease_that_ends_while_a_round_opens(sessions: Sessions, storage: Loca
     first = sit_down(sessions, keys, slug, f"{slug}-1")
     press_left(sessions, first)
     with sessions.begin() as session:
-        study_id = study_lifecycle.by_slug(session, slug).id
+        study_id = study_lookup.by_slug(session, slug).id
         rounds.advance(session, study_id=study_id)
         assert first is not None
         excluded = lifecycle.by_token(session, first).id
@@ -184,7 +184,7 @@ def test_a_lease_that_ends_while_a_round_opens(sessions: Sessions, storage: Loca
     assert sit_down(sessions, keys, slug, f"{slug}-2") is not None  # leases the make-up slot, and never answers
     press_left(sessions, sit_down(sessions, keys, slug, f"{slug}-3"))
     with sessions.begin() as early:
-        study = study_lifecycle.by_slug(early, slug)
+        study = study_lookup.by_slug(early, slug)
         assert study.round == 2
         with sessions.begin() as session:
             rounds.advance(session, study_id=study_id)
@@ -205,7 +205,7 @@ def test_nobody_begins_under_a_protocol_that_is_being_replaced(
     def change(slug: str, votes: int) -> str:
         try:
             with sessions.begin() as session:
-                protocol = current_protocol(session, study_lifecycle.by_slug(session, slug).id)
+                protocol = current_protocol(session, study_lookup.by_slug(session, slug).id)
                 changed = protocol.model_copy(update={"votes_per_round": votes})
                 revisions.revise(session, slug=slug, protocol=changed, based_on=1)
         except (Stale, BadInput) as error:

@@ -14,11 +14,11 @@ from app.db import Sessions
 from app.domain.agreement import Tally, fleiss_kappa, krippendorff_alpha, oracle_ceiling, pairwise_agreement
 from app.errors import Conflict
 from app.keys import Keys
+from app.services import study_lookup
 from app.services.assignments.exclusions import exclude_by_hand
 from app.services.reports import statistics
 from app.services.reports.page import report_html
 from app.services.reports.statistics import StudyReport, study_report
-from app.services.studies import lifecycle
 from app.services.study_lookup import current_protocol
 from app.storage import LocalStorage
 from tests.factories import make_study
@@ -33,7 +33,7 @@ _VOTES = text("""
 
 def report_of(sessions: Sessions, slug: str) -> tuple[StudyReport, str]:
     with sessions() as session:
-        study = lifecycle.by_slug(session, slug)
+        study = study_lookup.by_slug(session, slug)
         report = study_report(session, study)
         return report, report_html(report, current_protocol(session, study.id))
 
@@ -42,7 +42,7 @@ def votes(sessions: Sessions, slug: str, *, first: int | None = None, excluded: 
     """Counted one by one."""
     by_item: dict[int, list[int]] = {}
     with sessions() as session:
-        study = lifecycle.by_slug(session, slug).id
+        study = study_lookup.by_slug(session, slug).id
         for row in session.execute(_VOTES, {"study": study, "excluded": list(excluded)}):
             by_item.setdefault(row.item_id, []).append(row.choice)
     counted = [item[:first] for item in by_item.values()]
@@ -138,7 +138,7 @@ def test_a_study_without_votes(sessions: Sessions, storage: LocalStorage) -> Non
     for is_open in (False, True):
         slug = make_study(sessions, storage, is_open=is_open)
         with sessions() as session, pytest.raises(Conflict, match="has no valid votes yet, so there is nothing"):
-            study_report(session, lifecycle.by_slug(session, slug))
+            study_report(session, study_lookup.by_slug(session, slug))
 
 
 def test_one_vote_is_a_report_with_gaps(sessions: Sessions, storage: LocalStorage, keys: Keys) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from app.db import Sessions
 from app.domain import protocol
 from app.errors import BadInput, Conflict, NotFound
+from app.services import study_lookup
 from app.services.studies import lifecycle, revisions
 from app.storage import LocalStorage
 from tests.factories import make_slug, make_study
@@ -25,20 +26,20 @@ def test_names_that_no_study_can_have(sessions: Sessions, name: str) -> None:
     with sessions.begin() as session, pytest.raises(BadInput, match="cannot name a study"):
         lifecycle.create(session, slug=name, protocol=NIGHTS)
     with sessions() as session, pytest.raises(NotFound):
-        lifecycle.by_slug(session, name)
+        study_lookup.by_slug(session, name)
 
 
 @pytest.mark.parametrize("name", ["a", "7", "a-b", "x" * 63, "null", "con"])
 def test_names_that_a_study_can_have(sessions: Sessions, name: str) -> None:
     with sessions() as session:
         assert lifecycle.create(session, slug=name, protocol=NIGHTS).slug == name
-        assert lifecycle.by_slug(session, name).state == "draft"
+        assert study_lookup.by_slug(session, name).state == "draft"
 
 
 @given(st.text())
 def test_no_text_is_too_odd_to_ask_for(sessions: Sessions, name: str) -> None:
     with sessions() as session, pytest.raises(NotFound):
-        lifecycle.by_slug(session, name + "_")
+        study_lookup.by_slug(session, name + "_")
 
 
 def test_one_name_for_one_study_also_at_once(sessions: Sessions) -> None:
@@ -58,7 +59,7 @@ def test_one_name_for_one_study_also_at_once(sessions: Sessions) -> None:
 
 def state(sessions: Sessions, slug: str) -> str:
     with sessions() as session:
-        return lifecycle.by_slug(session, slug).state
+        return study_lookup.by_slug(session, slug).state
 
 
 def test_states_follow_the_researcher(sessions: Sessions, storage: LocalStorage) -> None:

@@ -6,9 +6,9 @@ from sqlalchemy import text
 
 from app.db import Sessions
 from app.domain.consensus import Drop, Rule
+from app.services import study_lookup
 from app.services.rounds import tallies
 from app.services.rounds.tallies import Cell
-from app.services.studies import lifecycle
 from app.storage import LocalStorage
 from tests.factories import make_study
 from tests.oracle import naive_state
@@ -38,7 +38,7 @@ def test_what_the_rounds_want_is_what_the_items_need(
 def test_what_a_lost_connection_counted_stays(sessions: Sessions, storage: LocalStorage) -> None:
     slug = make_study(sessions, storage, items=5, is_open=False)
     with sessions.begin() as session:
-        study = lifecycle.by_slug(session, slug).id
+        study = study_lookup.by_slug(session, slug).id
         # As two connections that are gone: no process has such an id.
         session.execute(text("UPDATE pool_tallies SET backend = -1, items = 7 WHERE study_id = :id"), {"id": study})
         more = "(:id, 'train', 0, 0, 0, -2, -2), (:id, 'train', 0, 1, 0, -1, 1), (:id, 'train', 0, 1, 0, 0, -1)"

@@ -10,8 +10,8 @@ from pyarrow import parquet
 from app.db import Sessions
 from app.errors import Conflict
 from app.keys import Keys
+from app.services import study_lookup
 from app.services.reports.worker_models import SCHEMA, write_worker_models
-from app.services.studies import lifecycle
 from app.storage import LocalStorage
 from tests.factories import make_study
 from tests.services.test_quality import FIXED, sit
@@ -30,7 +30,7 @@ def test_they_know_whom_to_trust(sessions: Sessions, storage: LocalStorage, keys
         sit(sessions, keys, slug, f"{slug}-{person}", careful if person < 2 else lambda _: rng.getrandbits(1))
     path = tmp_path / "models.parquet"
     with sessions() as session:
-        assert write_worker_models(session, lifecycle.by_slug(session, slug), path) == 40
+        assert write_worker_models(session, study_lookup.by_slug(session, slug), path) == 40
     table = parquet.read_table(path)
     assert table.schema.equals(SCHEMA)
     rows = table.to_pylist()
@@ -42,5 +42,5 @@ def test_they_know_whom_to_trust(sessions: Sessions, storage: LocalStorage, keys
 def test_without_votes(sessions: Sessions, storage: LocalStorage, tmp_path: Path) -> None:
     slug = make_study(sessions, storage)
     with sessions() as session, pytest.raises(Conflict, match="no valid votes"):
-        write_worker_models(session, lifecycle.by_slug(session, slug), tmp_path / "models.parquet")
+        write_worker_models(session, study_lookup.by_slug(session, slug), tmp_path / "models.parquet")
     assert list(tmp_path.iterdir()) == []

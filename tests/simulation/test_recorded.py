@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.db import Sessions
+from app.services import study_lookup
 from app.services.exports.export import export_study
 from app.services.rounds import rounds
 from app.services.studies import lifecycle
@@ -26,7 +27,7 @@ def worker(sessions: Sessions, slug: str) -> Iterator[None]:
     def close_rounds() -> None:
         while not done.wait(0.05):
             with sessions.begin() as session:
-                rounds.advance(session, study_id=lifecycle.by_slug(session, slug).id)
+                rounds.advance(session, study_id=study_lookup.by_slug(session, slug).id)
 
     thread = threading.Thread(target=close_rounds)
     thread.start()

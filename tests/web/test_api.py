@@ -10,11 +10,10 @@ from fastapi.testclient import TestClient
 from app.db import Sessions
 from app.domain.roles import Role, Scope
 from app.keys import Keys
-from app.services import audit
+from app.services import audit, study_lookup
 from app.services.items import import_requests
 from app.services.items.import_sources import open_import_place
 from app.services.items.uploads import open_uploads
-from app.services.studies import lifecycle
 from app.settings import Settings
 from app.storage import LocalStorage
 from tests.dashboard import Visitor, key_of, make_account, page_of, sign_in
@@ -50,7 +49,7 @@ def test_steering(
     if status == 200:
         assert response.json()["status"] == "paused"
         with sessions() as session:
-            entry = audit.entries(session, study_id=lifecycle.by_slug(session, study).id)[0]
+            entry = audit.entries(session, study_id=study_lookup.by_slug(session, study).id)[0]
             assert (entry.actor.endswith("(API)"), entry.action) == (True, "paused the study")
     else:
         assert response.headers["Content-Type"] == "application/problem+json"

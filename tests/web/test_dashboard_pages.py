@@ -18,13 +18,12 @@ from app.domain import protocol as protocols
 from app.errors import Forbidden
 from app.keys import Keys
 from app.recruiters.entry import Arrival
-from app.services import audit
+from app.services import audit, study_lookup
 from app.services.assignments import enrolment
 from app.services.exports import requests
 from app.services.items import import_requests
 from app.services.items.import_sources import open_import_place
 from app.services.items.uploads import open_uploads
-from app.services.studies import lifecycle
 from app.services.study_lookup import current_protocol
 from app.settings import Settings
 from app.storage import LocalStorage
@@ -64,7 +63,7 @@ def test_a_study_from_the_form_is_what_was_typed(ada: Visitor, sessions: Session
     }
     assert ada.post("/admin/new", typed).headers["Location"] == f"/admin/studies/{slug}"
     with sessions() as session:
-        study = lifecycle.by_slug(session, slug)
+        study = study_lookup.by_slug(session, slug)
         protocol = current_protocol(session, study.id)
         assert [entry.action for entry in audit.entries(session, study_id=study.id)] == [
             "gave the role of owner to", "made the study",
@@ -544,7 +543,7 @@ def test_nobodys_change_of_a_protocol_is_lost(
     assert bob.post(url, merged).status_code == 422  # min_votes is above what four rounds can give
     assert bob.post(url, merged | {"min_votes": "4"}).status_code == 303
     with sessions() as session:
-        study = lifecycle.by_slug(session, slug)
+        study = study_lookup.by_slug(session, slug)
         now = current_protocol(session, study.id)
         log = audit.entries(session, study_id=study.id)
     assert (now.title, now.thanks, now.pay.reward, now.rounds) == ("His", "Danke", 150, 4)
@@ -589,7 +588,7 @@ def test_what_votes_mean_is_fixed_once_somebody_takes_part(
 
 def page_protocol(sessions: Sessions, slug: str) -> protocols.Protocol:
     with sessions() as session:
-        return current_protocol(session, lifecycle.by_slug(session, slug).id)
+        return current_protocol(session, study_lookup.by_slug(session, slug).id)
 
 
 def test_an_archived_study_is_out_of_the_way(ada: Visitor, sessions: Sessions, storage: LocalStorage) -> None:
@@ -629,7 +628,7 @@ def test_an_exclusion_is_undone_at_once_and_a_person_blocked(
     def come_back() -> str:
         with sessions.begin() as session:
             arrival = Arrival("direct", participant="eve", submission="again")
-            return enrolment.sign_up(session, keys, study=lifecycle.by_slug(session, slug), arrival=arrival).token
+            return enrolment.sign_up(session, keys, study=study_lookup.by_slug(session, slug), arrival=arrival).token
 
     with pytest.raises(Forbidden, match="do not take part in it again"):
         come_back()

@@ -12,9 +12,9 @@ from app.db import Sessions
 from app.main import create_app
 from app.models.assignments import Assignment
 from app.models.items import Slot
+from app.services import study_lookup
 from app.services.assignments.dealing import FIRST_LEASE
 from app.services.rounds import rounds
-from app.services.studies import lifecycle
 from app.settings import Settings
 from app.storage import LocalStorage
 from tests.dashboard import BROWSER
@@ -47,7 +47,7 @@ def leases(sessions: Sessions, slug: str) -> list[timedelta]:
     with sessions() as session:
         until = session.scalars(
             select(Slot.leased_until).where(
-                Slot.study_id == lifecycle.by_slug(session, slug).id, Slot.state == "leased"
+                Slot.study_id == study_lookup.by_slug(session, slug).id, Slot.state == "leased"
             )
         ).all()
     return [each - datetime.now(UTC) for each in until if each is not None]
@@ -55,7 +55,7 @@ def leases(sessions: Sessions, slug: str) -> list[timedelta]:
 
 def let_time_pass(sessions: Sessions, slug: str, passed: timedelta) -> None:
     with sessions.begin() as session:
-        study_id = lifecycle.by_slug(session, slug).id
+        study_id = study_lookup.by_slug(session, slug).id
         for column, table in (("leased_until", Slot), ("deadline", Assignment)):
             present = getattr(table, column)
             session.execute(update(table).where(table.study_id == study_id).values({column: present - passed}))
@@ -82,7 +82,7 @@ def test_who_has_begun_keeps_them_until_the_deadline(
     answer(client, url)
     with sessions() as session:
         deadline = session.scalars(
-            select(Assignment.deadline).where(Assignment.study_id == lifecycle.by_slug(session, slug).id)
+            select(Assignment.deadline).where(Assignment.study_id == study_lookup.by_slug(session, slug).id)
         ).one()
     assert min(leases(sessions, slug)) > FIRST_LEASE * 2
     assert max(leases(sessions, slug)) <= deadline - datetime.now(UTC) + timedelta(seconds=1)

@@ -13,6 +13,7 @@ from app.db import Sessions
 from app.models.assignments import Abort, Assignment, Exclusion, Judgment, Trial
 from app.models.items import Item, Slot
 from app.models.studies import Study
+from app.services import study_lookup
 from app.services.rounds import rounds
 from app.services.studies import lifecycle
 from app.storage import LocalStorage
@@ -160,7 +161,7 @@ class TestSigningUp:
             judge(client, url, judgment(trial["id"]))
         client.post(f"{url}/complete")
         with sessions.begin() as session:
-            rounds.advance(session, study_id=lifecycle.by_slug(session, slug).id)
+            rounds.advance(session, study_id=study_lookup.by_slug(session, slug).id)
         # A second sitting of the same person is a new submission; the direct link knows only one per person.
         known = client.post(f"/studies/{slug}/assignments", json={"participant": "only", "consent": True})
         assert known.json()["url"] == url
@@ -385,7 +386,7 @@ class TestEndings:
             assert call.status_code == 410
         assert client.get(url, headers=PAGE).status_code == 410
         with sessions() as session:
-            study = lifecycle.by_slug(session, slug)
+            study = study_lookup.by_slug(session, slug)
             assert session.scalars(select(Exclusion.reason)).all()
             assert session.scalars(select(Slot).where(Slot.study_id == study.id, Slot.state == "leased")).all() == []
             votes = session.scalars(
@@ -445,7 +446,7 @@ class TestAborts:
         with sessions.begin() as session:
             past = func.clock_timestamp() - timedelta(seconds=1)
             session.execute(
-                update(Slot).where(Slot.study_id == lifecycle.by_slug(session, slug).id).values(leased_until=past)
+                update(Slot).where(Slot.study_id == study_lookup.by_slug(session, slug).id).values(leased_until=past)
             )
         bob = enrol(client, slug, f"{slug}-bob")
         for attempt in (1, 2, 3):

@@ -13,11 +13,11 @@ from app.db import Sessions
 from app.keys import Keys
 from app.models.quality import Report
 from app.queue import REPORT
+from app.services import study_lookup
 from app.services.assignments import erasure
 from app.services.reports import requests, statistics
 from app.services.reports.statistics import study_report
 from app.services.reports.summary import digest_of
-from app.services.studies import lifecycle
 from app.settings import Settings
 from app.storage import LocalStorage
 from tests.dashboard import Visitor, key_of, make_account, page_of, sign_in, visitor_as
@@ -51,7 +51,7 @@ def judged(sessions: Sessions, storage: LocalStorage, keys: Keys) -> str:
 
 def to_come(sessions: Sessions, slug: str) -> Report | None:
     with sessions() as session:
-        return requests.standing(session, lifecycle.by_slug(session, slug)).to_come
+        return requests.standing(session, study_lookup.by_slug(session, slug)).to_come
 
 
 def work(database_url: str, sessions: Sessions, settings: Settings, slug: str) -> None:
@@ -89,7 +89,7 @@ def test_a_report_from_asking_to_download(
     assert eve.get(f"{url}/progress").headers["HX-Refresh"] == "true"
 
     with sessions() as session:
-        expected = study_report(session, lifecycle.by_slug(session, judged))
+        expected = study_report(session, study_lookup.by_slug(session, judged))
     page = page_of(eve.get(url))
     assert page.digest.agreement == expected.agreement
     assert (page.digest.votes, page.votes, page.standing.to_come) == (36, 36, None)
@@ -141,10 +141,10 @@ def test_what_fails_says_why_and_a_killed_worker_is_no_obstacle(
     page = page_of(ada.get(url))
     assert (page.standing.made.id, page.standing.to_come.state) == (first.id, "waiting")
     with sessions() as session, pytest.raises(IntegrityError, match="uq_reports_one_done_one_to_come"):
-        session.execute(insert(Report).values(study_id=lifecycle.by_slug(session, judged).id, asked_by=""))
+        session.execute(insert(Report).values(study_id=study_lookup.by_slug(session, judged).id, asked_by=""))
     requests.fulfil(sessions, report_id=page.standing.to_come.id)
     with sessions() as session:
-        second = requests.made(session, lifecycle.by_slug(session, judged))
+        second = requests.made(session, study_lookup.by_slug(session, judged))
         assert second.id != first.id
         assert session.get(Report, first.id) is None  # the new one has taken its place
 

@@ -8,6 +8,7 @@ from sqlalchemy import func
 
 from app.db import Sessions
 from app.keys import Keys
+from app.services import study_lookup
 from app.services.assignments import exclusions
 from app.services.rounds import rounds
 from app.services.studies import lifecycle
@@ -36,7 +37,7 @@ def make(sessions: Sessions, storage: LocalStorage, state: str) -> str:
     is_draft = state in ("draft", "archived draft")
     slug = make_study(sessions, storage, is_open=not is_draft, **SMALL)
     with sessions.begin() as session:
-        study = lifecycle.by_slug(session, slug)
+        study = study_lookup.by_slug(session, slug)
         if state in ("paused", "paused, then finished"):
             lifecycle.pause(session, slug=slug)
         if "finished" in state:
@@ -50,12 +51,12 @@ def make(sessions: Sessions, storage: LocalStorage, state: str) -> str:
 
 def state_of(sessions: Sessions, slug: str) -> str:
     with sessions() as session:
-        study = lifecycle.by_slug(session, slug)
+        study = study_lookup.by_slug(session, slug)
         if study.archived_at is not None:
             return "archived draft" if study.state == "draft" else "archived"
         if study.finished_at is not None and study.state == "paused":
             return "paused, then finished"
-        return lifecycle.status_word(study)
+        return study_lookup.status_word(study)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +117,7 @@ def test_a_finished_study_collects_again_after_an_exclusion(
     slug = make_study(sessions, storage, rounds=1, min_votes=1, **SMALL)
     sit(sessions, keys, slug, "ada", lambda _: 0)
     with sessions.begin() as session:
-        rounds.advance(session, study_id=lifecycle.by_slug(session, slug).id)
+        rounds.advance(session, study_id=study_lookup.by_slug(session, slug).id)
     assert state_of(sessions, slug) == "finished"
     refused = client.post(f"/api/v1/studies/{slug}/pause", headers=key)
     assert (refused.status_code, "is finished" in refused.json()["detail"]) == (409, True)

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from app.db import Sessions
 from app.models.generation import GenerationPlan
-from app.services.studies import lifecycle
+from app.services import study_lookup
 from app.storage import LocalStorage
 from tests.dashboard import make_account, page_of, sign_in
 from tests.factories import make_study
@@ -47,7 +47,7 @@ def test_images_are_ordered_of_a_model_on_the_hub(
     assert "prompts are too long" in page_of(long).problems[""]
     assert ada.post(url, order).status_code == 303
     with sessions() as session:
-        study = lifecycle.by_slug(session, slug)
+        study = study_lookup.by_slug(session, slug)
         plan = session.scalars(select(GenerationPlan).where(GenerationPlan.study_id == study.id)).one()
         assert (plan.model, plan.revision, plan.articles) == (hub, REVISION, True)
     making = page_of(ada.get(f"/admin/studies/{slug}")).making

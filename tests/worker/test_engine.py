@@ -12,7 +12,7 @@ from app.db import Sessions
 from app.domain import protocol
 from app.errors import Unavailable
 from app.models.generation import GenerationBatch
-from app.services import workers
+from app.services import study_lookup, workers
 from app.services.generation import batches, plans
 from app.services.generation.batches import Work
 from app.services.generation.progress import progress
@@ -45,7 +45,7 @@ def never() -> bool:
 
 def counts(sessions: Sessions, work: Work) -> dict[str, Any]:
     with sessions() as session:
-        study = lifecycle.by_slug(session, work.slug)
+        study = study_lookup.by_slug(session, work.slug)
         how = progress(session, study)
         items = session.scalars(text("SELECT count(*) FROM items WHERE study_id = :id"), {"id": study.id}).one()
         return {"items": items, "made": how.made, "set_aside": how.set_aside, "waiting": how.waiting}
@@ -115,7 +115,7 @@ def test_set_aside_with_the_reason(sessions: Sessions, studio: Studio, tmp_path:
     studio.make(work.batch_id, never)
     assert counts(sessions, work) == {"items": 0, "made": 0, "set_aside": 4, "waiting": 0}
     with sessions() as session:
-        how = progress(session, lifecycle.by_slug(session, work.slug))
+        how = progress(session, study_lookup.by_slug(session, work.slug))
     assert how.reasons == {"reference: the safety checker objected (8 seeds tried)": 4}
 
 
@@ -168,7 +168,7 @@ def test_a_failed_batch_keeps_its_reason_until_it_is_resumed(sessions: Sessions,
     with sessions.begin() as session:
         batches.fail(session, batch_id=work.batch_id, reason="Conflict: a number is taken")
     with sessions() as session:
-        how = progress(session, lifecycle.by_slug(session, work.slug))
+        how = progress(session, study_lookup.by_slug(session, work.slug))
     assert (how.failed, how.reasons, how.is_over) == (4, {"Conflict: a number is taken": 4}, True)
     with sessions.begin() as session:
         plans.resume(session, slug=work.slug)

@@ -7,9 +7,9 @@ import sys
 import pytest
 
 from app.db import Sessions
+from app.services import study_lookup
 from app.services.items import import_requests
 from app.services.items.import_sources import open_import_place
-from app.services.studies import lifecycle
 from app.settings import Settings
 from tests.s3_server import S3Server
 from tests.triplet_folder import TripletFolder, make_draft, pool
@@ -46,7 +46,7 @@ def test_another_worker_takes_an_import_over(alone: Sessions, s3: S3Server, monk
     folder.csv(folder.csv_rows(ROWS))
     slug = make_draft(alone)
     with alone.begin() as session:
-        study = lifecycle.by_slug(session, slug)
+        study = study_lookup.by_slug(session, slug)
         asked = import_requests.ask(session, open_import_place(settings), study=study, source="shoes").id
     assert subprocess.run([sys.executable, "-c", VICTIM + WORKER], check=False).returncode == -signal.SIGKILL
     assert len(pool(alone, slug)) == 3
@@ -58,7 +58,7 @@ def test_another_worker_takes_an_import_over(alone: Sessions, s3: S3Server, monk
         heir.terminate()
         assert heir.wait(60) == 0
     with alone() as session:
-        (request,) = import_requests.of_study(session, lifecycle.by_slug(session, slug))
+        (request,) = import_requests.of_study(session, study_lookup.by_slug(session, slug))
     assert (request.id, request.items, request.already_there) == (asked, ROWS - 3, 3)
     assert not copies.exists()
     assert [item.number for item in pool(alone, slug)] == list(range(ROWS))

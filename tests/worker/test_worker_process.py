@@ -16,7 +16,7 @@ from sqlalchemy.orm import sessionmaker
 from app.db import Sessions
 from app.domain import protocol
 from app.queue import defer_recruiting
-from app.services import workers
+from app.services import study_lookup, workers
 from app.services.generation import plans
 from app.services.generation.progress import progress
 from app.services.recruiting import plan
@@ -73,7 +73,7 @@ def test_a_stopped_worker_gives_its_batch_back_and_another_makes_it(alone: Sessi
     with alone() as session:
         assert session.scalars(text(begun)).one() == 0
         assert workers.present(session) == []
-        how = progress(session, lifecycle.by_slug(session, SLUG))
+        how = progress(session, study_lookup.by_slug(session, SLUG))
         assert (how.made, how.waiting) == (0, 1000)
 
     with alone.begin() as session:  # smaller, to see one through
@@ -126,7 +126,7 @@ def test_a_worker_without_its_model_takes_no_jobs_and_says_why(
         wait_until(alone, "SELECT count(*) FROM workers WHERE problem IS NOT NULL", 1)
         with alone() as session:
             attempts = session.scalars(text("SELECT attempts FROM procrastinate_jobs WHERE queue_name = 'gpu'")).all()
-            how = progress(session, lifecycle.by_slug(session, SLUG))
+            how = progress(session, study_lookup.by_slug(session, SLUG))
         assert (list(attempts), how.waiting) == ([0, 0], 4)
         assert how.workers[0].problem == "diffusers is not installed here: pip install '.[worker]'."
         process.terminate()
@@ -145,7 +145,7 @@ def test_a_worker_whose_recruiter_hangs_stops_all_the_same(
         }.items():  # fmt: skip
             monkeypatch.setenv(name, value)
         with alone.begin() as session:
-            study = lifecycle.by_slug(session, slug)
+            study = study_lookup.by_slug(session, slug)
             plan.begin(session, study=study, terms=TERMS, today=datetime.now(UTC).date())
             defer_recruiting(session)
         with subprocess.Popen([sys.executable, "-m", "app.cli.main", "worker"]) as process:
@@ -156,5 +156,5 @@ def test_a_worker_whose_recruiter_hangs_stops_all_the_same(
             process.terminate()
             assert process.wait(25) == 0, "its patience is six times thirty seconds"
     with alone() as session:
-        (recruitment,) = plan.recruitments(session, lifecycle.by_slug(session, slug).id)
+        (recruitment,) = plan.recruitments(session, study_lookup.by_slug(session, slug).id)
         assert (recruitment.state, recruitment.external_id, recruitment.places > 0) == ("planned", None, True)

@@ -34,6 +34,7 @@ from app.domain import protocol
 from app.domain.categories import class_list
 from app.domain.generation import ROLES, Options
 from app.queue import GPU
+from app.services import study_lookup
 from app.services.exports.export import ExportResult, Format, export_study
 from app.services.generation import plans
 from app.services.generation.progress import progress
@@ -124,7 +125,7 @@ class WholeWay:
             plans.make_plan(session, slug=SLUG, order=order)
 
     def _progress(self, session: Session) -> Any:
-        return progress(session, lifecycle.by_slug(session, SLUG))
+        return progress(session, study_lookup.by_slug(session, SLUG))
 
     def _wait(self, condition: Callable[[Session], bool]) -> bool:
         """Until the condition holds; whether a job was begun a second time meanwhile."""
@@ -177,7 +178,7 @@ class WholeWay:
             self._look_at_images(url)
             crowd = CrowdPlan(SLUG, participants=10 * self.size, concurrency=4, answers="recorded")
             report = run_crowd(url, self.sessions, crowd)
-            self._wait(lambda session: lifecycle.by_slug(session, SLUG).finished_at is not None)
+            self._wait(lambda session: study_lookup.by_slug(session, SLUG).finished_at is not None)
         return report
 
     def _look_at_images(self, url: str) -> None:

@@ -14,9 +14,8 @@ from app.errors import BadInput, Conflict, Forbidden, NotFound, Used
 from app.keys import token_sha256
 from app.models.accounts import Account, MemberInvitation, Membership
 from app.models.studies import Study
-from app.services import audit
+from app.services import audit, study_lookup
 from app.services.accounts import accounts
-from app.services.studies import lifecycle
 
 INVITATION_LASTS = timedelta(days=7)
 
@@ -42,7 +41,7 @@ def study_as(session: Session, *, account: Account, slug: str, wanted: Role) -> 
     Raises:
         NotFound: there is none, or it is none of their business. Forbidden: their role does not suffice.
     """
-    study = lifecycle.by_slug(session, slug)
+    study = study_lookup.by_slug(session, slug)
     role = _role(session, account, study)
     if role is None:
         raise NotFound(f"There is no study {slug!r}.")
@@ -131,7 +130,7 @@ def _membership(session: Session, study: Study, email: str) -> tuple[Membership,
 
 
 def _require_another_owner(session: Session, study: Study, leaving: Membership) -> None:
-    lifecycle.by_slug(session, study.slug, lock=True)  # two owners do not step down past each other
+    study_lookup.by_slug(session, study.slug, lock=True)  # two owners do not step down past each other
     others = select(Membership.account_id).where(
         Membership.study_id == study.id, Membership.role == "owner", Membership.account_id != leaving.account_id
     )

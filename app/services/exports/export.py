@@ -18,6 +18,7 @@ from app.db import Sessions
 from app.domain.protocol import Kind, Protocol
 from app.errors import Conflict
 from app.models.studies import Export, Study
+from app.services import study_lookup
 from app.services.exports import bapps, layout, tables
 from app.services.exports.bapps import Judged
 from app.services.exports.card import card
@@ -25,7 +26,6 @@ from app.services.exports.manifest import file_sha256, write_manifest
 from app.services.exports.queries import EVERYTHING, Choice, Snapshot
 from app.services.exports.shards import tar_features, write_shards
 from app.services.exports.writers import MANIFEST, Draft, drafting, require_free
-from app.services.studies import lifecycle
 from app.services.study_lookup import current_version, protocol_version
 from app.storage import Storage
 from datafiles.nights import NIGHTS_COLUMNS
@@ -79,14 +79,14 @@ def export_study(
     with _alone(sessions, out):
         require_free(out)
         with sessions() as session:
-            study = lifecycle.by_slug(session, slug)  # before any folder is made
+            study = study_lookup.by_slug(session, slug)  # before any folder is made
             of: dict[str, Any] = {"study": study.id, "name": slug, "seed": study.seed, "format": form}
             if choice != EVERYTHING:
                 of |= {"choice": asdict(choice)}
         with drafting(out, of=of) as draft:
             with sessions.begin() as session:
                 session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
-                study = lifecycle.by_slug(session, slug)
+                study = study_lookup.by_slug(session, slug)
                 head, kept, manifest_sha256 = _write(session, storage, study, draft, form, choice, report)
             with sessions.begin() as session:
                 version = _remember(session, slug, manifest_sha256, head["counts"], kept)
@@ -120,7 +120,7 @@ def _write(
     number = current_version(session, study.id)
     agreed = protocol_version(session, study.id, number)
     protocol = choice.of(agreed)
-    status, version = lifecycle.status_word(study), installed_version("lookalike")
+    status, version = study_lookup.status_word(study), installed_version("lookalike")
     versions = {"lookalike": version, "pyarrow": installed_version("pyarrow")}
     with Snapshot(session, study_id=study.id, protocol=agreed, choice=choice) as snapshot:
         counts = snapshot.counts()
@@ -247,7 +247,7 @@ def _write_csv(path: Path, columns: Iterable[str], rows: Iterable[list[object]])
 
 
 def _remember(session: Session, slug: str, manifest_sha256: str, counts: dict[str, int], kept: list[int]) -> int:
-    study = lifecycle.by_slug(session, slug, lock=True)
+    study = study_lookup.by_slug(session, slug, lock=True)
     known = session.scalar(
         select(Export.version).where(Export.study_id == study.id, Export.manifest_sha256 == manifest_sha256)
     )

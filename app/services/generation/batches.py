@@ -13,10 +13,10 @@ from app.domain.protocol import Kind
 from app.models.generation import GeneratedImage, GenerationBatch, GenerationCall, GenerationPlan, SetAside
 from app.models.items import Item
 from app.models.studies import Study
+from app.services import study_lookup
 from app.services.items import images
 from app.services.items.images import CheckedImage
 from app.services.items.items import NewItem, add_items
-from app.services.studies import lifecycle
 from app.services.study_lookup import current_protocol
 from app.storage import Storage
 
@@ -125,7 +125,7 @@ def finish(session: Session, storage: Storage, *, work: Work, made: Made) -> Non
         Conflict: the study has started.
     """
     images.store(session, storage, [image for item in made.items for image in item.images])
-    study = lifecycle.by_slug(session, work.slug, lock=True)
+    study = study_lookup.by_slug(session, work.slug, lock=True)
     batch = session.get_one(GenerationBatch, work.batch_id, with_for_update=True)
     if batch.state != "waiting":
         raise Overtaken

@@ -13,9 +13,8 @@ from app.domain.generation import Options
 from app.errors import BadInput
 from app.models.generation import GenerationBatch, GenerationPlan
 from app.models.studies import Study
-from app.services import audit
+from app.services import audit, study_lookup
 from app.services.items.items import next_number, require_draft
-from app.services.studies import lifecycle
 
 MAX_NUMBER = 2**31 - 1
 _PRESET = Options()
@@ -43,7 +42,7 @@ def make_plan(session: Session, *, slug: str, order: Order) -> GenerationPlan:
         NotFound: no such study. Conflict: it has started.
         BadInput: nothing is ordered, or more than there are numbers.
     """
-    study = lifecycle.by_slug(session, slug, lock=True)
+    study = study_lookup.by_slug(session, slug, lock=True)
     require_draft(study)
     first, total = next_number(session, study), len(order.categories) * order.per_category
     if total < 1 or order.batch_size < 1:
@@ -87,7 +86,7 @@ def _add_batches(session: Session, plan: GenerationPlan) -> list[int]:
 
 def cancel(session: Session, *, slug: str) -> int:
     """Take back what waits, of all the study's plans; a batch under way is thrown away whole. Returns the items."""
-    study = lifecycle.by_slug(session, slug, lock=True)
+    study = study_lookup.by_slug(session, slug, lock=True)
     cancelled = session.execute(
         _of(study, "waiting").values(state="cancelled").returning(GenerationBatch.id, GenerationBatch.size)
     ).all()
@@ -103,7 +102,7 @@ def resume(session: Session, *, slug: str) -> int:
     Raises:
         Conflict: the study has started.
     """
-    study = lifecycle.by_slug(session, slug, lock=True)
+    study = study_lookup.by_slug(session, slug, lock=True)
     require_draft(study)
     resumed = session.execute(
         _of(study, "cancelled", "failed")

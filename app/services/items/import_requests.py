@@ -21,7 +21,7 @@ from app.db import Sessions
 from app.errors import BadInput, Conflict, LookalikeError, NotFound
 from app.models.studies import UNDER_WAY, ImportRequest, Study
 from app.queue import defer_import
-from app.services import audit
+from app.services import audit, study_lookup
 from app.services.items.archives import unpack
 from app.services.items.import_sources import FolderPlace, ImportPlace, require_table
 from app.services.items.imports import ImportResult, Report, import_items
@@ -29,7 +29,6 @@ from app.services.items.item_files import read_table, the_table
 from app.services.items.items import require_draft, require_no_import
 from app.services.items.uploads import Uploads
 from app.services.progress_writer import GivenBack, ProgressWriter, unless_stopping
-from app.services.studies import lifecycle
 from app.storage import Storage
 
 log = structlog.get_logger()
@@ -84,7 +83,7 @@ def ask_upload(
 def _enqueue(
     session: Session, study: Study, *, source: str, normalise: bool, upload: str | None = None
 ) -> ImportRequest:
-    study = lifecycle.by_slug(session, study.slug, lock=True)
+    study = study_lookup.by_slug(session, study.slug, lock=True)
     require_draft(study)
     require_no_import(session, study)
     by = audit.actor_of(session) or ""

@@ -21,11 +21,11 @@ from app.errors import BadInput, Conflict
 from app.models.generation import GenerationPlan
 from app.models.items import Item
 from app.models.studies import Import, Study
+from app.services import study_lookup
 from app.services.items import images
 from app.services.items.images import DERIVATIVE_FOR, CheckedImage
 from app.services.items.item_files import ItemFile, ItemRow, repeated
 from app.services.items.items import NewItem, add_items, next_number, require_draft
-from app.services.studies import lifecycle
 from app.services.study_lookup import current_protocol
 from app.storage import Storage
 
@@ -80,7 +80,7 @@ def import_items(
         BadInput: the study is of the other kind, or an image or a row is not usable; the study is unchanged.
     """
     with sessions.begin() as session:
-        study = lifecycle.by_slug(session, slug)
+        study = study_lookup.by_slug(session, slug)
         require_draft(study)
         kind = current_protocol(session, study.id).kind
         _require_fit(session, study, kind, file)
@@ -91,7 +91,7 @@ def import_items(
     stored = _store_images(sessions, storage, file.rows, check=check, derivative=DERIVATIVE_FOR[kind], report=report)
     material = _Material.of(file, stored)
     with sessions.begin() as session:
-        study = lifecycle.by_slug(session, slug, lock=True)
+        study = study_lookup.by_slug(session, slug, lock=True)
         already_there = _progress(session, study, material).done
         _check_rows(session, study, material, already_there)
     while _add_chunk(sessions, slug=slug, material=material, report=report):
@@ -252,7 +252,7 @@ def _check_row(row: ItemRow, reference: str, candidates: frozenset[str], seed: i
 def _add_chunk(sessions: Sessions, *, slug: str, material: _Material, report: Report) -> bool:
     """Store the next rows and how far that got us, in one transaction; False when all are in."""
     with sessions.begin() as session:
-        study = lifecycle.by_slug(session, slug, lock=True)
+        study = study_lookup.by_slug(session, slug, lock=True)
         progress = _progress(session, study, material)
         rows = material.rows[progress.done : progress.done + ROWS_PER_CHUNK]
         if rows:

@@ -38,8 +38,7 @@ from app.recruiters.retry import PATIENT, Patience
 from app.services import money
 from app.services.recruiting import bonuses, plan, submissions
 from app.services.recruiting.alerts import is_stopped, resolve, tell
-from app.services.studies.lifecycle import by_slug
-from app.services.study_lookup import current_protocol
+from app.services.study_lookup import by_slug, current_protocol
 from app.settings import Settings
 
 log = structlog.get_logger()

@@ -18,8 +18,7 @@ from app.services.recruiting import alerts, plan
 from app.services.recruiting.dry_run import DryRunRecruiter
 from app.services.recruiting.reconcile import LookReport, look, look_at, one_at_a_time, ready_recruiter
 from app.services.recruiting.status import Pair, side_by_side
-from app.services.studies.lifecycle import by_slug
-from app.services.study_lookup import current_protocol
+from app.services.study_lookup import by_slug, current_protocol
 from app.settings import Settings
 
 

@@ -28,8 +28,7 @@ from app.errors import Conflict
 from app.models.studies import Study
 from app.services.reports.quality_rules import Assessed, assess_study
 from app.services.rounds.filter import IN_FORCE
-from app.services.studies.lifecycle import status_word
-from app.services.study_lookup import current_protocol
+from app.services.study_lookup import current_protocol, status_word
 
 REPLICATES = 1000
 FIRST_VOTES = 2

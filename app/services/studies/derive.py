@@ -10,6 +10,7 @@ from app.db import Sessions
 from app.domain.protocol import Protocol
 from app.errors import BadInput, Conflict
 from app.models.studies import Export, Study
+from app.services import study_lookup
 from app.services.items import images
 from app.services.items.items import NewItem, add_items, pool_of
 from app.services.studies import lifecycle
@@ -47,7 +48,7 @@ def derive_study(
     """
     with sessions() as session:
         lifecycle.require_free_name(session, slug)
-        origin = lifecycle.by_slug(session, source)
+        origin = study_lookup.by_slug(session, source)
         export = _last_export(session, origin)
         items = _kept_items(session, origin, export, protocol)
     _make_derivatives(sessions, storage, items, derivative=images.DERIVATIVE_FOR[protocol.kind], report=report)

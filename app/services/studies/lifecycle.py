@@ -1,16 +1,14 @@
 """Studies: made, opened, paused, closed, archived."""
 
-import re
 import secrets
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.domain.protocol import Protocol
-from app.errors import BadInput, Conflict, NoSuchStudy
+from app.errors import BadInput, Conflict
 from app.models.items import Item
 from app.models.studies import ProtocolVersion, Study
 from app.services import audit
@@ -18,9 +16,7 @@ from app.services.assignments.checks import make_checks
 from app.services.generation.progress import require_none_waiting
 from app.services.items.items import require_no_import
 from app.services.rounds.rounds import open_round
-from app.services.study_lookup import current_protocol
-
-_SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+from app.services.study_lookup import SLUG, by_slug, current_protocol, require_in_use, status_word
 
 
 def create(session: Session, *, slug: str, protocol: Protocol, seed: int | None = None) -> Study:
@@ -44,32 +40,10 @@ def create(session: Session, *, slug: str, protocol: Protocol, seed: int | None 
 
 def require_free_name(session: Session, slug: str) -> None:
     """Raises BadInput for what can name no study, or names one."""
-    if not _SLUG.fullmatch(slug):
+    if not SLUG.fullmatch(slug):
         raise BadInput(f"{slug!r} cannot name a study: use 1–63 lower-case letters, digits and inner hyphens.")
     if session.scalar(select(Study.id).where(Study.slug == slug)) is not None:
         raise BadInput(f"There is already a study {slug!r}. Choose another name.")
-
-
-def by_slug(session: Session, slug: str, *, lock: bool = False) -> Study:
-    """The study of this name; locked, as it is once everybody else is done with it.
-
-    Raises NoSuchStudy, also for what could name no study.
-    """
-    wanted = select(Study).where(Study.slug == slug)
-    study = None
-    if _SLUG.fullmatch(slug):
-        locked = wanted.with_for_update(key_share=True).execution_options(populate_existing=True)
-        study = session.scalar(locked if lock else wanted)
-    if study is None:
-        raise NoSuchStudy(slug)
-    return study
-
-
-def names_like(session: Session, slug: str, *, most: int = 5) -> list[str]:
-    """Names of studies in use: those spelt like `slug` first, then the newest."""
-    newest = select(Study.slug).where(Study.archived_at.is_(None)).order_by(Study.id.desc())
-    names = list(session.scalars(newest))
-    return list(dict.fromkeys([*get_close_matches(slug, names, most), *names[:most]]))[:most]
 
 
 def open_study(session: Session, *, slug: str) -> Study:
@@ -154,12 +128,6 @@ def restore(session: Session, *, slug: str) -> Study:
     return study
 
 
-def require_in_use(study: Study) -> None:
-    """Raises Conflict for an archived study: it stays as it is."""
-    if study.archived_at is not None:
-        raise Conflict(f"The study {study.slug!r} is archived. Bring it back first.")
-
-
 def require_texts(protocol: Protocol) -> None:
     """Raises BadInput for a protocol that tells people neither what they agree to nor what to do."""
     missing = protocol.missing_texts
@@ -170,13 +138,6 @@ def require_texts(protocol: Protocol) -> None:
             f"dashboard; or make the study from a preset, or from a TOML file with {lines} and the Markdown beside it.",
             fields=dict.fromkeys(missing, "people read it before they begin"),
         )
-
-
-def collecting_ids(session: Session) -> list[int]:
-    """The studies whose rounds may still close."""
-    return list(
-        session.scalars(select(Study.id).where(Study.state.in_(["open", "paused"]), Study.finished_at.is_(None)))
-    )
 
 
 @dataclass(frozen=True)
@@ -211,12 +172,3 @@ def list_studies(session: Session) -> list[StudyLine]:
             )
         )
     return lines
-
-
-def status_word(study: Study) -> str:
-    """What a researcher calls it: draft, collecting, paused, finished or closed."""
-    if study.state == "closed":
-        return "closed"
-    if study.finished_at is not None:
-        return "finished"
-    return "collecting" if study.state == "open" else study.state

@@ -12,7 +12,7 @@ from app.models.studies import Study
 from app.services.accounts import members
 from app.services.rounds import tallies
 from app.services.rounds.tallies import Cell
-from app.services.studies.lifecycle import status_word
+from app.services.study_lookup import status_word
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from app.models.assignments import Assignment
 from app.models.items import Item
 from app.models.money import Budget
 from app.models.studies import ProtocolVersion, Study
-from app.services import audit, money
+from app.services import audit, money, study_lookup
 from app.services.assignments.checks import require_supply
 from app.services.rounds import filter as unanimity
 from app.services.rounds.filter import Stage
@@ -63,7 +63,7 @@ def _locked(session: Session, slug: str, based_on: int) -> tuple[Study, int, Pro
     """
     locked = select(Study).where(Study.slug == slug).with_for_update()
     study = session.scalars(locked.execution_options(populate_existing=True)).one()
-    lifecycle.require_in_use(study)
+    study_lookup.require_in_use(study)
     version = current_version(session, study.id)
     if based_on > version:
         raise BadInput(f"There is no version {based_on} of the protocol yet; the newest is {version}.")

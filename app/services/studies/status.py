@@ -10,8 +10,7 @@ from app.domain.protocol import Protocol
 from app.models.studies import Round, Study
 from app.services.rounds import tallies
 from app.services.rounds.tallies import Cell
-from app.services.studies.lifecycle import status_word
-from app.services.study_lookup import current_protocol
+from app.services.study_lookup import current_protocol, status_word
 
 SPEED_WINDOW_MINUTES = 5
 

@@ -9,9 +9,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from app.domain.roles import SCOPES, Role, Scope, suffices
 from app.models.accounts import ApiToken
+from app.services import study_lookup
 from app.services.accounts import api_tokens, login
 from app.services.accounts.login import SignedIn
-from app.services.studies import lifecycle
 from app.web.admin.access import StudyAccess, cookie_token, form_key
 from app.web.pages import Page, templates
 
@@ -137,7 +137,9 @@ def frame_of(request: Request, signed_in: SignedIn | None = None) -> Frame:
 def head_of(access: StudyAccess, *, title: str, current: str) -> StudyHead:
     study = access.study
     tabs = [Tab(name, f"/admin/studies/{study.slug}{path}", name == current) for name, path in TABS]
-    return StudyHead(study.slug, title, lifecycle.status_word(study), study.archived_at is not None, access.role, tabs)
+    return StudyHead(
+        study.slug, title, study_lookup.status_word(study), study.archived_at is not None, access.role, tabs
+    )
 
 
 def show(request: Request, page: AdminPage, *, status: int = 200) -> HTMLResponse:
