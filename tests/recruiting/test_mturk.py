@@ -23,7 +23,7 @@ from app.services import study_lookup
 from app.services.recruiting import bonuses
 from app.settings import Settings
 from app.storage import LocalStorage
-from app.web.admin.protocol_form import form_groups
+from app.web.admin.studies.protocol_form import form_groups
 from simulation.mturk.marketplace import MturkMarketplace
 from simulation.mturk.server import FakeMturk
 from simulation.serving import serve

@@ -27,8 +27,8 @@ from app.services.items.uploads import open_uploads
 from app.services.study_lookup import current_protocol
 from app.settings import Settings
 from app.storage import LocalStorage
-from app.web.admin.charts import FORECAST, OBSERVED
-from app.web.admin.protocol_form import values_of
+from app.web.admin.studies.charts import FORECAST, OBSERVED
+from app.web.admin.studies.protocol_form import values_of
 from tests.dashboard import Visitor, make_account, page_of, sign_in, visitor_as
 from tests.factories import make_slug, make_study
 from tests.services.test_jnd import sit as sit_at_pairs

@@ -20,7 +20,7 @@ from app.paths import TEMPLATES
 from app.settings import Settings
 from app.storage import LocalStorage
 from app.web import problems
-from app.web.admin.protocol_form import form_groups, values_of
+from app.web.admin.studies.protocol_form import form_groups, values_of
 from app.web.numbers import LARGEST_ID
 from tests.dashboard import BROWSER, Visitor, key_of, make_member, sign_in
 from tests.factories import make_study

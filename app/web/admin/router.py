@@ -2,34 +2,21 @@
 
 from fastapi import APIRouter, Depends
 
-from app.web.admin import (
-    account,
-    assignments,
-    deciding,
-    edit_protocol,
-    exports,
-    generating,
-    importing,
-    items,
-    members,
-    metrics,
-    new_study,
-    recruiting,
-    reports,
-    signing_in,
-    studies,
-    system,
-)
+from app.web.admin import system
 from app.web.admin.access import PATH, require_own_form
+from app.web.admin.accounts import account, login, members
+from app.web.admin.assignments import assignments, recruiting, submission_review
+from app.web.admin.results import exports, metrics, reports
+from app.web.admin.studies import edit_protocol, generating, importing, items, new_study, studies
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(require_own_form)])
 for part in (
-    signing_in,
+    login,
     account,
     new_study,
     members,
     items,
-    deciding,
+    submission_review,
     assignments,
     metrics,
     exports,

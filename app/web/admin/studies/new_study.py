@@ -13,10 +13,10 @@ from app.services.accounts.login import SignedIn
 from app.services.studies import lifecycle
 from app.services.study_lookup import current_protocol
 from app.web.admin.access import FormDep, SignedInDep
-from app.web.admin.judged_form import Judged, Outlook, judge
+from app.web.admin.form_parsing import whole_number
 from app.web.admin.pages import FormPage, Frame, frame_of, go, show
-from app.web.admin.protocol_form import FormGroup, form_groups, values_of
-from app.web.admin.whole_numbers import whole_number
+from app.web.admin.studies.protocol_form import FormGroup, form_groups, values_of
+from app.web.admin.studies.protocol_validation import Judged, Outlook, judge
 from app.web.deps import SessionDep
 from app.web.pages import templates
 

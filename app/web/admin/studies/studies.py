@@ -23,12 +23,14 @@ from app.services.studies.overview import StudyGlance
 from app.services.studies.status import RoundStatus, StudyStatus, study_status
 from app.services.study_lookup import current_protocol
 from app.web.addresses import is_link_certain, public_url
-from app.web.admin import charts, downloads, recruiting
+from app.web.admin import downloads
 from app.web.admin.access import AsResearcher, AsViewer, SignedInDep, StudyAccess, UploadDep
-from app.web.admin.generating import Making
-from app.web.admin.importing import Importing, importing_of
+from app.web.admin.assignments import recruiting
 from app.web.admin.pages import AdminPage, StudyPage, frame_of, go, head_of, show
-from app.web.admin.sketches import Sketch, shares_sketch, survivor_sketch, votes_sketch
+from app.web.admin.results.static_charts import Sketch, shares_sketch, survivor_sketch, votes_sketch
+from app.web.admin.studies import charts
+from app.web.admin.studies.generating import Making
+from app.web.admin.studies.importing import Importing, importing_of
 from app.web.deps import ResourcesDep, SessionDep
 from app.web.pages import render, templates
 from app.web.participant import consent_page_of

@@ -19,8 +19,8 @@ from app.services.exports.requests import Change
 from app.services.rounds import tallies
 from app.services.study_lookup import current_protocol
 from app.web.admin.access import AsResearcher, AsViewer, FormDep, StudyAccess
+from app.web.admin.form_parsing import whole_number
 from app.web.admin.pages import StudyHead, StudyPage, frame_of, go, head_of, show
-from app.web.admin.whole_numbers import whole_number
 from app.web.deps import ResourcesDep, SessionDep
 from app.web.numbers import RowId, RowNumber
 from app.web.pages import templates

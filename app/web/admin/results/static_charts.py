@@ -9,7 +9,7 @@ from typing import Any
 from app.domain.forecast import Forecast
 from app.services.studies.activity import MinuteOfVotes
 from app.services.studies.status import StudyStatus
-from app.web.admin.charts import NIGHTS, NIGHTS_KEPT, NIGHTS_ROUNDS
+from app.web.admin.studies.charts import NIGHTS, NIGHTS_KEPT, NIGHTS_ROUNDS
 from app.web.pages import templates
 
 CEILING = 4000

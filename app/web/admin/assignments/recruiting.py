@@ -17,7 +17,7 @@ from app.services.accounts import members
 from app.services.recruiting import alerts, plan
 from app.services.study_lookup import current_protocol
 from app.web.admin.access import AsResearcher, StudyAccess
-from app.web.admin.asking import AskPage
+from app.web.admin.confirmation import AskPage
 from app.web.admin.pages import frame_of, go, head_of, show
 from app.web.deps import Resources, ResourcesDep, SessionDep
 

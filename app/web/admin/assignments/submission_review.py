@@ -23,9 +23,9 @@ from app.services.recruiting import bonuses
 from app.services.recruiting import review as recruiting_review
 from app.services.study_lookup import current_protocol
 from app.web.admin.access import AsResearcher, FormDep, StudyAccess
-from app.web.admin.asking import Asked, AskPage
+from app.web.admin.confirmation import Asked, AskPage
+from app.web.admin.form_parsing import whole_number
 from app.web.admin.pages import frame_of, go, head_of, show
-from app.web.admin.whole_numbers import whole_number
 from app.web.deps import Resources, ResourcesDep, SessionDep
 from app.web.numbers import RowId
 

@@ -11,10 +11,10 @@ from app.services.studies import revisions
 from app.services.studies.status import study_status
 from app.services.study_lookup import current_version, protocol_version
 from app.web.admin.access import AsResearcher, AsViewer, FormDep, StudyAccess
-from app.web.admin.judged_form import Judged, Outlook, by_form_field, judge
+from app.web.admin.form_parsing import whole_number
 from app.web.admin.pages import FormPage, StudyHead, frame_of, go, head_of, show
-from app.web.admin.protocol_form import FormGroup, form_groups, is_one_of, values_of
-from app.web.admin.whole_numbers import whole_number
+from app.web.admin.studies.protocol_form import FormGroup, form_groups, is_one_of, values_of
+from app.web.admin.studies.protocol_validation import Judged, Outlook, by_form_field, judge
 from app.web.deps import SessionDep
 from app.web.pages import templates
 

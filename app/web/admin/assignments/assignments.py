@@ -19,7 +19,7 @@ from app.services.assignments.browse import WHICH, ReplayedTrial, SittingLine, W
 from app.services.assignments.exclusions import Consequence
 from app.services.study_lookup import current_protocol, protocol_version
 from app.web.admin.access import AsResearcher, AsViewer, FormDep, StudyAccess
-from app.web.admin.deciding import Decision, decisions_about
+from app.web.admin.assignments.submission_review import Decision, decisions_about
 from app.web.admin.pages import FormPage, StudyHead, StudyPage, frame_of, go, head_of, show
 from app.web.deps import SessionDep
 from app.web.numbers import LARGEST_ID, BeforeId, RowId

@@ -9,7 +9,7 @@ from app.domain.money import in_words
 from app.domain.protocol import Kind, Protocol
 from app.domain.sentinel_strength import weakness
 from app.errors import BadInput
-from app.web.admin.protocol_form import document_of, form_groups
+from app.web.admin.studies.protocol_form import document_of, form_groups
 
 
 @dataclass(frozen=True)

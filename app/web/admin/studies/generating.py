@@ -17,8 +17,8 @@ from app.services.generation.orders import drawable, order_drawings, order_image
 from app.services.generation.plans import Order
 from app.services.generation.progress import Progress, progress
 from app.web.admin.access import AsResearcher, AsViewer, FormDep, StudyAccess
+from app.web.admin.form_parsing import whole_number
 from app.web.admin.pages import FormPage, StudyHead, frame_of, go, head_of, show
-from app.web.admin.whole_numbers import whole_number
 from app.web.deps import SessionDep
 from app.web.pages import templates
 
