@@ -32,7 +32,7 @@ from app.settings import Settings
 from app.storage import LocalStorage
 from simulation.crowd import CrowdPlan, run_crowd
 from simulation.observers import FALLIBLE_ACCURACY, KINDS, Kind
-from tests.factories import make_study
+from tests.support.factories import make_study
 
 PORT = 8598
 ITEMS = {"2afc": 480, "jnd": 160}

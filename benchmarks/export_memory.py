@@ -25,7 +25,7 @@ from app.models.items import Image, Item
 from app.services.studies import lifecycle
 from app.settings import Settings
 from app.storage.local import write_aside
-from tests.s3_server import S3_ENVIRONMENT, running_s3
+from tests.support.s3_server import S3_ENVIRONMENT, running_s3
 
 IMAGE_BYTES = 40_000
 BATCH = 1000

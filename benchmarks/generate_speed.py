@@ -34,7 +34,7 @@ from app.services.generation import plans
 from app.services.studies import lifecycle
 from app.settings import Settings
 from app.storage import LocalStorage
-from tests.worker.pipelines import tokenizer
+from tests.support.worker.pipelines import tokenizer
 from worker.__main__ import CONCURRENCY
 from worker.engine import Studio
 from worker.heartbeat import presence

@@ -27,7 +27,7 @@ from app.services.assignments import enrolment, judgments, lifecycle
 from app.services.assignments.judgments import Answer
 from app.settings import Settings
 from app.storage import LocalStorage
-from tests.factories import make_study
+from tests.support.factories import make_study
 
 CLIENTS = 8
 SITTINGS = 16

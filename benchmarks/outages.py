@@ -24,8 +24,8 @@ from app.models.studies import Study
 from app.services.exports import requests as exports
 from app.settings import Settings
 from app.storage import open_storage
-from tests.factories import make_study
-from tests.outages import (
+from tests.support.factories import make_study
+from tests.support.outages import (
     Postgres,
     Request,
     Site,
@@ -37,7 +37,7 @@ from tests.outages import (
     wait_until,
     works,
 )
-from tests.s3_server import S3_ENVIRONMENT, S3Server, running_s3
+from tests.support.s3_server import S3_ENVIRONMENT, S3Server, running_s3
 
 REQUESTS = 70
 SOON_S = 2.0

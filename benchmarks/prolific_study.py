@@ -32,8 +32,8 @@ from simulation.prolific.hooks import SignedEvent
 from simulation.prolific.marketplace import Marketplace
 from simulation.prolific.server import TOKEN, FakeProlific
 from simulation.serving import serve
-from tests.factories import make_study
-from tests.recruiting.paid_study import SMALL, Fates, PaidStudy, agree
+from tests.support.factories import make_study
+from tests.support.recruiting.paid_study import SMALL, Fates, PaidStudy, agree
 
 ROUNDS, TRIALS = 5, 8
 UNKIND_WORDS = (

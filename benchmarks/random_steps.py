@@ -20,7 +20,7 @@ from app.db import open_sessions
 from app.keys import load_keys
 from app.settings import Settings
 from app.storage import LocalStorage
-from tests.recruiting.random_steps import STEPS, episode
+from tests.support.recruiting.random_steps import STEPS, episode
 
 
 def main(steps: int) -> None:

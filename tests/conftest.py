@@ -22,7 +22,7 @@ from app.postgres import embedded_postgres
 from app.settings import Settings
 from app.storage import LocalStorage
 from app.web.server import server_of
-from tests.s3_server import S3_ENVIRONMENT, S3Server, running_s3
+from tests.support.s3_server import S3_ENVIRONMENT, S3Server, running_s3
 
 # A busy machine is no failure: property tests are bounded by their number of examples, not by the clock.
 hypothesis.settings.register_profile("lookalike", deadline=None)

@@ -17,7 +17,7 @@ from app.models.items import Item, Slot
 from app.settings import Settings
 from app.storage import LocalStorage
 from simulation.crowd import CrowdPlan, CrowdReport, run_crowd
-from tests.factories import make_study
+from tests.support.factories import make_study
 
 ITEMS = 120
 

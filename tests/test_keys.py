@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from app.errors import Unavailable
 from app.keys import ImageRef, Keys, load_keys, token_sha256
 from app.settings import Settings
-from tests.disks import files_below, no_space
+from tests.support.disks import files_below, no_space
 
 KEYS, OTHERS = Keys(b"a secret of thirty-two characters"), Keys(b"another one")
 REFS = st.builds(ImageRef, st.integers(0, 2**63 - 1), st.integers(0, 2**16 - 1), st.integers(0, 255))

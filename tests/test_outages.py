@@ -14,9 +14,9 @@ from sqlalchemy import text
 from app.db import open_sessions
 from app.settings import Settings
 from app.storage import open_storage
-from tests.factories import make_study
-from tests.outages import Answer, Postgres, ask, ask_at_once, command, free_port, served, wait_until, works
-from tests.s3_server import S3_ENVIRONMENT, running_s3
+from tests.support.factories import make_study
+from tests.support.outages import Answer, Postgres, ask, ask_at_once, command, free_port, served, wait_until, works
+from tests.support.s3_server import S3_ENVIRONMENT, running_s3
 
 REQUESTS = 70
 STUDY = {"items": 80, "assignment__trials": 40}

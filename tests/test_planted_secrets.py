@@ -41,13 +41,13 @@ from app.settings import Settings
 from app.storage import LocalStorage, s3
 from app.storage import patience as storage_patience
 from simulation.serving import Reply, serve
-from tests.browser.dashboard import Showcase, make_showcase
 from tests.cli.conftest import in_a_process
 from tests.conftest import make_database
-from tests.dashboard import key_of, make_member, sign_in, visitor_as
-from tests.factories import make_slug, make_study
-from tests.recruiting.silence import silent_server
 from tests.recruiting.test_mturk import ON_MTURK
+from tests.support.browser.dashboard import Showcase, make_showcase
+from tests.support.dashboard import key_of, make_member, sign_in, visitor_as
+from tests.support.factories import make_slug, make_study
+from tests.support.recruiting.silence import silent_server
 
 BRIEF = Patience(tries=2, first_wait_s=0.001, call_s=0.5)
 Run = Callable[..., str]

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, expect, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
-from tests.browser.participant import Participant
+from tests.support.browser.participant import Participant
 
 # A busy machine is no failure.
 PATIENCE_MS = 30_000

@@ -10,8 +10,8 @@ from playwright.sync_api import Route, expect
 from app.db import Sessions
 from app.storage import LocalStorage
 from tests.browser.conftest import PHONE, Sittings
-from tests.browser.participant import Participant, Side, stored_aborts, stored_assignments, stored_trials
-from tests.factories import make_study
+from tests.support.browser.participant import Participant, Side, stored_aborts, stored_assignments, stored_trials
+from tests.support.factories import make_study
 
 SIDES: list[Side] = ["left", "right", "right", "left", "right", "left", "left", "right"]
 

@@ -11,8 +11,8 @@ from playwright.sync_api import Browser
 from app.db import Sessions
 from app.storage import LocalStorage
 from tests.browser.conftest import Sittings
-from tests.browser.participant import stored_aborts, stored_trials
-from tests.factories import make_study
+from tests.support.browser.participant import stored_aborts, stored_trials
+from tests.support.factories import make_study
 
 # Of the images that are now on the page, the share of pixels that has been painted.
 _PAINTED = """(selector) => [...document.querySelectorAll(selector)].map((image) => {

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, expect
 from app.db import Sessions
 from app.storage import LocalStorage
 from tests.browser.conftest import PATIENCE_MS, Sittings
-from tests.factories import make_study
+from tests.support.factories import make_study
 
 STATIC = Path(__file__).parents[2] / "static"
 AGREE = "I agree and want to start"

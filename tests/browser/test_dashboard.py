@@ -19,7 +19,8 @@ from app.settings import Settings
 from app.storage import LocalStorage
 from simulation.crowd import CrowdPlan, run_crowd
 from tests.browser.conftest import Sittings
-from tests.browser.dashboard import (
+from tests.browser.test_pages import assert_accessible
+from tests.support.browser.dashboard import (
     NARROW,
     WIDE,
     Showcase,
@@ -30,10 +31,9 @@ from tests.browser.dashboard import (
     sign_in,
     type_password,
 )  # fmt: skip
-from tests.browser.keyboard import kept_from_the_keyboard
-from tests.browser.test_pages import assert_accessible
-from tests.dashboard import make_account
-from tests.factories import make_slug, make_study
+from tests.support.browser.keyboard import kept_from_the_keyboard
+from tests.support.dashboard import make_account
+from tests.support.factories import make_slug, make_study
 
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 MANY = 40

@@ -11,9 +11,9 @@ from sqlalchemy import text
 from app.db import Sessions
 from app.storage import LocalStorage
 from tests.browser.conftest import DESKTOP, PHONE, Sittings
-from tests.browser.participant import Participant, stored_aborts, stored_assignments
 from tests.browser.test_pages import assert_accessible, assert_neutral
-from tests.factories import make_study
+from tests.support.browser.participant import Participant, stored_aborts, stored_assignments
+from tests.support.factories import make_study
 
 STIMULUS_MS, GAP_MS, FIXATION_MS = 210, 130, 700
 FIRST, SECOND = "Were the 1st and the 3rd image the same?", "Were the 2nd and the 4th image the same?"

@@ -18,9 +18,9 @@ from app.services import study_lookup
 from app.settings import Settings
 from app.storage import LocalStorage
 from tests.browser.conftest import ARGUMENTS, DESKTOP, PATIENCE_MS
-from tests.browser.participant import Participant as Person
 from tests.conftest import serving
-from tests.factories import make_study
+from tests.support.browser.participant import Participant as Person
+from tests.support.factories import make_study
 
 WORKER_SITE, SUBMIT_TO = "https://worker.mturk.com", "https://www.mturk.com"
 SHORT = {

@@ -12,11 +12,11 @@ from app.services.exports import requests
 from app.settings import Settings
 from app.storage import LocalStorage
 from tests.browser.conftest import Sittings
-from tests.browser.dashboard import WIDE, import_what_waits, open_page, press, sign_in
-from tests.browser.keyboard import Keyboard
-from tests.dashboard import PASSWORD, make_account
-from tests.factories import make_slug, make_study
-from tests.sittings import sit
+from tests.support.assignments import sit
+from tests.support.browser.dashboard import WIDE, import_what_waits, open_page, press, sign_in
+from tests.support.browser.keyboard import Keyboard
+from tests.support.dashboard import PASSWORD, make_account
+from tests.support.factories import make_slug, make_study
 
 TYPED = {"Items you plan": "24", "Rounds": "3", "Votes an item needs to be kept": "3", "Trials": "8",
          "Practice trials": "2", "Sentinels": "4"}  # fmt: skip

@@ -15,8 +15,8 @@ from playwright.sync_api import Page, Playwright
 from app.db import Sessions
 from app.storage import LocalStorage
 from tests.browser.conftest import ARGUMENTS, PATIENCE_MS, missing
-from tests.browser.participant import Participant, Side, stored_trials
-from tests.factories import make_study
+from tests.support.browser.participant import Participant, Side, stored_trials
+from tests.support.factories import make_study
 
 KILLS: list[Side] = ["left", "right", "right"]
 SHORT = {

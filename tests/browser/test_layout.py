@@ -15,10 +15,10 @@ from app.services.reports import quality_rules
 from app.services.rounds import rounds
 from app.storage import LocalStorage
 from tests.browser.conftest import Sittings
-from tests.browser.dashboard import NARROW, WIDE, open_page, sign_in
-from tests.dashboard import make_account
-from tests.factories import make_report, make_study
-from tests.sittings import answer, sign_up
+from tests.support.assignments import answer, sign_up
+from tests.support.browser.dashboard import NARROW, WIDE, open_page, sign_in
+from tests.support.dashboard import make_account
+from tests.support.factories import make_report, make_study
 
 TRIALS = 250
 

@@ -11,8 +11,8 @@ from app.db import Sessions
 from app.services.studies import lifecycle
 from app.storage import LocalStorage
 from tests.browser.conftest import DESKTOP, PHONE, Sittings
-from tests.browser.participant import stored_assignments, stored_trials
-from tests.factories import make_study
+from tests.support.browser.participant import stored_assignments, stored_trials
+from tests.support.factories import make_study
 
 SMALL: dict[str, Any] = {
     "assignment__trials": 2,

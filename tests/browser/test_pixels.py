@@ -17,8 +17,8 @@ from app.services.items import images
 from app.services.studies import lifecycle
 from app.storage import LocalStorage
 from tests.browser.conftest import Sittings
-from tests.colour_files import CONVERTED, FILES, KEPT, REFUSED
-from tests.triplet_folder import bring, make_draft
+from tests.support.colour_files import CONVERTED, FILES, KEPT, REFUSED
+from tests.support.triplet_folder import bring, make_draft
 from training.errors import DataError
 from training.image_cache import read_image
 

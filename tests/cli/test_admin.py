@@ -11,7 +11,7 @@ from app.errors import NotSignedIn
 from app.services.accounts import accounts, api_tokens, login
 from app.settings import Settings
 from tests.cli.conftest import Run
-from tests.factories import make_slug
+from tests.support.factories import make_slug
 
 
 def test_an_account_from_the_command_line_signs_in(run: Run, home: Path, cli_database: str) -> None:

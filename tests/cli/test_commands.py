@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 from app.cli.main import cli
 from tests.cli.conftest import Run, in_a_process
 from tests.conftest import make_database
-from tests.factories import make_slug
-from tests.pictures import blank_png, encoded, noise
-from tests.triplet_folder import TripletFolder
+from tests.support.factories import make_slug
+from tests.support.pictures import blank_png, encoded, noise
+from tests.support.triplet_folder import TripletFolder
 
 SITTING = (
     "--set", "assignment.practice=1", "--set", "assignment.sentinels=1", "--set", "assignment.sentinel_misses_allowed=0"

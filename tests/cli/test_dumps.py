@@ -13,8 +13,8 @@ from app.settings import Settings
 from app.storage import LocalStorage
 from tests.cli.conftest import Run
 from tests.conftest import make_database
-from tests.factories import make_slug, make_study
-from tests.sittings import recorded_majority, sit
+from tests.support.assignments import recorded_majority, sit
+from tests.support.factories import make_slug, make_study
 
 TABLES = text("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
 

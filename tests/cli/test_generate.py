@@ -7,7 +7,7 @@ import pytest
 
 from tests.cli.conftest import Run
 from tests.cli.test_commands import one_line
-from tests.factories import make_slug
+from tests.support.factories import make_slug
 
 ORDER = ("--generator", "procedural", "--per-category", "3")
 

@@ -12,8 +12,8 @@ from app.keys import Keys
 from app.services.reports import statistics
 from app.storage import LocalStorage
 from tests.cli.conftest import Run
-from tests.factories import make_slug, make_study
 from tests.services.test_quality import FIXED, sit
+from tests.support.factories import make_slug, make_study
 
 
 @pytest.fixture

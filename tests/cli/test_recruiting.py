@@ -13,9 +13,9 @@ from app.services import audit, study_lookup
 from app.settings import Settings
 from app.storage import LocalStorage
 from tests.cli.conftest import Run
-from tests.factories import make_study
-from tests.recruiting.paid_study import SMALL
-from tests.sittings import sit
+from tests.support.assignments import sit
+from tests.support.factories import make_study
+from tests.support.recruiting.paid_study import SMALL
 
 
 def test_recruiting_from_the_command_line(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

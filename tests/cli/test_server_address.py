@@ -9,8 +9,8 @@ import pytest
 
 from app.cli.server_address import announced, running_server
 from tests.cli.conftest import Run
-from tests.factories import make_slug
-from tests.triplet_folder import TripletFolder
+from tests.support.factories import make_slug
+from tests.support.triplet_folder import TripletFolder
 
 
 @pytest.fixture

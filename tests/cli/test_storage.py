@@ -7,9 +7,9 @@ import pytest
 
 from tests.cli.conftest import Run
 from tests.conftest import make_database
-from tests.factories import make_slug
-from tests.s3_server import S3Server
-from tests.triplet_folder import TripletFolder
+from tests.support.factories import make_slug
+from tests.support.s3_server import S3Server
+from tests.support.triplet_folder import TripletFolder
 
 
 @pytest.fixture

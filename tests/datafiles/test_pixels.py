@@ -10,8 +10,8 @@ from PIL import Image
 
 from datafiles import pixels
 from datafiles.errors import BadFile
-from tests.colour_files import CUBE, FILES, GRAYS, KEPT, P3_XY, REFUSED, chrm, cicp, exif, gama, trns
-from tests.pictures import DISPLAY_P3, SRGB, blank_png, encoded, gray_profile, noise, png_of, to_srgb
+from tests.support.colour_files import CUBE, FILES, GRAYS, KEPT, P3_XY, REFUSED, chrm, cicp, exif, gama, trns
+from tests.support.pictures import DISPLAY_P3, SRGB, blank_png, encoded, gray_profile, noise, png_of, to_srgb
 
 PHOTO = noise(2)
 

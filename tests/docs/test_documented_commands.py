@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import make_database
-from tests.docs.pages import BadPage, Command, read_commands
-from tests.docs.reader import READERS, UP, Reader
+from tests.support.docs.pages import BadPage, Command, read_commands
+from tests.support.docs.reader import READERS, UP, Reader
 from tests.training.conftest import ROOT
 
 PAGES = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))]

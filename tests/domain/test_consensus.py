@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.domain.consensus import ItemState, Rule, item_state, outcome
-from tests.oracle import NaiveItem, NaiveVote, naive_outcome, naive_state
+from tests.support.oracle import NaiveItem, NaiveVote, naive_outcome, naive_state
 
 rules = st.builds(
     Rule,

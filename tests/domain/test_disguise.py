@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from app.domain.disguise import BUCKET, bucket, extended_webp, padded_webp
-from tests.pictures import encoded, noise
+from tests.support.pictures import encoded, noise
 
 SIZES = st.integers(1, 70)
 OPTIONS = st.sampled_from([{"lossless": True}, {"lossless": True, "exact": True}, {"quality": 90}, {"quality": 1}])

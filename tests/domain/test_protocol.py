@@ -15,7 +15,7 @@ from app.domain.protocol import Protocol, load, parse, preset_names
 from app.errors import BadInput
 from app.services.studies.lifecycle import create
 from app.services.study_lookup import current_protocol
-from tests.factories import make_slug
+from tests.support.factories import make_slug
 
 JND = {"kind": "jnd", "drop": "none", "rounds": 1, "min_votes": 1}
 WRONG: list[tuple[dict[str, Any], str, str]] = [

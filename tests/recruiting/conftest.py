@@ -13,7 +13,7 @@ from simulation.prolific.marketplace import Marketplace
 from simulation.prolific.server import TOKEN, FakeProlific
 from simulation.serving import serve
 from tests.conftest import SHARED
-from tests.recruiting.contract import Contract
+from tests.support.recruiting.contract import Contract
 
 SECRET = "whsec-of-the-workspace"
 IMPATIENT = Patience(tries=8, first_wait_s=0.001)

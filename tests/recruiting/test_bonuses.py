@@ -18,10 +18,10 @@ from app.services.recruiting import bonuses
 from app.services.recruiting.reconcile import recruiting_slugs
 from app.storage import LocalStorage
 from simulation.prolific.server import FakeProlific
-from tests.factories import make_study
-from tests.recruiting.paid_study import SMALL, PaidStudy, agree
 from tests.recruiting.test_look import told
 from tests.services.test_erasure import pseudonym_of
+from tests.support.factories import make_study
+from tests.support.recruiting.paid_study import SMALL, PaidStudy, agree
 
 
 @pytest.fixture

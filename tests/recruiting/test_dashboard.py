@@ -19,9 +19,9 @@ from app.services.study_lookup import current_protocol
 from app.settings import Settings
 from app.storage import LocalStorage
 from simulation.prolific.server import TOKEN, FakeProlific
-from tests.dashboard import key_of, make_account, page_of, sign_in, visitor_as
-from tests.factories import make_study
-from tests.recruiting.paid_study import SMALL, PaidStudy, agree
+from tests.support.dashboard import key_of, make_account, page_of, sign_in, visitor_as
+from tests.support.factories import make_study
+from tests.support.recruiting.paid_study import SMALL, PaidStudy, agree
 
 
 def test_deciding_about_pay(

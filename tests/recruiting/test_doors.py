@@ -29,10 +29,10 @@ from app.services.studies import lifecycle as study_lifecycle
 from app.settings import Settings
 from app.storage import LocalStorage
 from simulation.prolific.server import FakeProlific
-from tests.factories import make_study
 from tests.recruiting.conftest import SECRET
-from tests.recruiting.paid_study import PUBLIC_URL, SMALL, PaidStudy, agree
-from tests.sittings import answer
+from tests.support.assignments import answer
+from tests.support.factories import make_study
+from tests.support.recruiting.paid_study import PUBLIC_URL, SMALL, PaidStudy, agree
 
 BROWSER = {"Accept": "text/html"}
 

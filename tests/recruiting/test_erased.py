@@ -20,10 +20,10 @@ from app.settings import Settings
 from app.storage import LocalStorage
 from simulation.prolific.server import FakeProlific
 from tests.conftest import serving
-from tests.factories import make_study
-from tests.recruiting.paid_study import SMALL, TERMS, PaidStudy, agree
 from tests.services.test_erasure import everything, pseudonym_of
-from tests.sittings import answer
+from tests.support.assignments import answer
+from tests.support.factories import make_study
+from tests.support.recruiting.paid_study import SMALL, TERMS, PaidStudy, agree
 
 
 def dissent(item: object) -> int:

@@ -26,8 +26,8 @@ from app.settings import Settings
 from app.storage import LocalStorage
 from simulation.prolific.server import TOKEN, FakeProlific
 from simulation.serving import Reply
-from tests.factories import make_study
-from tests.recruiting.paid_study import PUBLIC_URL, SMALL, TERMS, PaidStudy, agree
+from tests.support.factories import make_study
+from tests.support.recruiting.paid_study import PUBLIC_URL, SMALL, TERMS, PaidStudy, agree
 
 
 @dataclass

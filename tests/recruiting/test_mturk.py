@@ -27,12 +27,12 @@ from app.web.admin.studies.protocol_form import form_groups
 from simulation.mturk.marketplace import MturkMarketplace
 from simulation.mturk.server import FakeMturk
 from simulation.serving import serve
-from tests.dashboard import make_account, page_of, sign_in
-from tests.factories import make_study
 from tests.recruiting.conftest import IMPATIENT
-from tests.recruiting.paid_study import PUBLIC_URL, SMALL, TERMS, Fates, PaidStudy, agree
 from tests.recruiting.test_prolific import draft
-from tests.sittings import answer
+from tests.support.assignments import answer
+from tests.support.dashboard import make_account, page_of, sign_in
+from tests.support.factories import make_study
+from tests.support.recruiting.paid_study import PUBLIC_URL, SMALL, TERMS, Fates, PaidStudy, agree
 
 ON_MTURK = SMALL | {"recruiting__recruiter": "mturk", "pay__currency": "USD"}
 FEES = fees_on(date(2026, 11, 1), "mturk", TERMS)

@@ -23,9 +23,9 @@ from app.recruiters.recruiter import NothingHappened, OutcomeUnclear, RecruiterE
 from app.recruiters.retry import Patience
 from simulation.prolific.server import FakeProlific
 from simulation.serving import Reply, serve
-from tests.recruiting.paid_study import PUBLIC_URL, TERMS
-from tests.recruiting.silence import silent_server
 from tests.recruiting.test_prolific import draft
+from tests.support.recruiting.paid_study import PUBLIC_URL, TERMS
+from tests.support.recruiting.silence import silent_server
 
 BRIEF = Patience(tries=1, call_s=0.3)
 FOR_EVER = Patience(tries=1000, first_wait_s=600, call_s=600, total_s=6000)

@@ -17,8 +17,8 @@ from app.services.recruiting import bonuses
 from app.services.studies import lifecycle
 from app.storage import LocalStorage
 from simulation.prolific.server import FakeProlific
-from tests.factories import make_study
-from tests.recruiting.paid_study import SMALL, TERMS, Fates, PaidStudy, agree
+from tests.support.factories import make_study
+from tests.support.recruiting.paid_study import SMALL, TERMS, Fates, PaidStudy, agree
 
 
 @pytest.mark.parametrize("per_round", [False, True])

@@ -14,9 +14,9 @@ from app.services import study_lookup
 from app.services.recruiting import bonuses
 from app.storage import LocalStorage
 from simulation.prolific.server import FakeProlific
-from tests.factories import make_study
-from tests.recruiting.paid_study import SMALL, TERMS, PaidStudy, agree
-from tests.recruiting.random_steps import episode
+from tests.support.factories import make_study
+from tests.support.recruiting.paid_study import SMALL, TERMS, PaidStudy, agree
+from tests.support.recruiting.random_steps import episode
 
 
 @pytest.mark.parametrize("seed", [1, 2, 56])

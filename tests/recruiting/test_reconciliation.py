@@ -17,10 +17,10 @@ from app.recruiters.prolific.recruiter import Prolific
 from app.settings import Settings
 from app.storage import LocalStorage
 from simulation.prolific.server import TOKEN, FakeProlific
-from tests.factories import make_study
 from tests.recruiting.conftest import IMPATIENT
-from tests.recruiting.paid_study import SMALL, PaidStudy, agree
-from tests.sittings import answer
+from tests.support.assignments import answer
+from tests.support.factories import make_study
+from tests.support.recruiting.paid_study import SMALL, PaidStudy, agree
 
 
 @pytest.fixture(autouse=True)

@@ -14,8 +14,8 @@ from app.keys import Keys
 from app.services import audit, study_lookup
 from app.services.accounts import accounts, login, members
 from app.services.studies import lifecycle
-from tests.dashboard import PASSWORD, make_account
-from tests.triplet_folder import make_draft
+from tests.support.dashboard import PASSWORD, make_account
+from tests.support.triplet_folder import make_draft
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from app.services.studies.alerts import alerts
 from app.services.studies.status import study_status
 from app.services.study_lookup import current_protocol
 from app.storage import LocalStorage
-from tests.factories import make_study
-from tests.sittings import answer, sign_up, sit
+from tests.support.assignments import answer, sign_up, sit
+from tests.support.factories import make_study
 
 ALL_IN_ONE = {
     "assignment__trials": 4,

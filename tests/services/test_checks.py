@@ -9,9 +9,9 @@ from app.db import Sessions
 from app.errors import BadInput
 from app.services.studies import lifecycle
 from app.storage import LocalStorage
-from tests.factories import make_study
-from tests.pictures import encoded, noise
-from tests.triplet_folder import TripletFolder, bring, contents, make_draft
+from tests.support.factories import make_study
+from tests.support.pictures import encoded, noise
+from tests.support.triplet_folder import TripletFolder, bring, contents, make_draft
 
 
 def checks(sessions: Sessions, slug: str) -> list[Any]:

@@ -20,8 +20,8 @@ from app.services.assignments import erasure, lifecycle
 from app.services.reports import quality_rules
 from app.services.studies import lifecycle as study_lifecycle
 from app.storage import LocalStorage
-from tests.factories import make_study
-from tests.sittings import answer, sign_up, sit
+from tests.support.assignments import answer, sign_up, sit
+from tests.support.factories import make_study
 
 WHO = "ada.lovelace@example.org"
 

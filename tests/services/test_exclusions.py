@@ -23,9 +23,9 @@ from app.services.rounds import rounds
 from app.services.studies import lifecycle as study_lifecycle
 from app.services.study_lookup import current_protocol
 from app.storage import LocalStorage
-from tests.factories import make_study
 from tests.services.test_histories import History
-from tests.sittings import sign_up, sit
+from tests.support.assignments import sign_up, sit
+from tests.support.factories import make_study
 
 NO_CHECKS = {"assignment__practice": 0, "assignment__sentinels": 0, "assignment__sentinel_misses_allowed": 0}
 DECISIONS = 30

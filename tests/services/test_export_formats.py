@@ -25,12 +25,12 @@ from app.services.studies import lifecycle
 from app.settings import Settings
 from app.storage import LocalStorage
 from app.storage.s3 import Bucket
-from tests.factories import make_study
-from tests.pictures import encoded, noise
-from tests.s3_server import S3Server
 from tests.services.test_jnd import sit as sit_at_pairs
-from tests.sittings import answer, sign_up, sit
-from tests.triplet_folder import TripletFolder, bring, make_draft, pool, silent
+from tests.support.assignments import answer, sign_up, sit
+from tests.support.factories import make_study
+from tests.support.pictures import encoded, noise
+from tests.support.s3_server import S3Server
+from tests.support.triplet_folder import TripletFolder, bring, make_draft, pool, silent
 from training.data import read_triplets
 from training.errors import DataError
 from training.image_cache import open_cache

@@ -36,10 +36,10 @@ from app.services.study_lookup import current_protocol
 from app.settings import Settings
 from app.storage import LocalStorage
 from datafiles.nights import NIGHTS_COLUMNS
-from tests.disks import no_space, small_disk
-from tests.factories import make_study
-from tests.sittings import answer, judge_all, recorded_majority, sign_up, sit
-from tests.triplet_folder import TripletFolder, bring, contents, make_draft, pool, silent
+from tests.support.assignments import answer, judge_all, recorded_majority, sign_up, sit
+from tests.support.disks import no_space, small_disk
+from tests.support.factories import make_study
+from tests.support.triplet_folder import TripletFolder, bring, contents, make_draft, pool, silent
 
 
 def export(sessions: Sessions, storage: LocalStorage, slug: str, out: Path) -> ExportResult:

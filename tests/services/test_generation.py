@@ -19,8 +19,8 @@ from app.services.items.item_files import read_nights
 from app.services.items.items import next_number
 from app.services.studies import lifecycle
 from app.storage import LocalStorage
-from tests.factories import make_slug, make_study
-from tests.triplet_folder import TripletFolder
+from tests.support.factories import make_slug, make_study
+from tests.support.triplet_folder import TripletFolder
 
 
 def order(categories: list[str], per_category: int, *, batch_size: int = 4, prompt: str = "A {category}") -> Order:

@@ -32,8 +32,8 @@ from app.services.rounds import rounds, tallies
 from app.services.studies.status import study_status
 from app.services.study_lookup import current_protocol
 from app.storage import LocalStorage
-from tests.factories import make_study
-from tests.oracle import NaiveItem, NaiveVote, naive_state
+from tests.support.factories import make_study
+from tests.support.oracle import NaiveItem, NaiveVote, naive_state
 
 ITEMS = 40
 STEPS = 140

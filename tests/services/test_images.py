@@ -17,8 +17,8 @@ from app.services.items import images
 from app.services.items.images import check
 from app.storage import LocalStorage
 from datafiles import pixels as pixel_rules
-from tests.colour_files import CUBE, FILES
-from tests.pictures import (
+from tests.support.colour_files import CUBE, FILES
+from tests.support.pictures import (
     DISPLAY_P3,
     SRGB,
     animated,

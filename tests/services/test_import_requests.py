@@ -23,9 +23,9 @@ from app.services.progress_writer import GivenBack
 from app.services.studies import lifecycle
 from app.settings import Settings
 from app.storage import LocalStorage
-from tests.pictures import blank_png
-from tests.s3_server import S3Server
-from tests.triplet_folder import TripletFolder, contents, make_draft, pool
+from tests.support.pictures import blank_png
+from tests.support.s3_server import S3Server
+from tests.support.triplet_folder import TripletFolder, contents, make_draft, pool
 
 Import = Callable[[int], None]
 

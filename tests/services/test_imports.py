@@ -18,11 +18,11 @@ from app.services.items.imports import ImportResult
 from app.services.studies import lifecycle
 from app.settings import Settings
 from app.storage import LocalStorage
-from tests.disks import no_space, small_disk
-from tests.factories import make_study
-from tests.pictures import blank_png, encoded, noise, png
 from tests.services.test_images import BLEMISHED, UNUSABLE
-from tests.triplet_folder import Row, TripletFolder, bring, contents, make_draft, pool
+from tests.support.disks import no_space, small_disk
+from tests.support.factories import make_study
+from tests.support.pictures import blank_png, encoded, noise, png
+from tests.support.triplet_folder import Row, TripletFolder, bring, contents, make_draft, pool
 
 Spoil = Callable[[TripletFolder, list[Row]], object]
 

@@ -17,7 +17,7 @@ from datafiles.errors import BadFile
 from datafiles.formulas import unguard
 from datafiles.nights import NIGHTS_COLUMNS
 from datafiles.tables import Limits, open_table
-from tests.triplet_folder import Row, TripletFolder, table
+from tests.support.triplet_folder import Row, TripletFolder, table
 
 
 @pytest.fixture(scope="module")

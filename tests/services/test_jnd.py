@@ -32,10 +32,10 @@ from app.services.studies.derive import derive_study
 from app.services.studies.status import study_status
 from app.services.study_lookup import current_protocol
 from app.storage import LocalStorage
-from tests.factories import make_slug
-from tests.pictures import decoded, png
-from tests.sittings import judge_all, sign_up
-from tests.triplet_folder import TripletFolder, bring, contents, make_draft, pool, silent
+from tests.support.assignments import judge_all, sign_up
+from tests.support.factories import make_slug
+from tests.support.pictures import decoded, png
+from tests.support.triplet_folder import TripletFolder, bring, contents, make_draft, pool, silent
 
 SMALL = {"assignment.trials": "6", "assignment.practice": "2", "assignment.sentinels": "2"}
 ONE_PAIR = SMALL | {"assignment.same_sentinels": "1", "votes_per_round": "2", "min_votes": "2"}

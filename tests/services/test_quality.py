@@ -23,8 +23,8 @@ from app.services.assignments.judgments import Answer
 from app.services.reports import quality_rules
 from app.settings import Settings
 from app.storage import LocalStorage
-from tests.factories import make_slug, make_study
-from tests.sittings import TRIALS
+from tests.support.assignments import TRIALS
+from tests.support.factories import make_slug, make_study
 from worker.tasks import make_worker_app
 
 SITTING = {

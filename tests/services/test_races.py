@@ -21,7 +21,7 @@ from app.services.rounds import rounds
 from app.services.studies import revisions
 from app.services.study_lookup import current_protocol, current_version
 from app.storage import LocalStorage
-from tests.factories import make_study
+from tests.support.factories import make_study
 
 NO_CHECKS = {"assignment__practice": 0, "assignment__sentinels": 0, "assignment__sentinel_misses_allowed": 0}
 

@@ -10,7 +10,7 @@ from app.db import Sessions
 from app.errors import BadInput
 from app.services.items.imports import ImportResult
 from app.storage import LocalStorage
-from tests.triplet_folder import Row, TripletFolder, bring, make_draft, pool
+from tests.support.triplet_folder import Row, TripletFolder, bring, make_draft, pool
 
 
 def read(path: Path, *, rows: int | None = None) -> list[Row]:

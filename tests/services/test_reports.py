@@ -21,9 +21,9 @@ from app.services.reports.page import report_html
 from app.services.reports.statistics import StudyReport, study_report
 from app.services.study_lookup import current_protocol
 from app.storage import LocalStorage
-from tests.factories import make_study
 from tests.services.test_quality import FIXED, sit
-from tests.sittings import judge_all
+from tests.support.assignments import judge_all
+from tests.support.factories import make_study
 
 _VOTES = text("""
     SELECT t.item_id, j.choice FROM judgments j JOIN trials t ON t.id = j.trial_id JOIN items i ON i.id = t.item_id

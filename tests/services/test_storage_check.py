@@ -20,9 +20,9 @@ from app.services.items.storage_check import Finding, StorageCheck, check_storag
 from app.storage import LocalStorage, Storage
 from app.storage.s3 import S3Storage
 from tests.conftest import make_database
-from tests.factories import make_slug, make_study
-from tests.s3_server import S3Server
-from tests.triplet_folder import silent
+from tests.support.factories import make_slug, make_study
+from tests.support.s3_server import S3Server
+from tests.support.triplet_folder import silent
 
 LONG_AGO = time.time() - 3 * 86400
 

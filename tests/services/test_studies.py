@@ -13,8 +13,8 @@ from app.errors import BadInput, Conflict, NotFound
 from app.services import study_lookup
 from app.services.studies import lifecycle, revisions
 from app.storage import LocalStorage
-from tests.factories import make_slug, make_study
-from tests.triplet_folder import contents, make_draft
+from tests.support.factories import make_slug, make_study
+from tests.support.triplet_folder import contents, make_draft
 
 NIGHTS = protocol.load("nights-2afc")
 

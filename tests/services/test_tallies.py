@@ -10,8 +10,8 @@ from app.services import study_lookup
 from app.services.rounds import tallies
 from app.services.rounds.tallies import Cell
 from app.storage import LocalStorage
-from tests.factories import make_study
-from tests.oracle import naive_state
+from tests.support.factories import make_study
+from tests.support.oracle import naive_state
 
 
 @settings(max_examples=1000, deadline=None)

@@ -13,8 +13,8 @@ from app.keys import Keys
 from app.services import study_lookup
 from app.services.reports.worker_models import SCHEMA, write_worker_models
 from app.storage import LocalStorage
-from tests.factories import make_study
 from tests.services.test_quality import FIXED, sit
+from tests.support.factories import make_study
 
 
 def test_they_know_whom_to_trust(sessions: Sessions, storage: LocalStorage, keys: Keys, tmp_path: Path) -> None:

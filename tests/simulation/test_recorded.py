@@ -16,7 +16,7 @@ from app.services.rounds import rounds
 from app.services.studies import lifecycle
 from app.storage import LocalStorage
 from simulation.crowd import CrowdPlan, run_crowd
-from tests.triplet_folder import bring, make_draft, pool, silent, table
+from tests.support.triplet_folder import bring, make_draft, pool, silent, table
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import pytest
 from app.errors import Unavailable
 from app.storage import LocalStorage
 from app.storage.cache import CachedStorage
-from tests.disks import files_below, no_space, small_disk
+from tests.support.disks import files_below, no_space, small_disk
 
 
 class Counted(LocalStorage):

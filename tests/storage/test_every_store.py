@@ -15,8 +15,8 @@ from app.errors import NotFound, Unavailable
 from app.storage import LocalStorage, Storage
 from app.storage.cache import CachedStorage
 from app.storage.s3 import S3Storage
-from tests.disks import files_below
-from tests.s3_server import S3Server
+from tests.support.disks import files_below
+from tests.support.s3_server import S3Server
 
 
 @dataclass

@@ -11,7 +11,7 @@ import pytest
 
 from app.errors import NotFound, Unavailable
 from app.storage import LocalStorage
-from tests.disks import files_below, no_space, small_disk
+from tests.support.disks import files_below, no_space, small_disk
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from app.errors import Conflict, Unavailable
 from app.settings import Settings
 from app.storage import Storage, open_storage, patience
 from app.storage.s3 import MULTIPART, Bucket, S3Storage
-from tests.s3_server import S3Server, Wire, running_s3
+from tests.support.s3_server import S3Server, Wire, running_s3
 
 
 @pytest.fixture

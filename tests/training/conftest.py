@@ -25,7 +25,7 @@ from transformers import (
     ViTModel,
 )
 
-from tests.training.small_hub import write_small_hub
+from tests.support.training.small_hub import write_small_hub
 from training import backbones
 
 torch.set_num_threads(1)

@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from tests.support.training.dreamsim_folder import write_small_folder
 from tests.training.conftest import draw_images
-from tests.training.dreamsim_folder import write_small_folder
 from training import cli
 from training.cli import app
 from training.errors import ConfigError, TrainingError

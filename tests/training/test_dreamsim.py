@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.training.dreamsim_folder import official_distances, write_small_folder
+from tests.support.training.dreamsim_folder import official_distances, write_small_folder
 from training.dreamsim import export_dreamsim, load_dreamsim, read_plain_state_dict
 from training.errors import CheckpointError, WeightsError
 from training.metric import load_metric

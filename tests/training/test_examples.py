@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tests.docs import reader
+from tests.support.docs import reader
 from training.cli import app
 
 EXAMPLE = re.compile(r"Example: python -m training (.*?)(?:\n\n|$)", re.DOTALL)

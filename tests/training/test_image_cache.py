@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from datafiles import pixels as rules
-from tests.colour_files import FILES, REFUSED
+from tests.support.colour_files import FILES, REFUSED
 from tests.training.conftest import draw_images
 from training import image_cache
 from training.errors import DataError

@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from tests.colour_files import exif
-from tests.pictures import png16
+from tests.support.colour_files import exif
+from tests.support.pictures import png16
+from tests.support.training.dreamsim_folder import write_small_folder
 from tests.training.conftest import ROOT, draw_images
-from tests.training.dreamsim_folder import write_small_folder
 from training.backbones import open_tower
 from training.cli import app
 from training.config import TowerConfig

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from typer.testing import CliRunner
 
-from tests.training.dreamsim_folder import FILES, write_small_folder
+from tests.support.training.dreamsim_folder import FILES, write_small_folder
 from training import scores
 from training.analysis.sensitivity import sensitivities
 from training.backbones import open_tower

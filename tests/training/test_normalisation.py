@@ -11,8 +11,8 @@ import torch
 from transformers import ViTImageProcessorPil, ViTModel
 from typer.testing import CliRunner
 
+from tests.support.training.dreamsim_folder import write_small_folder
 from tests.training.conftest import draw_images
-from tests.training.dreamsim_folder import write_small_folder
 from training.backbones import Tower, open_tower
 from training.cli import app
 from training.config import TowerConfig, load_experiment

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tests.training.dreamsim_folder import write_small_folder
+from tests.support.training.dreamsim_folder import write_small_folder
 from training.cli import app
 from training.dreamsim import export_dreamsim, load_dreamsim
 from training.errors import WeightsError

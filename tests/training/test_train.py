@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
+from tests.support.training.dreamsim_folder import write_small_folder
 from tests.training.conftest import ROOT
-from tests.training.dreamsim_folder import write_small_folder
 from training.batches import Batch, batches_of_epoch, share_of_process
 from training.checkpoint import Progress
 from training.cli import app

@@ -16,8 +16,8 @@ from app.storage import LocalStorage
 from app.web.addresses import client_of
 from app.web.limits import ONE_YEAR_OF_HTTPS
 from tests.conftest import serving
-from tests.dashboard import BROWSER, Visitor, make_member, page_of, sign_in
-from tests.factories import make_study
+from tests.support.dashboard import BROWSER, Visitor, make_member, page_of, sign_in
+from tests.support.factories import make_study
 
 EVIL = {"Host": "evil.example"}
 NEAR, FAR = ("127.0.0.1", 1), ("10.0.0.1", 1)

@@ -16,10 +16,10 @@ from app.services.items.import_sources import open_import_place
 from app.services.items.uploads import open_uploads
 from app.settings import Settings
 from app.storage import LocalStorage
-from tests.dashboard import Visitor, key_of, make_account, page_of, sign_in
-from tests.factories import make_slug, make_study
-from tests.sittings import sit
-from tests.triplet_folder import TripletFolder, contents, make_draft
+from tests.support.assignments import sit
+from tests.support.dashboard import Visitor, key_of, make_account, page_of, sign_in
+from tests.support.factories import make_slug, make_study
+from tests.support.triplet_folder import TripletFolder, contents, make_draft
 
 
 @pytest.fixture(scope="module")

@@ -18,10 +18,10 @@ from app.services.exports import requests as exports
 from app.services.reports import requests as reports
 from app.settings import Settings
 from app.storage import LocalStorage
-from tests.dashboard import make_account, sign_in
-from tests.factories import make_study
-from tests.sittings import sit
-from tests.triplet_folder import make_draft
+from tests.support.assignments import sit
+from tests.support.dashboard import make_account, sign_in
+from tests.support.factories import make_study
+from tests.support.triplet_folder import make_draft
 
 SMALL = {"assignment__trials": 4, "assignment__practice": 1, "assignment__sentinels": 2}
 

@@ -16,8 +16,8 @@ from app.main import create_app
 from app.settings import Settings
 from app.storage import LocalStorage
 from app.web.limits import SECURITY_HEADERS
-from tests.dashboard import BROWSER, key_of
-from tests.factories import make_study
+from tests.support.dashboard import BROWSER, key_of
+from tests.support.factories import make_study
 
 JSON = {"Content-Type": "application/json"}
 HOOK_SECRET = "the-secret-of-a-webhook"

@@ -13,10 +13,10 @@ from app.main import create_app
 from app.services.accounts import accounts
 from app.settings import Settings
 from app.storage import LocalStorage
-from tests.dashboard import PASSWORD, Visitor, make_account, page_of, sign_in, visitor_as
-from tests.factories import make_report, make_study
-from tests.sittings import sit
-from tests.triplet_folder import contents as rows_of
+from tests.support.assignments import sit
+from tests.support.dashboard import PASSWORD, Visitor, make_account, page_of, sign_in, visitor_as
+from tests.support.factories import make_report, make_study
+from tests.support.triplet_folder import contents as rows_of
 
 ROUTES = [
     (method, route.path)

@@ -29,11 +29,11 @@ from app.settings import Settings
 from app.storage import LocalStorage
 from app.web.admin.studies.charts import FORECAST, OBSERVED
 from app.web.admin.studies.protocol_form import values_of
-from tests.dashboard import Visitor, make_account, page_of, sign_in, visitor_as
-from tests.factories import make_slug, make_study
 from tests.services.test_jnd import sit as sit_at_pairs
-from tests.sittings import judge_all, sit
-from tests.triplet_folder import TripletFolder, contents, make_draft
+from tests.support.assignments import judge_all, sit
+from tests.support.dashboard import Visitor, make_account, page_of, sign_in, visitor_as
+from tests.support.factories import make_slug, make_study
+from tests.support.triplet_folder import TripletFolder, contents, make_draft
 
 SMALL = {"assignment__trials": 6, "assignment__practice": 1, "assignment__sentinels": 2}
 NIGHTS = values_of(protocols.load("nights-2afc")) | {"preset": "nights-2afc", "items": "500"}

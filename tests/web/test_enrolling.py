@@ -17,8 +17,8 @@ from app.services.assignments.dealing import FIRST_LEASE
 from app.services.rounds import rounds
 from app.settings import Settings
 from app.storage import LocalStorage
-from tests.dashboard import BROWSER
-from tests.factories import make_study
+from tests.support.dashboard import BROWSER
+from tests.support.factories import make_study
 
 SMALL: dict[str, Any] = {"assignment__trials": 8, "assignment__practice": 1, "assignment__sentinels": 2}
 

@@ -15,7 +15,7 @@ from app.services.accounts import accounts, api_tokens
 from app.services.accounts.rate_limit import ACCOUNT, Attempts, Visitor
 from app.settings import Settings
 from app.web.admin.access import COOKIE, KNOWN_BROWSER, form_key
-from tests.dashboard import BROWSER, PASSWORD, make_account, page_of, sign_in
+from tests.support.dashboard import BROWSER, PASSWORD, make_account, page_of, sign_in
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +24,7 @@ def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
     monkeypatch.setattr("app.services.accounts.accounts._hasher", hasher)
     monkeypatch.setattr("app.services.accounts.accounts._nobodys_hash", lambda: hasher.hash("nobody"))
-    monkeypatch.setattr("tests.dashboard._hashed", lambda: hasher.hash(PASSWORD))
+    monkeypatch.setattr("tests.support.dashboard._hashed", lambda: hasher.hash(PASSWORD))
 
 
 @pytest.fixture

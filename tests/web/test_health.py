@@ -14,9 +14,9 @@ from app.main import create_app
 from app.settings import Settings
 from app.storage import LocalStorage
 from app.web import health
-from tests.disks import no_space, small_disk
-from tests.factories import make_study
-from tests.s3_server import S3Server
+from tests.support.disks import no_space, small_disk
+from tests.support.factories import make_study
+from tests.support.s3_server import S3Server
 
 
 def test_a_server_that_can_work(client: TestClient) -> None:

@@ -11,9 +11,9 @@ from sqlalchemy import text
 from app.db import Sessions
 from app.services.studies import lifecycle
 from app.storage import LocalStorage
-from tests.factories import make_study
-from tests.pictures import decoded, noise
-from tests.triplet_folder import TripletFolder, bring, make_draft
+from tests.support.factories import make_study
+from tests.support.pictures import decoded, noise
+from tests.support.triplet_folder import TripletFolder, bring, make_draft
 from tests.web.test_participant import enrol, judge, open_trials
 
 SMALL = {

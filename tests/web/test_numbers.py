@@ -22,9 +22,9 @@ from app.storage import LocalStorage
 from app.web import problems
 from app.web.admin.studies.protocol_form import form_groups, values_of
 from app.web.numbers import LARGEST_ID
-from tests.dashboard import BROWSER, Visitor, key_of, make_member, sign_in
-from tests.factories import make_study
-from tests.sittings import sit
+from tests.support.assignments import sit
+from tests.support.dashboard import BROWSER, Visitor, key_of, make_member, sign_in
+from tests.support.factories import make_study
 
 HOSTILE = ["9" * 26, "-" + "9" * 26, str(2**63), str(2**31), "-1", "0", "", " ", "NaN", "inf", "1e400", "1.5", "0x10",
            "9" * 5000, "١٢", "1_000", "null", "\u0000", "1;2"]  # fmt: skip

@@ -18,10 +18,10 @@ from app.keys import Keys
 from app.main import create_app
 from app.settings import Settings
 from app.storage import LocalStorage
-from tests.dashboard import key_of
-from tests.factories import make_report, make_study
-from tests.sittings import sign_up, sit
-from tests.triplet_folder import contents
+from tests.support.assignments import sign_up, sit
+from tests.support.dashboard import key_of
+from tests.support.factories import make_report, make_study
+from tests.support.triplet_folder import contents
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 DESCRIPTION: dict[str, Any] = create_app(Settings()).openapi()

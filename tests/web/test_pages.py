@@ -11,7 +11,7 @@ from app.services.studies import lifecycle
 from app.storage import LocalStorage
 from app.web.assets import FOR_EVER, static
 from app.web.pages import ConsentPage, MessagePage, Retry, TrialsPage
-from tests.factories import make_study
+from tests.support.factories import make_study
 
 BROWSER = {"Accept": "text/html,*/*;q=0.8"}
 

@@ -17,7 +17,7 @@ from app.services import study_lookup
 from app.services.rounds import rounds
 from app.services.studies import lifecycle
 from app.storage import LocalStorage
-from tests.factories import make_study
+from tests.support.factories import make_study
 
 PAGE = {"accept": "text/html,application/xhtml+xml"}
 SMALL = {"assignment__trials": 6, "assignment__practice": 2, "assignment__sentinels": 2}

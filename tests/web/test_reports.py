@@ -20,10 +20,10 @@ from app.services.reports.statistics import study_report
 from app.services.reports.summary import digest_of
 from app.settings import Settings
 from app.storage import LocalStorage
-from tests.dashboard import Visitor, key_of, make_account, page_of, sign_in, visitor_as
-from tests.factories import make_report, make_study
 from tests.services.test_jnd import sit as sit_at_pairs
 from tests.services.test_quality import FIXED, rightly, sit, wrongly
+from tests.support.dashboard import Visitor, key_of, make_account, page_of, sign_in, visitor_as
+from tests.support.factories import make_report, make_study
 from worker.reporting import add_reports
 from worker.tasks import make_worker_app
 

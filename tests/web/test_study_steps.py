@@ -13,9 +13,9 @@ from app.services.assignments import exclusions
 from app.services.rounds import rounds
 from app.services.studies import lifecycle
 from app.storage import LocalStorage
-from tests.dashboard import Visitor, key_of, make_member, sign_in
-from tests.factories import make_study
-from tests.sittings import sit
+from tests.support.assignments import sit
+from tests.support.dashboard import Visitor, key_of, make_member, sign_in
+from tests.support.factories import make_study
 
 SMALL = {"items": 8, "assignment__trials": 8, "assignment__practice": 1, "assignment__sentinels": 2}
 STATES = ("draft", "collecting", "paused", "finished", "paused, then finished", "closed", "archived draft", "archived")

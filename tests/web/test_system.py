@@ -8,7 +8,7 @@ from app import queue
 from app.db import Sessions
 from app.main import create_app
 from app.settings import Settings
-from tests.dashboard import Visitor, make_account, page_of, sign_in
+from tests.support.dashboard import Visitor, make_account, page_of, sign_in
 
 LOCAL = ("127.0.0.1", 1)
 

@@ -15,7 +15,7 @@ from app.main import create_app
 from app.settings import Settings
 from app.storage import LocalStorage
 from tests.conftest import make_database
-from tests.factories import make_slug, make_study
+from tests.support.factories import make_slug, make_study
 
 READERS = 4
 

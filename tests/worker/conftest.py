@@ -13,7 +13,7 @@ from app.models.generation import GenerationBatch
 from app.services.generation import batches, plans
 from app.services.generation.batches import Work
 from app.services.studies import lifecycle
-from tests.factories import make_slug
+from tests.support.factories import make_slug
 
 OPTIONS = Options(steps=1, dtype="float32", width=32, height=32)
 Planned = Callable[..., list[Work]]
@@ -22,7 +22,7 @@ Planned = Callable[..., list[Work]]
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny Stable Diffusion."""
-    from tests.worker import pipelines
+    from tests.support.worker import pipelines
 
     return pipelines.stable_diffusion(tmp_path_factory.mktemp("models") / "sd")
 

@@ -11,8 +11,8 @@ from app.db import Sessions
 from app.models.generation import GenerationPlan
 from app.services import study_lookup
 from app.storage import LocalStorage
-from tests.dashboard import make_account, page_of, sign_in
-from tests.factories import make_study
+from tests.support.dashboard import make_account, page_of, sign_in
+from tests.support.factories import make_study
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:diffusers")
 REVISION = "7" * 40

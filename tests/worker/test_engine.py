@@ -18,8 +18,8 @@ from app.services.generation.batches import Work
 from app.services.generation.progress import progress
 from app.services.studies import lifecycle
 from app.storage import LocalStorage
-from tests.factories import make_slug
-from tests.worker import pipelines
+from tests.support.factories import make_slug
+from tests.support.worker import pipelines
 from tests.worker.conftest import Planned
 from worker.engine import Studio
 from worker.generator import CannotGenerate, Stopped

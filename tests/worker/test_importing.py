@@ -11,8 +11,8 @@ from app.services import study_lookup
 from app.services.items import import_requests
 from app.services.items.import_sources import open_import_place
 from app.settings import Settings
-from tests.s3_server import S3Server
-from tests.triplet_folder import TripletFolder, make_draft, pool
+from tests.support.s3_server import S3Server
+from tests.support.triplet_folder import TripletFolder, make_draft, pool
 from tests.worker.test_worker_process import alone, wait_until
 
 WORKER = """

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from app.generators.procedural.distance import distance
 from app.generators.procedural.scene import Scene
-from tests.worker.scenes import CHANGES, PLAIN, SCENES
+from tests.support.worker.scenes import CHANGES, PLAIN, SCENES
 
 ROUNDING = 1e-9
 

@@ -13,7 +13,7 @@ from app.generators.procedural.backgrounds import BACKGROUNDS
 from app.generators.procedural.catalogue import CATEGORIES, VARIANTS
 from app.generators.procedural.draw import draw
 from app.generators.procedural.scene import Scene
-from tests.worker.scenes import CHANGES, PLAIN
+from tests.support.worker.scenes import CHANGES, PLAIN
 
 SIZE = 128
 ALONE = dataclasses.replace(PLAIN, count=1, size=1.0)

@@ -12,7 +12,7 @@ from app.generators.procedural.catalogue import CATEGORIES
 from app.generators.procedural.distance import distance
 from app.generators.procedural.sampling import Triplet, sample_scene, triplet, two_pairs, vary
 from app.generators.procedural.scene import Scene
-from tests.worker.scenes import PLAIN, SCENES
+from tests.support.worker.scenes import PLAIN, SCENES
 
 
 def rng(seed: int) -> np.random.Generator:

@@ -7,7 +7,7 @@ import pytest
 
 from app.generators.procedural.catalogue import CATEGORIES
 from app.generators.procedural.scene import Scene, prompt
-from tests.worker.scenes import CHANGES, PLAIN
+from tests.support.worker.scenes import CHANGES, PLAIN
 
 
 def test_a_scene_survives_json() -> None:

@@ -8,8 +8,8 @@ from sqlalchemy.orm import sessionmaker
 from app.db import make_engine
 from app.settings import Settings
 from tests.conftest import make_database
-from tests.s3_server import S3Server
-from tests.worker.whole_way import WholeWay, environment
+from tests.support.s3_server import S3Server
+from tests.support.worker.whole_way import WholeWay, environment
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:diffusers")

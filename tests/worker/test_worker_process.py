@@ -23,9 +23,9 @@ from app.services.recruiting import plan
 from app.services.studies import lifecycle
 from app.storage import LocalStorage
 from tests.conftest import make_database
-from tests.factories import make_study
-from tests.recruiting.paid_study import SMALL, TERMS
-from tests.recruiting.silence import silent_server
+from tests.support.factories import make_study
+from tests.support.recruiting.paid_study import SMALL, TERMS
+from tests.support.recruiting.silence import silent_server
 
 SLUG = "drawn"
 

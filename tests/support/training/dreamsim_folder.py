@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from tests.training.reference_vit import cls_feature
+from tests.support.training.reference_vit import cls_feature
 
 FILES = {
     "dino": "dino_vitbase16_pretrain.pth",

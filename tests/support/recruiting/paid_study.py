@@ -24,7 +24,7 @@ from app.services.recruiting.reconcile import LookReport, look
 from app.services.rounds import rounds
 from simulation.prolific.marketplace import FakeSubmission
 from simulation.prolific.server import FakeProlific
-from tests.sittings import Choose, answer
+from tests.support.assignments import Choose, answer
 
 PUBLIC_URL = "https://lab.example"
 TERMS: list[Fees] = load_fees()

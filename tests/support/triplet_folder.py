@@ -16,8 +16,8 @@ from app.services.items.item_files import read_csv, read_nights, read_pairs
 from app.services.studies import lifecycle
 from app.storage import Storage
 from datafiles.nights import NIGHTS_COLUMNS
-from tests.factories import make_slug
-from tests.pictures import png
+from tests.support.factories import make_slug
+from tests.support.pictures import png
 
 Row = dict[str, str]
 

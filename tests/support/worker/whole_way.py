@@ -44,8 +44,8 @@ from app.settings import Settings
 from app.storage import Storage, open_storage
 from app.storage.s3 import open_bucket
 from simulation.crowd import CrowdPlan, CrowdReport, run_crowd
-from tests.s3_server import KEY_ID, S3_ENVIRONMENT, SECRET, S3Server
-from tests.worker import pipelines
+from tests.support.s3_server import KEY_ID, S3_ENVIRONMENT, SECRET, S3Server
+from tests.support.worker import pipelines
 from worker.reproduce import remake
 from worker.text_to_image import describe, using_threads_of
 
@@ -269,7 +269,7 @@ def pool(session: Session) -> Sequence[Row[Any]]:
 @contextmanager
 def _three_workers(home: Path) -> Iterator[list[int]]:
     """Their process ids."""
-    command = [sys.executable, "-m", "tests.worker.three_workers", str(home)]
+    command = [sys.executable, "-m", "tests.support.worker.three_workers", str(home)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         workers = [int(parent.stdout.readline()) for _ in range(3)]

@@ -21,9 +21,9 @@ from app.services.studies import lifecycle
 from app.storage import LocalStorage
 from simulation.prolific.marketplace import Marketplace
 from simulation.prolific.server import FakeProlific
-from tests.factories import make_study
-from tests.recruiting.in_memory import InMemory
-from tests.recruiting.paid_study import SMALL, TERMS, Fates, PaidStudy, agree
+from tests.support.factories import make_study
+from tests.support.recruiting.in_memory import InMemory
+from tests.support.recruiting.paid_study import SMALL, TERMS, Fates, PaidStudy, agree
 
 STEPS = 90
 """Of one study: then its budget is used up, and nothing new can happen."""

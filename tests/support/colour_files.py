@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 from PIL import Image, ImageFilter
 
-from tests.pictures import (
+from tests.support.pictures import (
     DISPLAY_P3,
     SRGB,
     Chunk,

@@ -35,9 +35,9 @@ from app.services.studies import lifecycle as study_lifecycle  # fmt: skip
 from app.settings import Settings
 from app.storage import LocalStorage
 from tests.browser.conftest import Sittings
-from tests.dashboard import PASSWORD, make_account
-from tests.factories import make_report, make_study
-from tests.sittings import answer
+from tests.support.assignments import answer
+from tests.support.dashboard import PASSWORD, make_account
+from tests.support.factories import make_report, make_study
 
 WIDE: dict[str, Any] = {"viewport": {"width": 1440, "height": 900}}
 NARROW: dict[str, Any] = {"viewport": {"width": 390, "height": 844}}

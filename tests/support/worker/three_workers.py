@@ -1,6 +1,6 @@
 """Three GPU workers as three processes, forked once everything is imported.
 
-`python -m tests.worker.three_workers HOME` prints their process ids, one a line.
+`python -m tests.support.worker.three_workers HOME` prints their process ids, one a line.
 """
 
 import os

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from tests.support.training.dreamsim_folder import write_small_folder
+from tests.support.training.small_hub import write_small_hub
+from tests.support.triplet_folder import TripletFolder
 from tests.training.conftest import ROOT, draw_images, write_export
-from tests.training.dreamsim_folder import write_small_folder
-from tests.training.small_hub import write_small_hub
-from tests.triplet_folder import TripletFolder
 from training.dreamsim import load_dreamsim
 from training.run_folder import save_as_run
 
