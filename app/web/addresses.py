@@ -27,10 +27,12 @@ def client_of(request: Request) -> str:
 
 
 def is_from_this_machine(request: Request) -> bool:
-    """Whether a program on this machine asks, for itself and not for somebody else: no proxy has left a trace."""
+    """Whether a program on this machine asks, for itself and not for somebody else: no proxy has left a trace, such as
+    the name by which others reach this machine."""
     names = [name.lower() for name in request.headers]
     is_forwarded = any(name in _FORWARDING or name.startswith(("x-forwarded", "x-original", "cf-")) for name in names)
-    return not is_forwarded and request.client is not None and _is_loopback(request.client.host)
+    ends = (request.client.host if request.client else "", request.url.hostname or "")
+    return not is_forwarded and all(map(_is_loopback, ends))
 
 
 def public_url(request: Request) -> str:

@@ -21,12 +21,13 @@ from tests.support.factories import make_study
 
 EVIL = {"Host": "evil.example"}
 NEAR, FAR = ("127.0.0.1", 1), ("10.0.0.1", 1)
+HERE = "http://127.0.0.1:8000"
 
 
 @contextmanager
 def app_with(settings: Settings, client: tuple[str, int] = NEAR, **more: str) -> Iterator[TestClient]:
     changed = Settings(LOOKALIKE_HOME=settings.home, DATABASE_URL=settings.database_url, **more)
-    with TestClient(create_app(changed), client=client, follow_redirects=False) as app:
+    with TestClient(create_app(changed), base_url=HERE, client=client, follow_redirects=False) as app:
         yield app
 
 
@@ -58,6 +59,13 @@ def test_figures_are_not_for_whoever_comes_through_a_proxy(settings: Settings, h
     with app_with(settings) as near:
         assert near.get("/metrics").status_code == 200
         assert near.get("/metrics", headers={header: "127.0.0.1"}).status_code == 404
+
+
+def test_figures_are_for_who_calls_the_server_by_its_own_name(settings: Settings) -> None:
+    """A proxy that hands on the name in the address tells that it is one; so does a page that rebinds its name."""
+    with app_with(settings) as near:
+        for host, status in (("localhost:8000", 200), ("[::1]:8000", 200), ("lab.example", 404), ("10.0.0.1", 404)):
+            assert near.get("/metrics", headers={"Host": host}).status_code == status
 
 
 def test_figures_of_a_public_server_take_a_token(settings: Settings) -> None:

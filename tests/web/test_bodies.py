@@ -169,8 +169,9 @@ def test_a_mistake_of_ours_is_told_in_the_same_shape(settings: Settings, monkeyp
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("a secret of the server")
 
-    monkeypatch.setattr("app.web.participant.studies.by_slug", broken)
-    with TestClient(create_app(settings), raise_server_exceptions=False, client=("127.0.0.1", 1)) as client:
+    monkeypatch.setattr("app.services.study_lookup.by_slug", broken)
+    app, here = create_app(settings), ("127.0.0.1", 1)
+    with TestClient(app, "http://127.0.0.1", raise_server_exceptions=False, client=here) as client:
         problem, page = client.get("/studies/x"), client.get("/studies/x", headers=BROWSER)
         figures = client.get("/metrics")
     for response in (problem, page):

@@ -50,7 +50,7 @@ def test_failed_jobs_are_put_back_once(client: TestClient, sessions: Sessions, a
 
 
 def test_metrics_are_for_this_machine_or_a_token(settings: Settings) -> None:
-    with TestClient(create_app(settings), client=LOCAL) as near:
+    with TestClient(create_app(settings), base_url="http://127.0.0.1:8000", client=LOCAL) as near:
         near.get("/healthz")
         near.get("/studies/nothing-here")
         figures = near.get("/metrics").text
