@@ -15,8 +15,8 @@ from app.services.assignments import enrolment, judgments, lifecycle
 from app.services.assignments.judgments import Answer
 from app.services.rounds import rounds
 
-Choose = Callable[[Any], int]
-"""Which candidate (0 or 1) somebody chooses of an item."""
+Choose = Callable[[Any], int | None]
+"""Which candidate (0 or 1) somebody chooses of an item; None: the trial is left unanswered."""
 
 TRIALS = text("""
     SELECT t.id AS trial, t.left_candidate, i.* FROM trials t JOIN items i ON i.id = t.item_id
@@ -39,6 +39,8 @@ def answer(sessions: Sessions, token: str, choose: Choose, *, most: int = 1000) 
             judged += trial.role == "pool"
             if trial.role != "pool" or judged <= most:
                 choice = choose(trial) if trial.answer is None else trial.answer
+                if choice is None:
+                    continue
                 side = "left" if choice == trial.left_candidate else "right"
                 answers.append(Answer(trial.trial, (side,), input="mouse", rt_ms=812.5, timing={"shown": 3}))
         judgments.record(session, token=token, answers=answers)
