@@ -15,7 +15,7 @@ from app.errors import BadInput, Conflict, NotFound
 from app.models.assignments import Assignment, Exclusion, Trial
 from app.models.studies import Study
 from app.services import audit
-from app.services.rounds.filter import COUNTS, IN_FORCE
+from app.services.rounds.outcomes import VOTE, is_excluded
 from app.services.rounds.rounds import lock_study, reconcile
 from app.services.study_lookup import current_protocol
 
@@ -120,9 +120,9 @@ _VOTES = text(f"""
            (SELECT count(*) FROM slots s WHERE s.item_id = votes.item_id AND s.state = 'leased') AS leased
     FROM (
         SELECT t.item_id, j.*, t.assignment_id = :assignment AS is_own,
-               NOT {IN_FORCE.format(assignment="t.assignment_id")} AS is_valid
+               NOT {is_excluded("t.assignment_id")} AS is_valid
         FROM trials t CROSS JOIN LATERAL (
-            SELECT j.id, j.choice FROM judgments j WHERE j.trial_id = t.id AND {COUNTS} OFFSET 0
+            SELECT j.id, j.choice FROM judgments j WHERE j.trial_id = t.id AND {VOTE} OFFSET 0
         ) j
         WHERE t.item_id = ANY(:items)
     ) votes

@@ -23,6 +23,7 @@ from app.services.assignments import dealing
 from app.services.assignments.people import ERASED
 from app.services.rounds import filter as unanimity
 from app.services.rounds.filter import Stage
+from app.services.rounds.outcomes import is_excluded
 from app.services.rounds.rounds import is_round_complete, lock_study, reconcile
 from app.services.study_lookup import current_protocol
 
@@ -69,7 +70,7 @@ _LOCK_ASSIGNMENT = text("""
 """)
 
 _DECIDED = text(f"""
-    SELECT {unanimity.IN_FORCE.format(assignment=":assignment")} AS excluded,
+    SELECT {is_excluded(":assignment")} AS excluded,
            {ERASED.format(assignment=":assignment")} AS erased
 """)
 

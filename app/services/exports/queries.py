@@ -9,25 +9,18 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from app.domain.protocol import Protocol
-from app.services.rounds.filter import IN_FORCE
+from app.services.rounds.outcomes import OUTCOME, is_excluded, valid_answer
 
 BATCH = 5000
 Split = Literal["train", "val", "test"]
 
-# `domain/consensus.outcome` in SQL.
-_STATUS = """CASE
-    WHEN i.dropped_round IS NOT NULL THEN 'dropped'
-    WHEN (:drop = 'none' OR i.first_dissent IS NULL) AND i.votes_0 + i.votes_1 >= :min_votes THEN 'kept'
-    ELSE 'short'
-END"""
-
 # What of the pool is exported.
 _CHOSEN = f"""i.study_id = :study AND i.role = 'pool' AND (CAST(:split AS text) IS NULL OR i.split = :split)
-    AND (NOT :only_kept OR {_STATUS} = 'kept')"""
+    AND (NOT :only_kept OR {OUTCOME} = 'kept')"""
 
 _POOL = f"""
     SELECT i.number, i.votes_0, i.votes_1, i.dropped_round, i.split, i.is_imagenet, i.prompt, i.source,
-           i.recorded_0, i.recorded_1, i.distance_0, i.distance_1, {_STATUS} AS status,
+           i.recorded_0, i.recorded_1, i.distance_0, i.distance_1, {OUTCOME} AS status,
            i.reference, i.candidate_0, i.candidate_1,
            r.extension AS reference_extension,
            a.extension AS candidate_0_extension, b.extension AS candidate_1_extension
@@ -44,10 +37,10 @@ _PAIRS = f"""
         SELECT t.item_id, j.question, count(*) FILTER (WHERE j.choice = 0) AS same,
                count(*) FILTER (WHERE j.choice = 1) AS different
         FROM judgments j JOIN trials t ON t.id = j.trial_id JOIN assignments a ON a.id = t.assignment_id
-        WHERE a.study_id = :study AND j.slot_id IS NOT NULL AND NOT j.late AND NOT {IN_FORCE.format(assignment="a.id")}
+        WHERE a.study_id = :study AND {valid_answer("a.id")}
         GROUP BY t.item_id, j.question
     )
-    SELECT i.number, pair, i.split, i.is_imagenet, i.prompt, i.source, {_STATUS} AS status,
+    SELECT i.number, pair, i.split, i.is_imagenet, i.prompt, i.source, {OUTCOME} AS status,
            i.reference, i.candidate_0, i.candidate_1,
            coalesce(valid.same, 0) AS same_votes, coalesce(valid.different, 0) AS different_votes,
            r.extension AS reference_extension,
@@ -64,7 +57,7 @@ _PAIRS = f"""
 
 _KEPT = f"""
     SELECT i.number FROM items i
-    WHERE {_CHOSEN} AND {_STATUS} = 'kept'
+    WHERE {_CHOSEN} AND {OUTCOME} = 'kept'
     ORDER BY i.number
 """
 
@@ -89,7 +82,7 @@ _JUDGMENTS = """
 
 _ASSIGNMENTS = f"""
     SELECT a.id AS assignment, p.pseudonym AS participant, a.recruiter, a.protocol_version, a.state,
-           a.created_at, a.completed_at, a.deadline, {IN_FORCE.format(assignment="a.id")} AS excluded,
+           a.created_at, a.completed_at, a.deadline, {is_excluded("a.id")} AS excluded,
            (SELECT count(*) FROM trials t WHERE t.assignment_id = a.id) AS trials,
            (SELECT count(*) FROM trials t JOIN judgments j ON j.trial_id = t.id
             WHERE t.assignment_id = a.id AND j.question = 0) AS answered,
@@ -107,7 +100,7 @@ _ASSIGNMENTS = f"""
 
 _COUNTS = f"""
     SELECT status, count(*) AS items, sum(votes) AS votes
-    FROM (SELECT {_STATUS} AS status, i.votes_0 + i.votes_1 AS votes
+    FROM (SELECT {OUTCOME} AS status, i.votes_0 + i.votes_1 AS votes
           FROM items i WHERE {_CHOSEN}) fates
     GROUP BY status
 """
@@ -116,7 +109,7 @@ _SHARED_CANDIDATES = f"""
     SELECT count(*) FROM (
         SELECT image
         FROM items i CROSS JOIN LATERAL (VALUES (i.candidate_0), (i.candidate_1)) AS shown (image)
-        WHERE {_CHOSEN} AND image IS NOT NULL AND {_STATUS} = 'kept'
+        WHERE {_CHOSEN} AND image IS NOT NULL AND {OUTCOME} = 'kept'
         GROUP BY image HAVING count(DISTINCT i.split) > 1
     ) shared
 """

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.consensus import Rule, item_state
 from app.models.items import Item
-from app.services.rounds.filter import COUNTS
+from app.services.rounds.outcomes import VOTE
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Turn:
 _VOTES = text(f"""
     SELECT j.received_at AS at, j.choice, t.assignment_id
     FROM trials t JOIN judgments j ON j.trial_id = t.id
-    WHERE t.item_id = :item AND {COUNTS}
+    WHERE t.item_id = :item AND {VOTE}
     ORDER BY j.id
 """)
 

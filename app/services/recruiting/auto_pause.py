@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from app.domain.counted import counted
 from app.domain.protocol import Brakes
 from app.services.recruiting.alerts import tell
-from app.services.rounds.filter import IN_FORCE
+from app.services.rounds.outcomes import is_excluded
 
 LATEST = 20
 """Rates are of so many at least: two returns of three are an accident."""
@@ -20,7 +20,7 @@ _SINCE = """(
 )"""
 
 _ENDED = text(f"""
-    SELECT state <> 'completed' OR {IN_FORCE.format(assignment="a.id")} AS failed
+    SELECT state <> 'completed' OR {is_excluded("a.id")} AS failed
     FROM assignments a
     WHERE study_id = :study AND recruitment_id IS NOT NULL AND state <> 'active'
       AND coalesce(completed_at, deadline) > {_SINCE}

@@ -17,7 +17,7 @@ from app.models.assignments import Assignment
 from app.models.quality import Assessment
 from app.services.assignments import exclusions
 from app.services.assignments.people import ERASED, is_erased
-from app.services.rounds.filter import IN_FORCE
+from app.services.rounds.outcomes import valid_answer
 from app.services.study_lookup import all_versions, protocol_version
 
 RULES = "rules"
@@ -85,19 +85,18 @@ def unassessed_ids(session: Session) -> list[int]:
 
 
 # A vote is compared with the valid votes of others: all of them, less its own if that is among them.
-_VALID = f"j.slot_id IS NOT NULL AND NOT j.late AND NOT {IN_FORCE.format(assignment='t.assignment_id')}"
 _ANSWERS = text(f"""
     WITH answered AS (
         SELECT a.participant_id, a.id AS assignment_id, a.protocol_version, t.item_id, t.position, t.left_candidate,
                i.role, CASE j.question WHEN 0 THEN i.answer ELSE i.answer_1 END AS answer,
-               j.question, j.choice, j.rt_ms, j.timing, j.suspect, {_VALID} AS is_valid
+               j.question, j.choice, j.rt_ms, j.timing, j.suspect, {valid_answer()} AS is_valid
         FROM assignments a JOIN trials t ON t.assignment_id = a.id
         JOIN judgments j ON j.trial_id = t.id JOIN items i ON i.id = t.item_id
         WHERE a.study_id = :study AND (CAST(:participant AS bigint) IS NULL OR a.participant_id = :participant)
     ), votes AS (
         SELECT t.item_id, j.question, j.choice, count(*) AS votes
         FROM judgments j JOIN trials t ON t.id = j.trial_id
-        WHERE t.item_id IN (SELECT item_id FROM answered WHERE role = 'pool') AND {_VALID}
+        WHERE t.item_id IN (SELECT item_id FROM answered WHERE role = 'pool') AND {valid_answer()}
         GROUP BY t.item_id, j.question, j.choice
     )
     SELECT answered.*,

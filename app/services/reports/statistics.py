@@ -27,7 +27,7 @@ from app.domain.sensitivity import corrected_rate, d_prime_same_different
 from app.errors import Conflict
 from app.models.studies import Study
 from app.services.reports.quality_rules import Assessed, assess_study
-from app.services.rounds.filter import IN_FORCE
+from app.services.rounds.outcomes import OUTCOME, valid_answer
 from app.services.study_lookup import current_protocol, status_word
 
 REPLICATES = 1000
@@ -175,7 +175,7 @@ _VOTES = text(f"""
     SELECT t.item_id, j.question, t.participant_id, j.choice,
            row_number() OVER (PARTITION BY t.item_id, j.question ORDER BY j.id) AS place
     FROM judgments j JOIN trials t ON t.id = j.trial_id JOIN assignments a ON a.id = t.assignment_id
-    WHERE a.study_id = :study AND j.slot_id IS NOT NULL AND NOT j.late AND NOT {IN_FORCE.format(assignment="a.id")}
+    WHERE a.study_id = :study AND {valid_answer("a.id")}
     ORDER BY t.item_id, j.question, place
 """)
 
@@ -240,16 +240,16 @@ def _estimate(interval: Interval) -> Estimate:
     return Estimate(*defined)
 
 
-_POOL = text("""
-    SELECT count(*) AS items, count(*) FILTER (WHERE is_kept) AS kept, min(votes) FILTER (WHERE is_kept) AS fewest
-    FROM (SELECT votes_0 + votes_1 AS votes, dropped_round IS NULL AND first_dissent IS NULL
-                                             AND votes_0 + votes_1 >= :min_votes AS is_kept
-          FROM items WHERE study_id = :study AND role = 'pool') pool
+_POOL = text(f"""
+    SELECT count(*) AS items, count(*) FILTER (WHERE outcome = 'kept') AS kept,
+           min(votes) FILTER (WHERE outcome = 'kept') AS fewest
+    FROM (SELECT i.votes_0 + i.votes_1 AS votes, {OUTCOME} AS outcome
+          FROM items i WHERE i.study_id = :study AND i.role = 'pool') pool
 """)
 
 
 def _filter(session: Session, study_id: int, protocol: Protocol, votes: Sequence[_Vote]) -> Filter:
-    pool = session.execute(_POOL, {"study": study_id, "min_votes": protocol.min_votes}).one()
+    pool = session.execute(_POOL, {"study": study_id, "drop": protocol.drop, "min_votes": protocol.min_votes}).one()
     after = pool.fewest or protocol.min_votes
     return Filter(
         items=pool.items,

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from app.errors import BadInput, Conflict
 from app.models.studies import Study
-from app.services.rounds.filter import IN_FORCE
+from app.services.rounds.outcomes import valid_answer
 
 ITERATIONS = 100
 SCHEMA = pa.schema([
@@ -27,8 +27,7 @@ SCHEMA = pa.schema([
 _VOTES = text(f"""
     SELECT i.number AS item, j.question, t.participant_id AS worker, j.choice AS label
     FROM judgments j JOIN trials t ON t.id = j.trial_id JOIN items i ON i.id = t.item_id
-    WHERE i.study_id = :study AND j.slot_id IS NOT NULL AND NOT j.late
-      AND NOT {IN_FORCE.format(assignment="t.assignment_id")}
+    WHERE i.study_id = :study AND {valid_answer()}
     ORDER BY i.number, j.question, j.id
 """)
 

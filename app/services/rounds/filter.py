@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from app.domain.consensus import Rule
 from app.domain.protocol import Protocol
 from app.models.studies import Study
+from app.services.rounds.outcomes import valid_vote
 
 # The expressions speak of an item `i` and of the rule's parameters (see `parameters`).
 DROPPED_ROUND = """CASE
@@ -25,13 +26,9 @@ NEED = """CASE
     THEN :v * CAST(ceil(i.first_dissent / CAST(:v AS float)) AS int) - i.votes_0 - i.votes_1
     ELSE greatest(0, :round * :v - i.votes_0 - i.votes_1)
 END"""
-IN_FORCE = "EXISTS (SELECT FROM exclusions e WHERE e.assignment_id = {assignment} AND e.reinstated_at IS NULL)"
-COUNTS = "j.slot_id IS NOT NULL AND j.question = 0 AND NOT j.late"
-"""A judgment `j` counts for its item, unless it is excluded. The order of an item's votes is that of their ids, which
-come under the item's lock: clocks are set back."""
 HOLDS_VALID_VOTE = f"""EXISTS (
     SELECT FROM judgments j JOIN trials t ON t.id = j.trial_id
-    WHERE j.slot_id = {{slot}} AND {COUNTS} AND NOT {IN_FORCE.format(assignment="t.assignment_id")}
+    WHERE j.slot_id = {{slot}} AND {valid_vote()}
 )"""
 
 
@@ -63,7 +60,7 @@ _RECOMPUTE = text(f"""
     WITH valid AS (
         SELECT t.item_id, j.choice, row_number() OVER receipt AS place, first_value(j.choice) OVER receipt AS first
         FROM judgments j JOIN trials t ON t.id = j.trial_id
-        WHERE t.item_id = ANY(:items) AND {COUNTS} AND NOT {IN_FORCE.format(assignment="t.assignment_id")}
+        WHERE t.item_id = ANY(:items) AND {valid_vote()}
         WINDOW receipt AS (PARTITION BY t.item_id ORDER BY j.id)
     ), tally AS (
         SELECT wanted.id,
