@@ -13,7 +13,7 @@ from app.paths import STATIC
 from app.recruiters.configured import Doors
 from app.services.assignments.enrolment_quota import Enrolments
 from app.services.items import uploads
-from app.services.items.import_sources import open_import_place
+from app.services.items.import_sources import open_import_source
 from app.settings import Settings
 from app.storage import open_storage
 from app.web import health, metrics, participant, webhooks
@@ -45,7 +45,7 @@ def create_app(settings: Settings) -> FastAPI:
         with ExitStack() as stack:
             sessions = stack.enter_context(open_watched_sessions(settings))
             storage, keys = open_storage(settings, for_server=True), load_keys(settings)
-            imports = open_import_place(settings, for_server=True)
+            imports = open_import_source(settings, for_server=True)
             kept = uploads.open_uploads(settings, for_server=True)
             enrolments = Enrolments(settings.unstarted_per_address)
             app.state.resources = Resources(

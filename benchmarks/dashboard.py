@@ -133,8 +133,8 @@ def main() -> None:
 
 def make_report(sessions: Sessions) -> None:
     with sessions.begin() as session:
-        asked = requests.ask(session, study=study_lookup.by_slug(session, SLUG)).id
-    requests.fulfil(sessions, report_id=asked)
+        asked = requests.request_report(session, study=study_lookup.by_slug(session, SLUG)).id
+    requests.run(sessions, report_id=asked)
 
 
 def report(settings: Settings, sessions: Sessions) -> None:

@@ -117,7 +117,7 @@ def _ask_for_export(sessions: Sessions, slug: str) -> None:
     """And wait until a worker is at it."""
     with sessions.begin() as session:
         study = session.query(Study).filter_by(slug=slug).one()
-        asked = exports.ask(session, study=study).id
+        asked = exports.request_export(session, study=study).id
     state = text("SELECT state FROM export_requests WHERE id = :id")
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:

@@ -5,7 +5,7 @@ from procrastinate.exceptions import JobAborted
 
 from app.db import Sessions
 from app.queue import EXPORT
-from app.services.exports.requests import fulfil
+from app.services.exports.requests import run
 from app.services.progress_writer import GivenBack
 from app.settings import Settings
 from app.storage import open_storage
@@ -18,7 +18,7 @@ def add_exports(app: App, sessions: Sessions, settings: Settings) -> None:
     @app.task(name=EXPORT, pass_context=True, retry=GOES_ON)
     def export(context: JobContext, request_id: int) -> None:
         try:
-            fulfil(
+            run(
                 sessions, storage, folder=settings.exports, request_id=request_id, stopping=context.should_abort
             )  # fmt: skip
         except GivenBack:

@@ -5,8 +5,8 @@ from procrastinate.exceptions import JobAborted
 
 from app.db import Sessions
 from app.queue import IMPORT
-from app.services.items.import_requests import fulfil
-from app.services.items.import_sources import open_import_place
+from app.services.items.import_requests import run
+from app.services.items.import_sources import open_import_source
 from app.services.items.uploads import open_uploads
 from app.services.progress_writer import GivenBack
 from app.settings import Settings
@@ -15,12 +15,12 @@ from worker.tasks import GOES_ON
 
 
 def add_imports(app: App, sessions: Sessions, settings: Settings) -> None:
-    storage, place, uploads = open_storage(settings), open_import_place(settings), open_uploads(settings)
+    storage, place, uploads = open_storage(settings), open_import_source(settings), open_uploads(settings)
 
     @app.task(name=IMPORT, pass_context=True, retry=GOES_ON)
     def import_folder(context: JobContext, request_id: int) -> None:
         try:
-            fulfil(
+            run(
                 sessions, storage, place, uploads, incoming=settings.incoming, request_id=request_id,
                 stopping=context.should_abort,
             )  # fmt: skip

@@ -4,11 +4,11 @@ from procrastinate import App
 
 from app.db import Sessions
 from app.queue import REPORT
-from app.services.reports.requests import fulfil
+from app.services.reports.requests import run
 from worker.tasks import GOES_ON
 
 
 def add_reports(app: App, sessions: Sessions) -> None:
     @app.task(name=REPORT, retry=GOES_ON)
     def report(report_id: int) -> None:
-        fulfil(sessions, report_id=report_id)
+        run(sessions, report_id=report_id)

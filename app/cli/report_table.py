@@ -6,7 +6,7 @@ from rich.text import Text
 
 from app.domain.counted import counted
 from app.domain.quality import Count
-from app.services.reports.statistics import Agreement, Estimate, SittingLine, StudyReport, measures, missed_sentinels
+from app.services.reports.statistics import Agreement, AssignmentLine, Estimate, StudyReport, measures, missed_sentinels
 
 MOST_SITTINGS = 20
 
@@ -74,7 +74,7 @@ def _of(count: Count, noun: str) -> str:
     return f"{count.count:,} of {counted(count.of, noun)}"
 
 
-def _sittings(sittings: list[SittingLine]) -> list[RenderableType]:
+def _sittings(sittings: list[AssignmentLine]) -> list[RenderableType]:
     odd = [line for line in sittings if line.findings or line.of_person or line.excluded is not None]
     if not odd:
         return [Text(f"Nothing is odd about any of {counted(len(sittings), 'sitting')}.", style="dim")]
@@ -94,7 +94,7 @@ def _sittings(sittings: list[SittingLine]) -> list[RenderableType]:
     return shown
 
 
-def _sentences(line: SittingLine) -> list[str]:
+def _sentences(line: AssignmentLine) -> list[str]:
     said = [finding.sentence for finding in line.findings]
     said += [f"Over {counted(line.sittings, 'sitting')}: {finding.sentence}" for finding in line.of_person]
     if line.excluded is not None and line.excluded not in said:

@@ -1,8 +1,8 @@
 """The unanimity filter: what an item's valid votes and the number of the round make of it.
 
 The state of an item is a pure function of its valid votes in order of receipt and of the current round, so it can be
-recomputed at any time with the same result, and a wrong exclusion can be undone. `services/rounds/filter.py` computes the
-same function set-based in SQL; a test compares the two.
+recomputed at any time with the same result, and a wrong exclusion can be undone. `services/rounds/filter.py` computes
+the same function set-based in SQL; a test compares the two.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Which candidate stands on which side, and in which order an assignment shows its trials.
 
-Sides and draw keys are made in Postgres, for all slots of a round at once (`services/filter.py`); here they are said so
-that people can read them, and a test sees to it that both say the same.
+Sides and draw keys are made in Postgres, for all slots of a round at once (`services/rounds/filter.py`); here
+they are said so that people can read them, and a test sees to it that both say the same.
 """
 
 import hashlib

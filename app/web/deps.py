@@ -13,7 +13,7 @@ from app.keys import Keys
 from app.recruiters.configured import Doors
 from app.services.accounts.rate_limit import Attempts
 from app.services.assignments.enrolment_quota import Enrolments
-from app.services.items.import_sources import ImportPlace
+from app.services.items.import_sources import ImportSource
 from app.services.items.uploads import Uploads
 from app.settings import Settings
 from app.storage import Storage
@@ -29,7 +29,7 @@ class Resources:
     keys: Keys
     doors: Doors
     settings: Settings
-    imports: ImportPlace
+    imports: ImportSource
     uploads: Uploads
     enrolments: Enrolments
     attempts: Attempts = field(default_factory=Attempts)

@@ -163,7 +163,7 @@ def test_a_study_from_sign_in_to_download(
     expect(page.get_by_text("Waiting for a worker")).to_be_visible()
     with sessions() as session:
         (asked,) = requests.of_study(session, study_lookup.by_slug(session, slug))
-    requests.fulfil(sessions, storage, folder=settings.exports, request_id=asked.id)
+    requests.run(sessions, storage, folder=settings.exports, request_id=asked.id)
     with page.expect_download() as download:
         page.get_by_role("button", name="Download ZIP").click()
     film.shoot("data")

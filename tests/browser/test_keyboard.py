@@ -109,7 +109,7 @@ def test_a_study_without_a_mouse(
     expect(page.get_by_text("Waiting for a worker")).to_be_visible()
     with sessions() as session:
         (asked,) = requests.of_study(session, study_lookup.by_slug(session, slug))
-    requests.fulfil(sessions, storage, folder=settings.exports, request_id=asked.id)
+    requests.run(sessions, storage, folder=settings.exports, request_id=asked.id)
     hands.go_to(page.get_by_role("button", name="Download ZIP"))
     with page.expect_download() as download:
         page.keyboard.press("Enter")

@@ -93,8 +93,8 @@ def test_a_finished_export_has_written_all(
     sessions: Sessions, storage: LocalStorage, study: str, tmp_path: Path, form: Format, written: int
 ) -> None:
     with sessions.begin() as session:
-        asked = requests.ask(session, study=study_lookup.by_slug(session, study), form=form).id
-    requests.fulfil(sessions, storage, folder=tmp_path, request_id=asked)
+        asked = requests.request_export(session, study=study_lookup.by_slug(session, study), form=form).id
+    requests.run(sessions, storage, folder=tmp_path, request_id=asked)
     with sessions() as session:
         request = session.get_one(ExportRequest, asked)
         assert (request.state, request.done, request.total) == ("done", written, written)
@@ -104,10 +104,10 @@ def test_a_failed_export_says_how_far_it_came_and_another_try_begins_anew(
     sessions: Sessions, storage: LocalStorage, study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with sessions.begin() as session:
-        asked = requests.ask(session, study=study_lookup.by_slug(session, study)).id
+        asked = requests.request_export(session, study=study_lookup.by_slug(session, study)).id
 
     def fulfil() -> ExportRequest:
-        requests.fulfil(sessions, storage, folder=tmp_path, request_id=asked)
+        requests.run(sessions, storage, folder=tmp_path, request_id=asked)
         with sessions() as session:
             return session.get_one(ExportRequest, asked)
 
@@ -123,11 +123,11 @@ def test_an_export_is_given_back_by_a_worker_that_is_to_stop_and_written_once(
     sessions: Sessions, storage: LocalStorage, study: str, tmp_path: Path
 ) -> None:
     with sessions.begin() as session:
-        asked = requests.ask(session, study=study_lookup.by_slug(session, study)).id
+        asked = requests.request_export(session, study=study_lookup.by_slug(session, study)).id
     with pytest.raises(GivenBack):
-        requests.fulfil(sessions, storage, folder=tmp_path, request_id=asked, stopping=lambda: True)
+        requests.run(sessions, storage, folder=tmp_path, request_id=asked, stopping=lambda: True)
     for _ in range(2):  # as when the database was lost before the job could be noted as done
-        requests.fulfil(sessions, storage, folder=tmp_path, request_id=asked)
+        requests.run(sessions, storage, folder=tmp_path, request_id=asked)
         with sessions() as session:
             assert session.get_one(ExportRequest, asked).state == "done"
 
@@ -386,8 +386,8 @@ def test_after_a_power_cut_nothing_is_believed(
         out = tmp_path / form
         with pytest.raises(Interruption):
             export(sessions, storage, study, out, form, interrupted(at=4))
-        draft = tmp_path / f".{form}.unfinished"
-        damaged = [path for path in draft.rglob("*") if path.is_file() and path.name != "unfinished.json"]
+        scratch = tmp_path / f".{form}.unfinished"
+        damaged = [path for path in scratch.rglob("*") if path.is_file() and path.name != "unfinished.json"]
         for path in damaged:
             path.write_bytes(b"")
         export(sessions, storage, study, out, form)

@@ -26,7 +26,7 @@ from app.services import study_lookup
 from app.services.assignments import enrolment, judgments, lifecycle
 from app.services.assignments.exclusions import exclude, reinstate
 from app.services.assignments.judgments import Answer
-from app.services.exports.queries import Choice, Snapshot, Split
+from app.services.exports.queries import ExportSelection, Snapshot, Split
 from app.services.items.history import history as history_of
 from app.services.rounds import rounds, tallies
 from app.services.studies.status import study_status
@@ -192,8 +192,8 @@ class History:
         """What tallies say that an export would hold is what it holds."""
         protocol = current_protocol(self.session, self.study.id)
         for split, only_kept in product(get_args(Split), (False, True)):
-            choice = Choice(self.rng.randint(1, 4), split, only_kept)
-            with Snapshot(self.session, study_id=self.study.id, protocol=protocol, choice=choice) as snapshot:
+            choice = ExportSelection(self.rng.randint(1, 4), split, only_kept)
+            with Snapshot(self.session, study_id=self.study.id, protocol=protocol, selection=choice) as snapshot:
                 held = snapshot.counts()
             pool = tallies.pools(self.session, [self.study.id], split=split)[self.study.id]
             told = tallies.counts(pool, drop=protocol.drop, min_votes=choice.min_votes or 0, only_kept=only_kept)

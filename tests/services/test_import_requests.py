@@ -17,7 +17,7 @@ from app.errors import BadInput, Conflict, Unavailable
 from app.models.studies import ImportRequest
 from app.services import audit, progress_writer, study_lookup
 from app.services.items import import_requests, import_sources, imports
-from app.services.items.import_sources import BucketPlace, FolderPlace, ImportPlace, open_import_place
+from app.services.items.import_sources import BucketSource, FolderSource, ImportSource, open_import_source
 from app.services.items.uploads import BucketUploads, FolderUploads, Uploads, open_uploads
 from app.services.progress_writer import GivenBack
 from app.services.studies import lifecycle
@@ -37,15 +37,15 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(params=["folder", "bucket"])
-def place(request: pytest.FixtureRequest, root: Path) -> ImportPlace:
+def place(request: pytest.FixtureRequest, root: Path) -> ImportSource:
     """The place, with its files at `root`."""
     if request.param == "folder":
-        return FolderPlace(root)
+        return FolderSource(root)
     server: S3Server = request.getfixturevalue("s3")
     bucket = server.place()
     (server.folder / bucket.name / bucket.prefix).mkdir(parents=True)
     root.symlink_to(server.folder / bucket.name / bucket.prefix)
-    return BucketPlace(bucket)
+    return BucketSource(bucket)
 
 
 @pytest.fixture
@@ -53,10 +53,12 @@ def slug(sessions: Sessions) -> str:
     return make_draft(sessions)
 
 
-def ask(sessions: Sessions, place: ImportPlace, slug: str, source: str) -> int:
+def ask(sessions: Sessions, place: ImportSource, slug: str, source: str) -> int:
     with sessions.begin() as session:
         audit.act_as(session, "ada@example.org")
-        return import_requests.ask(session, place, study=study_lookup.by_slug(session, slug), source=source).id
+        return import_requests.request_import(
+            session, place, study=study_lookup.by_slug(session, slug), source=source
+        ).id
 
 
 def read(sessions: Sessions, request_id: int) -> ImportRequest:
@@ -71,18 +73,18 @@ def uploads(tmp_path: Path) -> FolderUploads:
 
 @pytest.fixture
 def fulfil(
-    sessions: Sessions, storage: LocalStorage, place: ImportPlace, uploads: FolderUploads, tmp_path: Path
+    sessions: Sessions, storage: LocalStorage, place: ImportSource, uploads: FolderUploads, tmp_path: Path
 ) -> Import:
     def fulfil(request_id: int, **options: Callable[[], bool]) -> None:
         incoming = tmp_path / "incoming"
-        import_requests.fulfil(sessions, storage, place, uploads, incoming=incoming, request_id=request_id, **options)
+        import_requests.run(sessions, storage, place, uploads, incoming=incoming, request_id=request_id, **options)
         assert list(incoming.glob("*")) == []
 
     return fulfil
 
 
 def test_a_folder_is_imported_once(
-    sessions: Sessions, place: ImportPlace, root: Path, slug: str, fulfil: Import
+    sessions: Sessions, place: ImportSource, root: Path, slug: str, fulfil: Import
 ) -> None:
     folder = TripletFolder(root / "2026/shoes")
     folder.nights(folder.nights_rows(3))
@@ -126,7 +128,7 @@ HOSTILE = (
 )  # fmt: skip
 
 
-def test_nothing_else_can_be_asked_for(sessions: Sessions, place: ImportPlace, root: Path, slug: str) -> None:
+def test_nothing_else_can_be_asked_for(sessions: Sessions, place: ImportSource, root: Path, slug: str) -> None:
     """Where the place is a folder, links that lead out of it are not there."""
     outside = root.resolve().parent / "secret"
     for path in (root / "shoes", root / "shoes/.hidden", root / ".hidden", outside):
@@ -148,7 +150,7 @@ def test_what_leads_out_of_a_folder_is_not_read(
     sessions: Sessions, storage: LocalStorage, uploads: FolderUploads, tmp_path: Path, slug: str
 ) -> None:
     root, secret = tmp_path / "imports", tmp_path / "secret"
-    place = FolderPlace(root)
+    place = FolderSource(root)
     for name in ("table", "image"):
         folder = TripletFolder(root / name)
         file = folder.csv(folder.csv_rows(1))
@@ -160,7 +162,7 @@ def test_what_leads_out_of_a_folder_is_not_read(
                 ask(sessions, place, slug, name)
             continue
         asked = ask(sessions, place, slug, name)
-        import_requests.fulfil(sessions, storage, place, uploads, incoming=tmp_path / "incoming", request_id=asked)
+        import_requests.run(sessions, storage, place, uploads, incoming=tmp_path / "incoming", request_id=asked)
         failed = read(sessions, asked)
         assert (failed.state, "leads out" in str(failed.message)) == ("failed", True)
         assert str(tmp_path) not in str(failed.message)
@@ -175,7 +177,7 @@ def test_objects_of_other_names_are_not_copied(name: str) -> None:
 
 
 def test_what_is_wrong_is_said_and_can_be_put_right(
-    sessions: Sessions, place: ImportPlace, root: Path, slug: str, fulfil: Import
+    sessions: Sessions, place: ImportSource, root: Path, slug: str, fulfil: Import
 ) -> None:
     folder = TripletFolder(root / "shoes")
     rows = folder.csv_rows(2)
@@ -209,7 +211,7 @@ def test_stopped_given_back_and_gone_on_with(
     monkeypatch.setattr(progress_writer, "EVERY_S", 0)
     monkeypatch.setattr(imports, "IMAGES_PER_CHUNK", 3)
     monkeypatch.setattr(imports, "ROWS_PER_CHUNK", 2)
-    place, folder = FolderPlace(tmp_path), TripletFolder(tmp_path / "shoes")
+    place, folder = FolderSource(tmp_path), TripletFolder(tmp_path / "shoes")
     rows = folder.csv_rows(6)
     folder.csv(rows)
 
@@ -223,7 +225,7 @@ def test_stopped_given_back_and_gone_on_with(
 
     def fulfil(request_id: int, stopping: Callable[[], bool] = lambda: False) -> None:
         incoming = tmp_path / "incoming"
-        import_requests.fulfil(
+        import_requests.run(
             sessions, storage, place, uploads, incoming=incoming, request_id=request_id, stopping=stopping
         )
 
@@ -248,7 +250,7 @@ def test_stopped_given_back_and_gone_on_with(
 
 def test_copies_are_bounded_and_go_on(s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bucket = s3.place()
-    place, folder = BucketPlace(bucket), TripletFolder(s3.folder / bucket.name / bucket.prefix / "shoes")
+    place, folder = BucketSource(bucket), TripletFolder(s3.folder / bucket.name / bucket.prefix / "shoes")
     folder.csv(folder.csv_rows(2))
     reports: list[tuple[str, int, int]] = []
     place.fetch("shoes", into=tmp_path, report=lambda *report: reports.append(report))
@@ -260,14 +262,14 @@ def test_copies_are_bounded_and_go_on(s3: S3Server, tmp_path: Path, monkeypatch:
     monkeypatch.setattr(import_sources, "MOST_FILES", 6)
     with pytest.raises(BadInput, match="more than 6 files"):
         place.fetch("shoes", into=tmp_path, report=lambda *_: None)
-    away = BucketPlace(replace(bucket, name="nobody-made-it"))
+    away = BucketSource(replace(bucket, name="nobody-made-it"))
     with pytest.raises(Unavailable, match="no bucket 'nobody-made-it'"):
         away.look("")
 
 
 def test_the_setting_names_a_folder_or_a_bucket(s3: S3Server, tmp_path: Path) -> None:
     def place(value: str) -> str:
-        return str(open_import_place(s3.settings(tmp_path, "any", LOOKALIKE_IMPORTS=value)))
+        return str(open_import_source(s3.settings(tmp_path, "any", LOOKALIKE_IMPORTS=value)))
 
     assert place("") == str(tmp_path / "imports")
     assert place("/data/sets") == "/data/sets"
@@ -301,11 +303,11 @@ def test_an_upload_is_kept_until_a_worker_has_imported_it(
         with sessions.begin() as session:
             study = study_lookup.by_slug(session, slug)
             file = io.BytesIO(data)
-            return import_requests.ask_upload(session, any_uploads, study=study, name=name, archive=file).id
+            return import_requests.request_upload(session, any_uploads, study=study, name=name, archive=file).id
 
     def fulfil(request_id: int, stopping: Callable[[], bool] = lambda: False) -> ImportRequest:
-        import_requests.fulfil(
-            sessions, storage, FolderPlace(tmp_path), any_uploads, incoming=tmp_path / "incoming",
+        import_requests.run(
+            sessions, storage, FolderSource(tmp_path), any_uploads, incoming=tmp_path / "incoming",
             request_id=request_id, stopping=stopping,
         )  # fmt: skip
         return read(sessions, request_id)

@@ -84,10 +84,10 @@ def make_study(
 def make_report(sessions: Sessions, slug: str) -> None:
     """As a worker makes it that was asked for one."""
     with sessions.begin() as session:
-        asked = reports.ask(session, study=study_lookup.by_slug(session, slug)).id
+        asked = reports.request_report(session, study=study_lookup.by_slug(session, slug)).id
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(statistics, "REPLICATES", 20)
-        reports.fulfil(sessions, report_id=asked)
+        reports.run(sessions, report_id=asked)
 
 
 def _toml(value: object) -> str:

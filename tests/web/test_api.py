@@ -12,7 +12,7 @@ from app.domain.roles import Role, Scope
 from app.keys import Keys
 from app.services import audit, study_lookup
 from app.services.items import import_requests
-from app.services.items.import_sources import open_import_place
+from app.services.items.import_sources import open_import_source
 from app.services.items.uploads import open_uploads
 from app.settings import Settings
 from app.storage import LocalStorage
@@ -135,10 +135,8 @@ def test_importing(client: TestClient, sessions: Sessions, storage: LocalStorage
     stopped = client.post(f"{url}/stop", headers=key).json()
     assert (stopped["id"], stopped["state"], stopped["ended_at"] is None) == (asked.json()["id"], "failed", False)
     again = client.post(url, headers=key, json={"source": name}).json()["id"]
-    place = open_import_place(settings)
-    import_requests.fulfil(
-        sessions, storage, place, open_uploads(settings), incoming=settings.incoming, request_id=again
-    )
+    place = open_import_source(settings)
+    import_requests.run(sessions, storage, place, open_uploads(settings), incoming=settings.incoming, request_id=again)
     line = client.get(f"{url}/{again}", headers=key).json()
     assert (line["state"], line["items"], line["already_there"]) == ("done", 2, 0)
     assert [line["id"] for line in client.get(url, headers=key).json()] == [again, asked.json()["id"]]

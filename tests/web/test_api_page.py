@@ -59,9 +59,9 @@ def test_the_python_sample_runs(
             asked = session.scalars(select(Report.id).where(Report.state == "waiting")).all()
             wanted = session.scalars(select(ExportRequest.id).where(ExportRequest.state == "waiting")).all()
         for report in asked:
-            reports.fulfil(sessions, report_id=report)
+            reports.run(sessions, report_id=report)
         for export in wanted:
-            exports.fulfil(sessions, storage, folder=settings.exports, request_id=export)
+            exports.run(sessions, storage, folder=settings.exports, request_id=export)
 
     monkeypatch.setattr("time.sleep", work)
     monkeypatch.chdir(tmp_path)

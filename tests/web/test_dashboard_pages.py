@@ -22,7 +22,7 @@ from app.services import audit, study_lookup
 from app.services.assignments import enrolment
 from app.services.exports import requests
 from app.services.items import import_requests
-from app.services.items.import_sources import open_import_place
+from app.services.items.import_sources import open_import_source
 from app.services.items.uploads import open_uploads
 from app.services.study_lookup import current_protocol
 from app.settings import Settings
@@ -131,10 +131,10 @@ def send(ada: Visitor, slug: str, data: bytes, name: str = "triplets.zip") -> ht
 @pytest.fixture
 def work(sessions: Sessions, storage: LocalStorage, settings: Settings) -> Callable[[int], None]:
     """What a worker does with an import."""
-    place, uploads = open_import_place(settings), open_uploads(settings)
+    place, uploads = open_import_source(settings), open_uploads(settings)
 
     def work(request_id: int) -> None:
-        import_requests.fulfil(
+        import_requests.run(
             sessions, storage, place, uploads, incoming=settings.incoming, request_id=request_id
         )  # fmt: skip
 
@@ -395,7 +395,7 @@ def test_an_export_is_asked_for_written_and_downloaded(
     (asked,) = page_of(ada.get(url)).exports.requests
     assert asked.state == "waiting"
     assert ada.get(f"{url}/exports/{asked.id}.zip").status_code == 404
-    requests.fulfil(sessions, storage, folder=settings.exports, request_id=asked.id)
+    requests.run(sessions, storage, folder=settings.exports, request_id=asked.id)
     assert page_of(ada.get(url)).exports.requests[0].version == 1
     with zipfile.ZipFile(io.BytesIO(ada.get(f"{url}/exports/{asked.id}.zip").content)) as archive:
         assert archive.testzip() is None
@@ -420,7 +420,7 @@ def test_an_export_of_a_choice_and_what_changed(
         previewed = ada.get(f"{url}/preview", params=choice).context["preview"].counts  # type: ignore[attr-defined]
         assert ada.post(f"{url}/exports", choice).status_code == 303
         asked = page_of(ada.get(url)).exports.requests[0]
-        requests.fulfil(sessions, storage, folder=settings.exports, request_id=asked.id)
+        requests.run(sessions, storage, folder=settings.exports, request_id=asked.id)
         return ada.get(f"{url}/exports/{asked.id}/manifest.json").json(), previewed
 
     whole, seen = export()
@@ -503,7 +503,7 @@ def test_an_export_that_fails_says_why(
     asked = page_of(ada.get(f"/admin/studies/{judged}/data")).exports.requests[0]
     requests.place_of(tmp_path, judged, asked.id).mkdir()
     (requests.place_of(tmp_path, judged, asked.id) / "in the way").touch()
-    requests.fulfil(sessions, storage, folder=tmp_path, request_id=asked.id)
+    requests.run(sessions, storage, folder=tmp_path, request_id=asked.id)
     failed = page_of(ada.get(f"/admin/studies/{judged}/data")).exports.requests[0]
     assert failed.state == "failed"
     assert "is not an empty folder" in failed.message

@@ -17,7 +17,7 @@ from app.services import study_lookup
 from app.services.assignments import erasure
 from app.services.reports import requests, statistics
 from app.services.reports.statistics import study_report
-from app.services.reports.summary import digest_of
+from app.services.reports.summary import summary_of
 from app.settings import Settings
 from app.storage import LocalStorage
 from tests.services.test_jnd import sit as sit_at_pairs
@@ -51,7 +51,7 @@ def judged(sessions: Sessions, storage: LocalStorage, keys: Keys) -> str:
 
 def to_come(sessions: Sessions, slug: str) -> Report | None:
     with sessions() as session:
-        return requests.standing(session, study_lookup.by_slug(session, slug)).to_come
+        return requests.report_status(session, study_lookup.by_slug(session, slug)).to_come
 
 
 def work(database_url: str, sessions: Sessions, settings: Settings, slug: str) -> None:
@@ -111,7 +111,7 @@ def test_a_report_from_asking_to_download(
     assert file.headers["Content-Disposition"] == f'attachment; filename="{judged}-report.html"'
 
     many = [replace(expected.sittings[2], assignment=n, excluded="odd" if n < 3 else None) for n in range(200)]
-    shown = digest_of(replace(expected, sittings=many), votes=36, figures={})
+    shown = summary_of(replace(expected, sittings=many), votes=36, figures={})
     assert (shown.with_findings, [sitting.assignment for sitting in shown.found]) == (200, list(range(3, 103)))
 
 
@@ -125,7 +125,7 @@ def test_what_fails_says_why_and_a_killed_worker_is_no_obstacle(
     with monkeypatch.context() as patch:
         patch.setattr(requests, "study_report", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            requests.fulfil(sessions, report_id=first.id)
+            requests.run(sessions, report_id=first.id)
     page = ada.get(url)
     assert "Something went wrong; the worker&#39;s log says what." in page.text
     assert "Make a report" in page.text
@@ -133,16 +133,16 @@ def test_what_fails_says_why_and_a_killed_worker_is_no_obstacle(
     ada.post(url)
     with sessions.begin() as session:  # a worker has begun it, and is gone
         session.execute(text("UPDATE reports SET state = 'running' WHERE id = :id"), {"id": first.id})
-    requests.fulfil(sessions, report_id=first.id)
+    requests.run(sessions, report_id=first.id)
     assert page_of(ada.get(url)).standing.made.id == first.id
 
     ada.post(url)
-    requests.fulfil(sessions, report_id=first.id)  # a job that comes twice changes nothing
+    requests.run(sessions, report_id=first.id)  # a job that comes twice changes nothing
     page = page_of(ada.get(url))
     assert (page.standing.made.id, page.standing.to_come.state) == (first.id, "waiting")
     with sessions() as session, pytest.raises(IntegrityError, match="uq_reports_one_done_one_to_come"):
         session.execute(insert(Report).values(study_id=study_lookup.by_slug(session, judged).id, asked_by=""))
-    requests.fulfil(sessions, report_id=page.standing.to_come.id)
+    requests.run(sessions, report_id=page.standing.to_come.id)
     with sessions() as session:
         second = requests.made(session, study_lookup.by_slug(session, judged))
         assert second.id != first.id

@@ -9,7 +9,7 @@ import pytest
 from app.db import Sessions
 from app.services import study_lookup
 from app.services.items import import_requests
-from app.services.items.import_sources import open_import_place
+from app.services.items.import_sources import open_import_source
 from app.settings import Settings
 from tests.support.s3_server import S3Server
 from tests.support.triplet_folder import TripletFolder, make_draft, pool
@@ -47,7 +47,7 @@ def test_another_worker_takes_an_import_over(alone: Sessions, s3: S3Server, monk
     slug = make_draft(alone)
     with alone.begin() as session:
         study = study_lookup.by_slug(session, slug)
-        asked = import_requests.ask(session, open_import_place(settings), study=study, source="shoes").id
+        asked = import_requests.request_import(session, open_import_source(settings), study=study, source="shoes").id
     assert subprocess.run([sys.executable, "-c", VICTIM + WORKER], check=False).returncode == -signal.SIGKILL
     assert len(pool(alone, slug)) == 3
     copies = settings.incoming / str(asked)

@@ -17,7 +17,7 @@ from app.recruiters.entry import Arrival
 from app.services import audit
 from app.services.assignments import lifecycle
 from app.services.assignments.people import known_participant
-from app.services.rounds.rounds import lock_study, reconcile
+from app.services.rounds.rounds import lock_study, recompute_items
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def erase(session: Session, *, pseudonym: str) -> Erasure:
     session.flush()
     for study in concerned:
         items = list(session.scalars(_JUDGED_ITEMS, whose | {"study": study.id}))
-        reconcile(session, study=study, item_ids=items)
+        recompute_items(session, study=study, item_ids=items)
         audit.record(session, "erased a participant", study=study)
     return Erasure(pseudonym, judgments=len(answers), studies=[study.slug for study in concerned], exports=exports)
 

@@ -16,7 +16,7 @@ from app.models.assignments import Assignment, Exclusion, Trial
 from app.models.studies import Study
 from app.services import audit
 from app.services.rounds.outcomes import VOTE, is_excluded
-from app.services.rounds.rounds import lock_study, reconcile
+from app.services.rounds.rounds import lock_study, recompute_items
 from app.services.study_lookup import current_protocol
 
 
@@ -156,7 +156,7 @@ def _given(reason: str) -> str:
 
 def _reconcile_items_of(session: Session, assignment: Assignment) -> None:
     study = lock_study(session, assignment.study_id)  # which may have to collect again
-    reconcile(session, study=study, item_ids=_items_of(session, assignment))
+    recompute_items(session, study=study, item_ids=_items_of(session, assignment))
 
 
 def _record(session: Session, action: str, assignment: Assignment, reason: str) -> None:

@@ -24,7 +24,7 @@ from app.services.assignments.people import ERASED
 from app.services.rounds import filter as unanimity
 from app.services.rounds.filter import Stage
 from app.services.rounds.outcomes import is_excluded
-from app.services.rounds.rounds import is_round_complete, lock_study, reconcile
+from app.services.rounds.rounds import is_round_complete, lock_study, recompute_items
 from app.services.study_lookup import current_protocol
 
 CHOICES: dict[Kind, tuple[str, str]] = {"2afc": ("left", "right"), "jnd": ("same", "different")}
@@ -259,6 +259,6 @@ def _after_votes(session: Session, assignment: Any, rows: Sequence[Any], *, excl
         balance(session, Stage.of(study, current_protocol(session, study.id)), split)
     if excluded:
         voted = sorted({row.item_id for row in rows if row.is_new and row.role == "pool"})
-        reconcile(session, study=session.get_one(Study, assignment.study_id), item_ids=voted)
+        recompute_items(session, study=session.get_one(Study, assignment.study_id), item_ids=voted)
     if is_pool_done and is_round_complete(session, study_id=assignment.study_id):
         defer_round_check(session, study_id=assignment.study_id)

@@ -23,9 +23,9 @@ from app.services.exports import bapps, layout, tables
 from app.services.exports.bapps import Judged
 from app.services.exports.card import card
 from app.services.exports.manifest import file_sha256, write_manifest
-from app.services.exports.queries import EVERYTHING, Choice, Snapshot
+from app.services.exports.queries import EVERYTHING, ExportSelection, Snapshot
 from app.services.exports.shards import tar_features, write_shards
-from app.services.exports.writers import MANIFEST, Draft, drafting, require_free
+from app.services.exports.writers import MANIFEST, ExportWriter, export_writer, require_free
 from app.services.study_lookup import current_version, protocol_version
 from app.storage import Storage
 from datafiles.nights import NIGHTS_COLUMNS
@@ -68,7 +68,7 @@ def export_study(
     out: "Path | Bucket",
     report: Report,
     form: Format = "folder",
-    choice: Choice = EVERYTHING,
+    selection: ExportSelection = EVERYTHING,
 ) -> ExportResult:
     """Write a study's export to `out`, which must not exist or be empty. An interrupted one is taken up again.
 
@@ -81,16 +81,16 @@ def export_study(
         with sessions() as session:
             study = study_lookup.by_slug(session, slug)  # before any folder is made
             of: dict[str, Any] = {"study": study.id, "name": slug, "seed": study.seed, "format": form}
-            if choice != EVERYTHING:
-                of |= {"choice": asdict(choice)}
-        with drafting(out, of=of) as draft:
+            if selection != EVERYTHING:
+                of |= {"choice": asdict(selection)}
+        with export_writer(out, of=of) as writer:
             with sessions.begin() as session:
                 session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
                 study = study_lookup.by_slug(session, slug)
-                head, kept, manifest_sha256 = _write(session, storage, study, draft, form, choice, report)
+                head, kept, manifest_sha256 = _write(session, storage, study, writer, form, selection, report)
             with sessions.begin() as session:
                 version = _remember(session, slug, manifest_sha256, head["counts"], kept)
-                draft.finish()  # last, so that what is there is also on record
+                writer.finish()  # last, so that what is there is also on record
     return ExportResult(str(out), version, manifest_sha256, head["counts"])
 
 
@@ -113,35 +113,41 @@ def _alone(sessions: Sessions, out: "Path | Bucket") -> Iterator[None]:
 
 
 def _write(
-    session: Session, storage: Storage, study: Study, draft: Draft, form: Format, choice: Choice, report: Report
+    session: Session,
+    storage: Storage,
+    study: Study,
+    writer: ExportWriter,
+    form: Format,
+    selection: ExportSelection,
+    report: Report,
 ) -> tuple[dict[str, Any], list[int], str]:
-    """Write every file but the manifest, which is left in the draft's scratch; returns its head, the numbers of the
+    """Write every file but the manifest, which is left in the writer's scratch; returns its head, the numbers of the
     items kept, and its sha256."""
     number = current_version(session, study.id)
     agreed = protocol_version(session, study.id, number)
-    protocol = choice.of(agreed)
+    protocol = selection.of(agreed)
     status, version = study_lookup.status_word(study), installed_version("lookalike")
     versions = {"lookalike": version, "pyarrow": installed_version("pyarrow")}
-    with Snapshot(session, study_id=study.id, protocol=agreed, choice=choice) as snapshot:
+    with Snapshot(session, study_id=study.id, protocol=agreed, selection=selection) as snapshot:
         counts = snapshot.counts()
 
         def writing(done: int, total: int = counts["items"]) -> None:
             report("writing images", done, total)
 
         if form == "folder":
-            _write_images(draft, storage, snapshot, writing)
+            _write_images(writer, storage, snapshot, writing)
         elif form == "bapps":
             total = sum(1 for _ in bapps.judged(snapshot, kind=protocol.kind, study=study.slug))
             judged = bapps.judged(snapshot, kind=protocol.kind, study=study.slug)
-            _write_bapps(draft, storage, judged, lambda done: writing(done, total))
+            _write_bapps(writer, storage, judged, lambda done: writing(done, total))
         else:
-            write_shards(draft, snapshot, form, storage.get, versions=versions, report=writing)
+            write_shards(writer, snapshot, form, storage.get, versions=versions, report=writing)
         names = file_names(protocol.kind, form)
-        counts |= _write_tables(draft.scratch, names, snapshot, protocol)
+        counts |= _write_tables(writer.scratch, names, snapshot, protocol)
         features = tar_features(snapshot) if form == "webdataset" else {}
         readme = card(slug=study.slug, status=status, protocol=protocol, counts=counts, version=version,
-                      form=form, shards=sorted(draft.progress.shards), features=features)  # fmt: skip
-        (draft.scratch / "README.md").write_text(readme, encoding="utf-8")
+                      form=form, shards=sorted(writer.progress.shards), features=features)  # fmt: skip
+        (writer.scratch / "README.md").write_text(readme, encoding="utf-8")
         head: dict[str, Any] = {
             "study": {"name": study.slug, "seed": study.seed, "status": status, "round": study.round},
             "protocol": {"version": number, "document": agreed.model_dump(mode="json")},
@@ -151,60 +157,62 @@ def _write(
         }
         if form != "folder":
             head["format"] = form
-        if choice.split is not None:
-            head["filters"]["split"] = choice.split
-        if choice.only_kept:
+        if selection.split is not None:
+            head["filters"]["split"] = selection.split
+        if selection.only_kept:
             head["filters"]["status"] = "kept"
-        hashes = [(name, file_sha256(draft.scratch / name)) for name in names]
+        hashes = [(name, file_sha256(writer.scratch / name)) for name in names]
         for name in names:
-            draft.put(name)
+            writer.put(name)
         if form == "folder":
             contents = _image_hashes(snapshot)
         elif form == "bapps":
             judged = bapps.judged(snapshot, kind=protocol.kind, study=study.slug)
             contents = itertools.chain.from_iterable(one.hashes() for one in judged)
         else:
-            contents = _shard_hashes(draft)
-        manifest_sha256 = write_manifest(draft.scratch / MANIFEST, head, itertools.chain(hashes, contents))
+            contents = _shard_hashes(writer)
+        manifest_sha256 = write_manifest(writer.scratch / MANIFEST, head, itertools.chain(hashes, contents))
         return head, snapshot.kept(), manifest_sha256
 
 
-def _write_images(draft: Draft, storage: Storage, snapshot: Snapshot, report: Callable[[int], None]) -> None:
+def _write_images(writer: ExportWriter, storage: Storage, snapshot: Snapshot, report: Callable[[int], None]) -> None:
     """Every item's images under their names; those that an interrupted export has put already are not put again."""
-    told, done, there = hashlib.sha256(), 0, _items_there(draft, snapshot)
+    told, done, there = hashlib.sha256(), 0, _items_there(writer, snapshot)
     rows = snapshot.pool()
     report(0)
     while batch := list(itertools.islice(rows, AT_A_TIME)):
         files = [file for row in batch for file in _image_files(row)]
         told.update(repr(files).encode())
         if done >= there:
-            draft.put_images(files, storage.get)
-            draft.progress.items, draft.progress.digest = done + len(batch), told.hexdigest()
-            draft.save_progress()
+            writer.put_images(files, storage.get)
+            writer.progress.items, writer.progress.digest = done + len(batch), told.hexdigest()
+            writer.save_progress()
         done += len(batch)
         report(done)
 
 
-def _write_bapps(draft: Draft, storage: Storage, judged: Iterator[Judged], report: Callable[[int], None]) -> None:
+def _write_bapps(
+    writer: ExportWriter, storage: Storage, judged: Iterator[Judged], report: Callable[[int], None]
+) -> None:
     done = 0
     report(0)
     while batch := list(itertools.islice(judged, AT_A_TIME)):
-        draft.put_images([file for one in batch for file in one.images], storage.get)
+        writer.put_images([file for one in batch for file in one.images], storage.get)
         for one in batch:
-            path = draft.scratch / one.share_name
+            path = writer.scratch / one.share_name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(one.share_file)
-            draft.put(one.share_name)
+            writer.put(one.share_name)
         done += len(batch)
         report(done)
 
 
-def _items_there(draft: Draft, snapshot: Snapshot) -> int:
+def _items_there(writer: ExportWriter, snapshot: Snapshot) -> int:
     """How many of the first items have their images already: none, if these are not what they were."""
-    told, rows = hashlib.sha256(), itertools.islice(snapshot.pool(), draft.progress.items)
+    told, rows = hashlib.sha256(), itertools.islice(snapshot.pool(), writer.progress.items)
     while batch := list(itertools.islice(rows, AT_A_TIME)):
         told.update(repr([file for row in batch for file in _image_files(row)]).encode())
-    return draft.progress.items if told.hexdigest() == draft.progress.digest else 0
+    return writer.progress.items if told.hexdigest() == writer.progress.digest else 0
 
 
 def _image_files(row: Any) -> Iterator[tuple[str, str]]:
@@ -220,8 +228,8 @@ def _image_hashes(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         yield from _image_files(row)
 
 
-def _shard_hashes(draft: Draft) -> Iterator[tuple[str, str]]:
-    for name, (_, sha256) in sorted(draft.progress.shards.items()):
+def _shard_hashes(writer: ExportWriter) -> Iterator[tuple[str, str]]:
+    for name, (_, sha256) in sorted(writer.progress.shards.items()):
         yield name, sha256
 
 

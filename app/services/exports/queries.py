@@ -116,7 +116,7 @@ _SHARED_CANDIDATES = f"""
 
 
 @dataclass(frozen=True)
-class Choice:
+class ExportSelection:
     """What of the pool goes into an export: items of one split, only those kept. With `min_votes` other items are kept
     than the protocol says. Judgments and assignments are always all there."""
 
@@ -129,7 +129,7 @@ class Choice:
         return protocol if self.min_votes is None else protocol.model_copy(update={"min_votes": self.min_votes})
 
 
-EVERYTHING = Choice()
+EVERYTHING = ExportSelection()
 
 
 class Snapshot:
@@ -138,16 +138,18 @@ class Snapshot:
     Used as a context, at whose end the streams that were not read to their end are closed on the server.
     """
 
-    def __init__(self, session: Session, *, study_id: int, protocol: Protocol, choice: Choice = EVERYTHING) -> None:
+    def __init__(
+        self, session: Session, *, study_id: int, protocol: Protocol, selection: ExportSelection = EVERYTHING
+    ) -> None:
         self._session = session
         self._open = ExitStack()
         self._values = {
             "study": study_id,
             "kind": protocol.kind,
             "drop": protocol.drop,
-            "min_votes": choice.of(protocol).min_votes,
-            "split": choice.split,
-            "only_kept": choice.only_kept,
+            "min_votes": selection.of(protocol).min_votes,
+            "split": selection.split,
+            "only_kept": selection.only_kept,
         }
 
     def __enter__(self) -> Self:

@@ -18,7 +18,7 @@ from app.models.studies import Export, ExportRequest, Study
 from app.queue import defer_export
 from app.services import audit
 from app.services.exports.export import Format, export_study, file_names
-from app.services.exports.queries import EVERYTHING, Choice, Split
+from app.services.exports.queries import EVERYTHING, ExportSelection, Split
 from app.services.exports.writers import MANIFEST
 from app.services.progress_writer import GivenBack, ProgressWriter, unless_stopping
 from app.storage import Storage
@@ -32,15 +32,19 @@ def files_of(kind: Kind, form: Format) -> tuple[str, ...]:
     return (*file_names(kind, form), MANIFEST)
 
 
-def ask(session: Session, *, study: Study, form: Format = "folder", choice: Choice = EVERYTHING) -> ExportRequest:
+def request_export(
+    session: Session, *, study: Study, form: Format = "folder", selection: ExportSelection = EVERYTHING
+) -> ExportRequest:
     """Have an export written. Raises Conflict for a draft, which has nothing to export."""
     if study.state == "draft":
         raise Conflict("This study has not been opened yet: there is nothing to export.")
-    request = ExportRequest(study_id=study.id, requested_by=audit.actor_of(session) or "", form=form, **asdict(choice))
+    request = ExportRequest(
+        study_id=study.id, requested_by=audit.actor_of(session) or "", form=form, **asdict(selection)
+    )
     session.add(request)
     session.flush()
     defer_export(session, request_id=request.id)
-    chosen = {name: value for name, value in asdict(choice).items() if value}
+    chosen = {name: value for name, value in asdict(selection).items() if value}
     audit.record(session, "asked for an export", study=study, form=form, **chosen)
     return request
 
@@ -51,8 +55,8 @@ def of_study(session: Session, study: Study, *, limit: int = 20) -> Sequence[Exp
     return session.scalars(wanted.order_by(ExportRequest.id.desc()).limit(limit)).all()
 
 
-def choice_of(request: ExportRequest) -> Choice:
-    return Choice(request.min_votes, cast(Split | None, request.split), request.only_kept)
+def selection_of(request: ExportRequest) -> ExportSelection:
+    return ExportSelection(request.min_votes, cast(Split | None, request.split), request.only_kept)
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ def versions(session: Session, study: Study) -> Sequence[Export]:
     return session.scalars(wanted.order_by(Export.version.desc())).all()
 
 
-def fulfil(
+def run(
     sessions: Sessions,
     storage: Storage,
     *,
@@ -101,12 +105,12 @@ def fulfil(
             return
         slug = session.get_one(Study, request.study_id).slug
         request.state, request.message, request.ended_at = "running", None, None
-        form, choice = cast(Format, request.form), choice_of(request)
+        form, selection = cast(Format, request.form), selection_of(request)
     progress = ProgressWriter(lambda _, done, total: _set(sessions, request_id, done=done, total=total))
     out = place_of(folder, slug, request_id)
     try:
         report = unless_stopping(progress, stopping)
-        result = export_study(sessions, storage, slug=slug, out=out, report=report, form=form, choice=choice)
+        result = export_study(sessions, storage, slug=slug, out=out, report=report, form=form, selection=selection)
     except (GivenBack, OperationalError):
         raise
     except LookalikeError as error:

@@ -23,7 +23,7 @@ from sqlalchemy import Row
 
 from app.services.exports.manifest import file_sha256
 from app.services.exports.queries import Snapshot
-from app.services.exports.writers import READERS, Draft, Read
+from app.services.exports.writers import READERS, ExportWriter, Read
 
 ShardFormat = Literal["webdataset", "parquet"]
 
@@ -85,7 +85,7 @@ class Sample:
 
 
 def write_shards(
-    draft: Draft,
+    writer: ExportWriter,
     snapshot: Snapshot,
     form: ShardFormat,
     read: Read,
@@ -93,26 +93,26 @@ def write_shards(
     versions: dict[str, str],
     report: Callable[[int], None],
 ) -> None:
-    """Write the shards that are not there yet; `draft.progress` names them all, and no others, afterwards."""
+    """Write the shards that are not there yet; `writer.progress` names them all, and no others, afterwards."""
     write = {"webdataset": _write_tar, "parquet": _write_parquet}[form]
-    left, done = set(draft.progress.shards), 0
+    left, done = set(writer.progress.shards), 0
     report(done)
     with ThreadPoolExecutor(READERS) as readers:
         for name, rows in _planned(snapshot, form):
             left.discard(name)
             made_from = _digest(rows, versions)
-            if draft.progress.shards.get(name, ("", ""))[0] != made_from:
-                path = draft.scratch / name
+            if writer.progress.shards.get(name, ("", ""))[0] != made_from:
+                path = writer.scratch / name
                 path.parent.mkdir(exist_ok=True)
                 write(path, _samples(rows, read, readers))
-                draft.progress.shards[name] = (made_from, file_sha256(path))
-                draft.put(name)
-                draft.save_progress()
+                writer.progress.shards[name] = (made_from, file_sha256(path))
+                writer.put(name)
+                writer.save_progress()
             done += len(rows)
             report(done)
     for name in left:
-        draft.forget(name)
-        del draft.progress.shards[name]
+        writer.forget(name)
+        del writer.progress.shards[name]
 
 
 def _planned(snapshot: Snapshot, form: ShardFormat) -> Iterator[tuple[str, list[Row[Any]]]]:

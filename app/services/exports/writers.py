@@ -50,7 +50,7 @@ class Progress:
         return cls(**known | {"shards": {name: (made, sha) for name, (made, sha) in known["shards"].items()}})
 
 
-class Draft(Protocol):
+class ExportWriter(Protocol):
     """An export in the making."""
 
     progress: Progress
@@ -73,19 +73,19 @@ class Draft(Protocol):
 
 
 @contextmanager
-def drafting(out: "Path | Bucket", *, of: dict[str, Any]) -> Iterator[Draft]:
-    """A new draft, or the one that an interrupted export of the same left.
+def export_writer(out: "Path | Bucket", *, of: dict[str, Any]) -> Iterator[ExportWriter]:
+    """A new writer, or the one that an interrupted export of the same left.
 
     Raises:
         BadInput: the place is in use. Unavailable: a disk is full (what was written is removed, to make room), or the
             bucket cannot be used.
     """
     if isinstance(out, Path):
-        with _in_folder(out.resolve(), of) as draft:
-            yield draft
+        with _in_folder(out.resolve(), of) as writer:
+            yield writer
     else:
         with tempfile.TemporaryDirectory(prefix="lookalike-") as scratch, _full_disk(Path(scratch).parent):
-            yield BucketDraft(out, Path(scratch), of)
+            yield BucketWriter(out, Path(scratch), of)
 
 
 def require_free(out: "Path | Bucket") -> None:
@@ -102,12 +102,12 @@ def require_free(out: "Path | Bucket") -> None:
 
 
 @contextmanager
-def _in_folder(place: Path, of: dict[str, Any]) -> Iterator[Draft]:
+def _in_folder(place: Path, of: dict[str, Any]) -> Iterator[ExportWriter]:
     folder = place.with_name(f".{place.name}.unfinished")
     try:
         with _full_disk(place.parent):
             place.parent.mkdir(parents=True, exist_ok=True)
-            yield FolderDraft(folder, place, of)
+            yield FolderWriter(folder, place, of)
     except (BadInput, DiskFull):
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -127,7 +127,7 @@ def _full_disk(folder: Path) -> Iterator[None]:
         raise
 
 
-class FolderDraft:
+class FolderWriter:
     """A hidden folder beside the place, renamed when it is complete. Every image is in it once, as a blob, with a hard
     link wherever an item shows it; the blobs and finished shards are what an interrupted export hands on."""
 
@@ -214,7 +214,7 @@ def _link(path: Path, blob: Path) -> None:
         shutil.copyfile(blob, path)
 
 
-class BucketDraft:
+class BucketWriter:
     """Objects below a prefix; there is an export once there is a manifest, and until then a file that says how far it
     has come."""
 

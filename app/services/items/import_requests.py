@@ -23,7 +23,7 @@ from app.models.studies import UNDER_WAY, ImportRequest, Study
 from app.queue import defer_import
 from app.services import audit, study_lookup
 from app.services.items.archives import unpack
-from app.services.items.import_sources import FolderPlace, ImportPlace, require_table
+from app.services.items.import_sources import FolderSource, ImportSource, require_table
 from app.services.items.imports import ImportResult, Report, import_items
 from app.services.items.item_files import read_table, the_table
 from app.services.items.items import require_draft, require_no_import
@@ -42,7 +42,9 @@ class _Stopped(Exception):
     """A person stopped it."""
 
 
-def ask(session: Session, place: ImportPlace, *, study: Study, source: str, normalise: bool = False) -> ImportRequest:
+def request_import(
+    session: Session, place: ImportSource, *, study: Study, source: str, normalise: bool = False
+) -> ImportRequest:
     """Have a folder of the place imported.
 
     Raises:
@@ -54,7 +56,7 @@ def ask(session: Session, place: ImportPlace, *, study: Study, source: str, norm
     return _enqueue(session, study, source=source, normalise=normalise)
 
 
-def ask_upload(
+def request_upload(
     session: Session, uploads: Uploads, *, study: Study, name: str, archive: BinaryIO, normalise: bool = False
 ) -> ImportRequest:
     """Have a ZIP file imported, which is kept until then.
@@ -135,10 +137,10 @@ class _Task:
     normalise: bool
 
 
-def fulfil(
+def run(
     sessions: Sessions,
     storage: Storage,
-    place: ImportPlace,
+    place: ImportSource,
     uploads: Uploads,
     *,
     incoming: Path,
@@ -188,12 +190,12 @@ def _begin(sessions: Sessions, request_id: int) -> _Task | None:
         return _Task(slug, request.source, request.upload, request.normalise)
 
 
-def _fetch(place: ImportPlace, uploads: Uploads, task: _Task, into: Path, report: Report) -> Path:
+def _fetch(place: ImportSource, uploads: Uploads, task: _Task, into: Path, report: Report) -> Path:
     """The table, with the images it names, as files of this machine."""
     if task.upload is None:
         folder = place.fetch(task.source, into=into, report=report)
         # Looked at by itself: a table that is a link out of the folder is none of it.
-        return folder / the_table(FolderPlace(folder).look("").tables, place=f"The folder {task.source!r}")
+        return folder / the_table(FolderSource(folder).look("").tables, place=f"The folder {task.source!r}")
     shutil.rmtree(into, ignore_errors=True)  # what another worker began to unpack
     unpacked = into.resolve() / "files"
     unpacked.mkdir(parents=True)

@@ -38,7 +38,7 @@ class Listing:
     tables: Sequence[str]
 
 
-class ImportPlace(Protocol):
+class ImportSource(Protocol):
     """The one place; as a string, what people know it by. Folders are called by their path below it, `""` is itself."""
 
     def look(self, folder: str) -> Listing:
@@ -51,13 +51,13 @@ class ImportPlace(Protocol):
         """
 
 
-def open_import_place(settings: Settings, *, for_server: bool = False) -> ImportPlace:
+def open_import_source(settings: Settings, *, for_server: bool = False) -> ImportSource:
     """Nothing is looked at yet. See `open_storage`."""
     place = open_place(settings, settings.import_place, for_server=for_server)
-    return FolderPlace(place.absolute()) if isinstance(place, Path) else BucketPlace(place)
+    return FolderSource(place.absolute()) if isinstance(place, Path) else BucketSource(place)
 
 
-def require_table(place: ImportPlace, folder: str) -> str:
+def require_table(place: ImportSource, folder: str) -> str:
     """The name of the table that says what a folder holds.
 
     Raises:
@@ -71,7 +71,7 @@ def require_table(place: ImportPlace, folder: str) -> str:
         raise BadInput(error.message + _suggestions(place, folder)) from None
 
 
-def _suggestions(place: ImportPlace, folder: str) -> str:
+def _suggestions(place: ImportSource, folder: str) -> str:
     """The folders in it, or else the first ones there are."""
     try:
         found = place.look(folder).folders
@@ -103,7 +103,7 @@ def _listing(folders: Iterable[str], files: Iterable[str]) -> Listing:
 
 
 @dataclass(frozen=True)
-class FolderPlace:
+class FolderSource:
     """A folder of this machine, which servers and workers share. Links are followed as long as they stay in it."""
 
     root: Path
@@ -144,7 +144,7 @@ class FolderPlace:
 
 
 @dataclass(frozen=True)
-class BucketPlace:
+class BucketSource:
     """What of a bucket begins with a prefix."""
 
     bucket: "Bucket"

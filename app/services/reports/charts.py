@@ -18,7 +18,7 @@ from markupsafe import Markup, escape
 
 from app.domain.counted import counted
 from app.domain.quality_rules import ABOUT_TIMES, FAILED_SENTINELS
-from app.services.reports.statistics import Agreement, Filter, SittingLine, StudyReport, measures, missed_sentinels
+from app.services.reports.statistics import Agreement, AssignmentLine, Filter, StudyReport, measures, missed_sentinels
 
 OBSERVED, QUIET, ALARM = "var(--observed)", "var(--published)", "var(--bad)"
 _LABEL, _TEXT, _LINE = "var(--pico-muted-color)", "var(--pico-color)", "var(--line)"
@@ -127,7 +127,7 @@ def survival_figure(filter: Filter) -> Figure:
     return _figure(chart, "Items still unanimous after so many votes, beside pure chance.", says)
 
 
-def sentinels_figure(sittings: Sequence[SittingLine]) -> Figure:
+def sentinels_figure(sittings: Sequence[AssignmentLine]) -> Figure:
     counts = Counter(
         (missed.count, "failed" if any(finding.name in FAILED_SENTINELS for finding in line.findings) else "passed")
         for line in sittings
@@ -157,7 +157,7 @@ def sentinels_figure(sittings: Sequence[SittingLine]) -> Figure:
     return _figure(chart, "Sentinels missed in a sitting.", says)
 
 
-def _dots(sittings: Sequence[SittingLine]) -> Counter[tuple[float, float, str]]:
+def _dots(sittings: Sequence[AssignmentLine]) -> Counter[tuple[float, float, str]]:
     """How many sittings with response times have which median and variation, and whether these are flagged."""
     return Counter(
         (*_place(times.median / 1000, times.variation), "flagged" if _is_odd(line) else "not")
@@ -214,7 +214,7 @@ def _place(seconds: float, variation: float) -> tuple[float, float]:
     return float(f"{10**decades:.3g}"), round(variation * _BINS_OF_VARIATION) / _BINS_OF_VARIATION
 
 
-def _is_odd(line: SittingLine) -> bool:
+def _is_odd(line: AssignmentLine) -> bool:
     return any(finding.name in ABOUT_TIMES for finding in line.findings)
 
 

@@ -10,7 +10,7 @@ from app.domain.protocol import Protocol
 from app.domain.quality import Count
 from app.paths import TEMPLATES
 from app.services.reports.charts import Figure, figures_of
-from app.services.reports.statistics import Estimate, SittingLine, StudyReport, measures, missed_sentinels
+from app.services.reports.statistics import AssignmentLine, Estimate, StudyReport, measures, missed_sentinels
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class ReportPage:
     measures: list[tuple[str, Estimate]]
     figures: dict[str, Figure]
 
-    def missed(self, line: SittingLine) -> Count:
+    def missed(self, line: AssignmentLine) -> Count:
         return missed_sentinels(line.signals)
 
 

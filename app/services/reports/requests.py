@@ -15,7 +15,7 @@ from app.models.studies import Study
 from app.queue import defer_report
 from app.services import audit
 from app.services.reports.statistics import study_report
-from app.services.reports.summary import DIGESTS, Digest, Drawn, digest_of
+from app.services.reports.summary import DIGESTS, Drawn, ReportSummary, summary_of
 from app.services.rounds import tallies
 from app.services.study_lookup import current_protocol
 
@@ -24,7 +24,7 @@ RETRY = {"Retry-After": "2"}
 log = structlog.get_logger()
 
 
-def ask(session: Session, *, study: Study) -> Report:
+def request_report(session: Session, *, study: Study) -> Report:
     """Have a report made of the votes as they then are; if one is to be made already, it is that one.
 
     Raises:
@@ -50,16 +50,16 @@ def ask(session: Session, *, study: Study) -> Report:
 
 
 @dataclass(frozen=True)
-class Standing:
+class ReportStatus:
     """The report there is, and the one asked for since, which waits, is under way or has failed."""
 
     made: Report | None
     to_come: Report | None
 
 
-def standing(session: Session, study: Study) -> Standing:
+def report_status(session: Session, study: Study) -> ReportStatus:
     reports = session.scalars(select(Report).where(Report.study_id == study.id)).all()
-    return Standing(
+    return ReportStatus(
         made=next((report for report in reports if report.state == "done"), None),
         to_come=next((report for report in reports if report.state != "done"), None),
     )
@@ -67,7 +67,7 @@ def standing(session: Session, study: Study) -> Standing:
 
 def made(session: Session, study: Study) -> Report:
     """The report there is. Raises NotFound, saying what is to be done."""
-    now = standing(session, study)
+    now = report_status(session, study)
     if now.made is not None:
         return now.made
     if now.to_come is None:
@@ -79,7 +79,7 @@ def made(session: Session, study: Study) -> Report:
     raise coming
 
 
-def digest(session: Session, report: Report) -> Digest:
+def summary(session: Session, report: Report) -> ReportSummary:
     return DIGESTS.validate_python(session.scalars(select(Report.digest).where(Report.id == report.id)).one())
 
 
@@ -98,7 +98,7 @@ def valid_votes(session: Session, study: Study) -> int:
     return tallies.votes(tallies.pools(session, [study.id])[study.id])
 
 
-def fulfil(sessions: Sessions, *, report_id: int) -> None:
+def run(sessions: Sessions, *, report_id: int) -> None:
     """Make the report that was asked for; what goes wrong is told where it was asked for. Begun twice, because a worker
     is gone or an administrator retries, it is made anew."""
     with sessions.begin() as session:
@@ -138,7 +138,7 @@ def _make(sessions: Sessions, study_id: int) -> dict[str, object]:
     drawn = {name: Drawn(figure.spec, figure.on_page()) for name, figure in figures.items()}
     return {
         "document": asdict(report),
-        "digest": asdict(digest_of(report, votes=votes, figures=drawn)),
+        "digest": asdict(summary_of(report, votes=votes, figures=drawn)),
         "page": report_html(report, protocol),
     }
 

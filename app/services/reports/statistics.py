@@ -116,7 +116,7 @@ class Sensitivity:
 
 
 @dataclass(frozen=True)
-class SittingLine:
+class AssignmentLine:
     """One sitting as it stands with all the votes there are now. `excluded` is the reason, None if its votes are used;
     `of_person` are findings that show only in all the participant's `sittings` together."""
 
@@ -142,7 +142,7 @@ class StudyReport:
     filter: Filter | None
     sentinels: Sentinels | None
     sensitivity: Sensitivity | None
-    sittings: list[SittingLine]
+    sittings: list[AssignmentLine]
 
 
 def study_report(session: Session, study: Study) -> StudyReport:
@@ -280,14 +280,14 @@ _HEADS = text("""
 """)
 
 
-def _sittings(session: Session, study_id: int) -> list[SittingLine]:
+def _sittings(session: Session, study_id: int) -> list[AssignmentLine]:
     heads = {row.id: row for row in session.execute(_HEADS, {"study": study_id})}
     lines = [_line(heads[found.assignment_id], found) for found in assess_study(session, study_id=study_id)]
     return sorted(lines, key=lambda line: line.assignment)
 
 
-def _line(head: Any, found: Assessed) -> SittingLine:
-    return SittingLine(
+def _line(head: Any, found: Assessed) -> AssignmentLine:
+    return AssignmentLine(
         assignment=head.id,
         participant=head.pseudonym,
         state=head.state,
@@ -300,7 +300,7 @@ def _line(head: Any, found: Assessed) -> SittingLine:
     )
 
 
-def _sentinels(sittings: Sequence[SittingLine]) -> Sentinels | None:
+def _sentinels(sittings: Sequence[AssignmentLine]) -> Sentinels | None:
     shown = [line for line in sittings if missed_sentinels(line.signals).of]
     if not shown:
         return None
@@ -317,7 +317,7 @@ def missed_sentinels(signals: Signals) -> Count:
     return _sum([signals.sentinel_misses, missed_differences, signals.false_alarms])
 
 
-def _sensitivity(sittings: Sequence[SittingLine]) -> Sensitivity | None:
+def _sensitivity(sittings: Sequence[AssignmentLine]) -> Sensitivity | None:
     """None where no sentinel is a same–different one, as in 2AFC."""
     used = [line.signals for line in sittings if line.excluded is None]
     hits, false_alarms = _sum(one.hits for one in used), _sum(one.false_alarms for one in used)

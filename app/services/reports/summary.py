@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from app.domain.quality_rules import FAILED_SENTINELS, Finding, FindingName
-from app.services.reports.statistics import Agreement, Filter, Sensitivity, Sentinels, SittingLine, StudyReport
+from app.services.reports.statistics import Agreement, AssignmentLine, Filter, Sensitivity, Sentinels, StudyReport
 
 SHOWN = 100
 """So many sittings with findings at most."""
@@ -23,7 +23,7 @@ class Drawn:
 
 
 @dataclass(frozen=True)
-class FoundSitting:
+class FoundAssignment:
     """A sitting with what the rules say of it alone, and `of_person`: what shows only in all of the participant's."""
 
     assignment: int
@@ -33,7 +33,7 @@ class FoundSitting:
 
 
 @dataclass(frozen=True)
-class Digest:
+class ReportSummary:
     """`votes`: valid ones when it was made. `with_findings` are all, `found` the first `SHOWN` of them: those used
     before those excluded already, failed sentinels first. `findings`: how many sittings have each."""
 
@@ -47,14 +47,14 @@ class Digest:
     excluded: int
     with_findings: int
     findings: dict[FindingName, int]
-    found: list[FoundSitting]
+    found: list[FoundAssignment]
     figures: dict[str, Drawn]
 
 
-def digest_of(report: StudyReport, *, votes: int, figures: Mapping[str, Drawn]) -> Digest:
+def summary_of(report: StudyReport, *, votes: int, figures: Mapping[str, Drawn]) -> ReportSummary:
     found = sorted((line for line in report.sittings if line.findings or line.of_person), key=_gravity)
     counts = Counter(name for line in found for name in {each.name for each in (*line.findings, *line.of_person)})
-    return Digest(
+    return ReportSummary(
         kind=report.kind,
         votes=votes,
         agreement=report.agreement,
@@ -66,16 +66,16 @@ def digest_of(report: StudyReport, *, votes: int, figures: Mapping[str, Drawn]) 
         with_findings=len(found),
         findings=dict(counts.most_common()),
         found=[
-            FoundSitting(line.assignment, line.participant, line.findings, list(line.of_person))
+            FoundAssignment(line.assignment, line.participant, line.findings, list(line.of_person))
             for line in found[:SHOWN]
         ],
         figures=dict(figures),
     )
 
 
-def _gravity(line: SittingLine) -> tuple[bool, bool, int, int]:
+def _gravity(line: AssignmentLine) -> tuple[bool, bool, int, int]:
     has_failed = any(finding.name in FAILED_SENTINELS for finding in line.findings)
     return line.excluded is not None, not has_failed, -len(line.findings) - len(line.of_person), line.assignment
 
 
-DIGESTS = TypeAdapter(Digest)
+DIGESTS = TypeAdapter(ReportSummary)

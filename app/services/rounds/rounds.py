@@ -51,7 +51,7 @@ def open_round(session: Session, study: Study) -> None:
     unanimity.settle(session, stage, survivors, opening=True)
 
 
-def reconcile(session: Session, *, study: Study, item_ids: list[int]) -> None:
+def recompute_items(session: Session, *, study: Study, item_ids: list[int]) -> None:
     """After votes became void or valid again: restate these items, settle their slots, and collect again if need be.
     The study is locked."""
     stage = Stage.of(study, current_protocol(session, study.id))

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.models.studies import ExportRequest
 from app.services.exports import requests as asked
 from app.services.exports.export import Format
-from app.services.exports.queries import Choice, Split
+from app.services.exports.queries import ExportSelection, Split
 from app.web.api.access import NOT_NOW, Id, StudyToRead, StudyToSteer
 from app.web.deps import ResourcesDep, SessionDep
 from app.web.json_bodies import StorableJSONRoute
@@ -67,8 +67,8 @@ def ask_for_export(
 ) -> ExportLine:
     """Have a worker write an export; ask again until its state is done."""
     new = new or NewExport()
-    choice = Choice(new.min_votes, new.split, new.only_kept)
-    return ExportLine.of(asked.ask(session, study=study, form=new.form, choice=choice))
+    selection = ExportSelection(new.min_votes, new.split, new.only_kept)
+    return ExportLine.of(asked.request_export(session, study=study, form=new.form, selection=selection))
 
 
 @router.get(

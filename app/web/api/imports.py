@@ -63,7 +63,9 @@ def ask_for_import(
 ) -> ImportLine:
     """Have a worker import a folder into a draft; ask again until its state is done."""
     return ImportLine.of(
-        import_requests.ask(session, resources.imports, study=study, source=new.source, normalise=new.normalise)
+        import_requests.request_import(
+            session, resources.imports, study=study, source=new.source, normalise=new.normalise
+        )
     )
 
 

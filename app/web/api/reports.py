@@ -49,7 +49,7 @@ _LINES = TypeAdapter(ReportLine | None)
 def read_report(study: StudyToRead, session: SessionDep) -> Response:
     """Agreement, ceilings and the quality of every sitting, as they were when the report was made. 404 if none was.
     `Retry-After` says that one is being made."""
-    made, to_come = requests.made(session, study), requests.standing(session, study).to_come
+    made, to_come = requests.made(session, study), requests.report_status(session, study).to_come
     lines = {"made": ReportLine.of(made), "to_come": ReportLine.of(to_come) if to_come else None}
     # Of thousands of sittings the report is megabytes, and stands there as JSON: it is handed on as it is.
     parts = [f'"{name}":{_LINES.dump_json(line).decode()}' for name, line in lines.items()]
@@ -62,4 +62,4 @@ def read_report(study: StudyToRead, session: SessionDep) -> Response:
 def ask_for_report(study: StudyToSteer, session: SessionDep) -> ReportLine:
     """Have a worker make a report of the votes as they then are; it takes the place of the one there is. If one is to
     be made already, it is that one."""
-    return ReportLine.of(requests.ask(session, study=study))
+    return ReportLine.of(requests.request_report(session, study=study))

@@ -27,7 +27,7 @@ from app.services.exports import requests
 from app.services.generation import plans
 from app.services.generation.orders import order_drawings
 from app.services.items import import_requests
-from app.services.items.import_sources import open_import_place
+from app.services.items.import_sources import open_import_source
 from app.services.items.uploads import open_uploads
 from app.services.recruiting import alerts, plan
 from app.services.rounds import rounds
@@ -65,8 +65,8 @@ def import_what_waits(sessions: Sessions, storage: LocalStorage, settings: Setti
     """As a worker does it."""
     with sessions() as session:
         (waiting,) = import_requests.of_study(session, study_lookup.by_slug(session, slug))
-    place, uploads = open_import_place(settings), open_uploads(settings)
-    import_requests.fulfil(sessions, storage, place, uploads, incoming=settings.incoming, request_id=waiting.id)
+    place, uploads = open_import_source(settings), open_uploads(settings)
+    import_requests.run(sessions, storage, place, uploads, incoming=settings.incoming, request_id=waiting.id)
 
 
 def press(page: Page, key: str) -> None:
@@ -171,10 +171,10 @@ def _sit(sessions: Sessions, keys: Keys, slug: str, person: str) -> int:
 
 def _export(sessions: Sessions, storage: LocalStorage, settings: Settings, slug: str) -> int:
     with sessions.begin() as session:
-        asked = requests.ask(session, study=study_lookup.by_slug(session, slug))
+        asked = requests.request_export(session, study=study_lookup.by_slug(session, slug))
         session.flush()
         request_id = asked.id
-    requests.fulfil(sessions, storage, folder=settings.exports, request_id=request_id)
+    requests.run(sessions, storage, folder=settings.exports, request_id=request_id)
     return request_id
 
 

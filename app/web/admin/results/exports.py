@@ -14,7 +14,7 @@ from app.errors import BadInput, NotFound
 from app.models.studies import Export, ExportRequest
 from app.services.exports import requests as asked
 from app.services.exports.export import Format
-from app.services.exports.queries import EVERYTHING, Choice, Split
+from app.services.exports.queries import EVERYTHING, ExportSelection, Split
 from app.services.exports.requests import Change
 from app.services.rounds import tallies
 from app.services.study_lookup import current_protocol
@@ -55,7 +55,7 @@ class Exports:
         return asked.files_of(self.kind, TypeAdapter[Format](Format).validate_python(request.form))
 
     def what(self, request: ExportRequest) -> str:
-        """The format and the choice, in words."""
+        """The format and the selection, in words."""
         words = [next(words for form, words in FORMATS.items() if form == request.form)]
         if request.split is not None:
             words.append(f"split {request.split}")
@@ -102,14 +102,14 @@ def _exports(session: SessionDep, access: StudyAccess, kind: Kind) -> Exports:
     return Exports(kind, asked.of_study(session, access.study), asked.versions(session, access.study))
 
 
-def _preview(session: SessionDep, access: StudyAccess, protocol: Protocol, choice: Choice) -> Preview:
-    pool = tallies.pools(session, [access.study.id], split=choice.split)[access.study.id]
-    min_votes = choice.of(protocol).min_votes
-    counts = tallies.counts(pool, drop=protocol.drop, min_votes=min_votes, only_kept=choice.only_kept)
+def _preview(session: SessionDep, access: StudyAccess, protocol: Protocol, selection: ExportSelection) -> Preview:
+    pool = tallies.pools(session, [access.study.id], split=selection.split)[access.study.id]
+    min_votes = selection.of(protocol).min_votes
+    counts = tallies.counts(pool, drop=protocol.drop, min_votes=min_votes, only_kept=selection.only_kept)
     return Preview(protocol.kind, protocol.has_filter, counts)
 
 
-def _chosen(form: Mapping[str, str], protocol: Protocol) -> tuple[Format, Choice]:
+def _chosen(form: Mapping[str, str], protocol: Protocol) -> tuple[Format, ExportSelection]:
     """Raises BadInput for what the form on the page cannot send."""
     most = protocol.rounds * protocol.votes_per_round
     votes = whole_number(form.get("min_votes", ""), most=most)
@@ -120,7 +120,7 @@ def _chosen(form: Mapping[str, str], protocol: Protocol) -> tuple[Format, Choice
         split = TypeAdapter[Split | None](Split | None).validate_python(form.get("split") or None)
     except ValidationError:
         raise BadInput("There is no such format or split. Choose from the lists.") from None
-    return form_, Choice(votes, split, "only_kept" in form)
+    return form_, ExportSelection(votes, split, "only_kept" in form)
 
 
 @router.get("")
@@ -143,10 +143,10 @@ def preview_fragment(request: Request, access: AsViewer, session: SessionDep) ->
     """What an export of the items chosen would hold."""
     protocol = current_protocol(session, access.study.id)
     try:
-        _, choice = _chosen(request.query_params, protocol)
+        _, selection = _chosen(request.query_params, protocol)
     except BadInput as error:
         return templates.TemplateResponse(request, "admin/_preview.html", {"problem": error.message})
-    context = {"preview": _preview(session, access, protocol, choice), "head": _head(access)}
+    context = {"preview": _preview(session, access, protocol, selection), "head": _head(access)}
     return templates.TemplateResponse(request, "admin/_preview.html", context)
 
 
@@ -159,8 +159,8 @@ def exports_fragment(request: Request, access: AsViewer, session: SessionDep) ->
 
 @router.post("/exports")
 def ask_for_export(form: FormDep, access: AsResearcher, session: SessionDep) -> Response:
-    form_, choice = _chosen(form, current_protocol(session, access.study.id))
-    asked.ask(session, study=access.study, form=form_, choice=choice)
+    form_, selection = _chosen(form, current_protocol(session, access.study.id))
+    asked.request_export(session, study=access.study, form=form_, selection=selection)
     return go(f"/admin/studies/{access.study.slug}/data", access.signed_in, "A worker is writing the export.")
 
 

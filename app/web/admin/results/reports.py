@@ -10,9 +10,9 @@ from app.domain.quality_rules import FAILED_SENTINELS
 from app.errors import NotFound
 from app.services.assignments import exclusions
 from app.services.reports import requests
-from app.services.reports.requests import Standing
+from app.services.reports.requests import ReportStatus
 from app.services.reports.statistics import REPLICATES, Estimate, measures
-from app.services.reports.summary import Digest, Drawn
+from app.services.reports.summary import Drawn, ReportSummary
 from app.web.admin import downloads
 from app.web.admin.access import AsResearcher, AsViewer, StudyAccess
 from app.web.admin.pages import StudyHead, StudyPage, frame_of, go, head_of, show
@@ -47,9 +47,9 @@ class ReportPage(StudyPage):
     excluded now. Without a digest there is no report yet."""
 
     template = "admin/report.html"
-    standing: Standing
+    standing: ReportStatus
     votes: int
-    digest: Digest | None
+    digest: ReportSummary | None
     measures: Sequence[Measure]
     excluded: frozenset[int]
     replicates: int = REPLICATES
@@ -67,8 +67,8 @@ def _head(access: StudyAccess) -> StudyHead:
 
 @router.get("")
 def report_page(request: Request, access: AsViewer, session: SessionDep) -> Response:
-    standing = requests.standing(session, access.study)
-    digest = requests.digest(session, standing.made) if standing.made else None
+    standing = requests.report_status(session, access.study)
+    digest = requests.summary(session, standing.made) if standing.made else None
     shown = [sitting.assignment for sitting in digest.found] if digest else []
     page = ReportPage(
         f"Report · {access.study.slug}",
@@ -83,7 +83,7 @@ def report_page(request: Request, access: AsViewer, session: SessionDep) -> Resp
     return show(request, page)
 
 
-def _measures(digest: Digest) -> list[Measure]:
+def _measures(digest: ReportSummary) -> list[Measure]:
     words: Mapping[str, str] = {
         "2afc": {
             "item": "triplet",
@@ -99,14 +99,14 @@ def _measures(digest: Digest) -> list[Measure]:
 
 @router.post("")
 def ask_for_report(access: AsResearcher, session: SessionDep) -> Response:
-    requests.ask(session, study=access.study)
+    requests.request_report(session, study=access.study)
     return go(f"/admin/studies/{access.study.slug}/report", access.signed_in)
 
 
 @router.get("/progress")
 def progress_fragment(request: Request, access: AsViewer, session: SessionDep) -> Response:
     """How the one asked for stands; while it is to come, this fetches itself anew, then the whole page."""
-    to_come = requests.standing(session, access.study).to_come
+    to_come = requests.report_status(session, access.study).to_come
     context = {"to_come": to_come, "head": _head(access)}
     response = templates.TemplateResponse(request, "admin/_report_progress.html", context)
     if to_come is None:
@@ -127,7 +127,7 @@ def chart_as_csv(chart: str, access: AsViewer, session: SessionDep) -> Response:
 
 
 def _drawn(session: SessionDep, access: StudyAccess, chart: str) -> Drawn:
-    figures = requests.digest(session, requests.made(session, access.study)).figures
+    figures = requests.summary(session, requests.made(session, access.study)).figures
     if chart not in figures:
         raise NotFound("The report has no such chart.")
     return figures[chart]

@@ -13,7 +13,7 @@ from app.models.studies import UNDER_WAY, ImportRequest, Study
 from app.queue import DEFAULT
 from app.services import workers
 from app.services.items import import_requests
-from app.services.items.import_sources import MOST_SHOWN, ImportPlace, Listing
+from app.services.items.import_sources import MOST_SHOWN, ImportSource, Listing
 from app.services.items.item_files import the_table
 from app.services.items.items import require_draft
 from app.services.study_lookup import current_protocol
@@ -84,7 +84,7 @@ def _page(
     request: Request,
     access: StudyAccess,
     kind: Kind,
-    place: ImportPlace,
+    place: ImportSource,
     folder: str,
     error: LookalikeError | None = None,
 ) -> Response:
@@ -131,7 +131,7 @@ def ask(
     source = form.get("source", "")
     try:
         with session.begin_nested():
-            import_requests.ask(
+            import_requests.request_import(
                 session, resources.imports, study=access.study, source=source, normalise="normalise" in form
             )
     except (BadInput, Conflict, Unavailable) as error:

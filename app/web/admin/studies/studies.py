@@ -182,7 +182,7 @@ def import_archive(
     study = access.study
     try:
         with session.begin_nested():
-            import_requests.ask_upload(
+            import_requests.request_upload(
                 session, resources.uploads, study=study, name=upload.name, archive=upload.file,
                 normalise=upload.normalise,
             )  # fmt: skip
