@@ -9,6 +9,7 @@ from app.cli.console import HOME, AsJson, Home, opened, out, plain_errors, print
 from app.domain import protocol as protocols
 from app.domain.counted import counted
 from app.domain.forecast import Estimate, Forecast, Pilot, RoundForecast, forecast
+from app.domain.money import decimals
 from app.domain.protocol import Protocol
 from app.services import study_lookup
 from app.services.studies.forecasts import forecast_study
@@ -54,17 +55,18 @@ def _table(expected: Forecast, protocol: Protocol) -> Table:
     what = "survivors" if protocol.has_filter else "items"
     for column in ("round", what, "90 %", "votes", "sittings", "90 %", "hours", protocol.pay.currency):
         table.add_column(column, justify="right", no_wrap=True)
-    exact = expected.total.cost.mean < 100_000  # else pence and minutes say nothing, and lines grow too long
+    places = decimals(protocol.pay.currency)
+    exact = expected.total.cost.mean < 1_000 * 10**places  # else pence and minutes say nothing, and lines grow too long
     for row in expected.rounds:
-        table.add_row(str(row.number), *_cells(row, exact))
+        table.add_row(str(row.number), *_cells(row, exact, places))
     table.add_section()
-    table.add_row("in all", *_cells(expected.total, exact), style="bold")
+    table.add_row("in all", *_cells(expected.total, exact, places), style="bold")
     if expected.one_more is not None:
-        table.add_row("one more", *_cells(expected.one_more, exact), style="dim")
+        table.add_row("one more", *_cells(expected.one_more, exact, places), style="dim")
     return table
 
 
-def _cells(row: RoundForecast, exact: bool) -> list[str]:
+def _cells(row: RoundForecast, exact: bool, places: int) -> list[str]:
     return [
         f"{row.survivors.mean:,.0f}",
         _interval(row.survivors),
@@ -72,7 +74,7 @@ def _cells(row: RoundForecast, exact: bool) -> list[str]:
         f"{row.sittings.mean:,.0f}",
         _interval(row.sittings),
         f"{row.hours.mean:,.{1 if exact else 0}f}",
-        f"{row.cost.mean / 100:,.{2 if exact else 0}f}",
+        f"{row.cost.mean / 10**places:,.{places if exact else 0}f}",
     ]
 
 

@@ -2,11 +2,13 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from app.db import open_sessions
+from app.domain import protocol
 from app.errors import NotSignedIn
 from app.services.accounts import accounts, api_tokens, login
 from app.settings import Settings
@@ -62,3 +64,13 @@ def test_forecast(run: Run, what: str) -> None:
     assert said.exit_code == 0
     assert "fail their sentinels" in said.stdout
     assert run("forecast", "no-such-study").exit_code == 1
+
+
+@pytest.mark.parametrize(("currency", "digits"), [("JPY", 0), ("GBP", 2), ("KWD", 3)])
+def test_a_forecast_is_in_major_units(run: Run, tmp_path: Path, currency: str, digits: int) -> None:
+    presets = shutil.copytree(Path(protocol.__file__).parent / "presets", tmp_path / "presets")
+    study = presets / "bapps-2afc.toml"
+    study.write_text(re.sub(r"(?m)^\[pay\]$", f'[pay]\\ncurrency = "{currency}"', study.read_text()))
+    minor = json.loads(run("forecast", study, "--items", 50, "--json").stdout)["total"]["cost"]["mean"]
+    assert 100 < minor < 10_000
+    assert f"{minor / 10**digits:,.{digits}f}" in run("forecast", study, "--items", 50).stdout
