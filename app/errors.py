@@ -43,7 +43,7 @@ class LookalikeError(Exception):
 
 class BadInput(LookalikeError):
     status = 422
-    title = "That does not look right"
+    title = "Invalid input"
 
 
 class NotSignedIn(LookalikeError):

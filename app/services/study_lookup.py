@@ -58,7 +58,7 @@ def names_like(session: Session, slug: str, *, most: int = 5) -> list[str]:
 def require_in_use(study: Study) -> None:
     """Raises Conflict for an archived study: it stays as it is."""
     if study.archived_at is not None:
-        raise Conflict(f"The study {study.slug!r} is archived. Bring it back first.")
+        raise Conflict(f"The study {study.slug!r} is archived. Restore it first.")
 
 
 def collecting_ids(session: Session) -> list[int]:

@@ -135,7 +135,7 @@ def _malformed(request: Request, error: RequestValidationError) -> Response:
     return respond(
         request,
         status=422,
-        title="That does not look right",
+        title="Invalid input",
         message=f"The request is malformed. {named}",
         details={"errors": problems},
         headers={},
@@ -204,7 +204,7 @@ def _not_storable(request: Request, error: DataError) -> Response:
     return respond(
         request,
         status=422,
-        title="That does not look right",
+        title="Invalid input",
         message="The request has a value that cannot be stored. Nothing was changed.",
         details={},
         headers={},

@@ -154,7 +154,7 @@ def test_a_study_from_sign_in_to_download(
     press(page, "j")
     page.wait_for_url(f"**{after}")
     press(page, "?")
-    expect(page.get_by_role("heading", name="Keys")).to_be_visible()
+    expect(page.get_by_role("heading", name="Keyboard shortcuts")).to_be_visible()
     film.shoot("keys")
     page.keyboard.press("Escape")
 

@@ -37,7 +37,7 @@ class NewItem:
 def require_draft(study: Study) -> None:
     """Raises Conflict once the study has started: its rounds count on a fixed pool. Or while it is archived."""
     if study.archived_at is not None:
-        raise Conflict(f"The study {study.slug!r} is archived. Bring it back first.")
+        raise Conflict(f"The study {study.slug!r} is archived. Restore it first.")
     if study.state != "draft":
         raise Conflict(f"The study {study.slug!r} has started; items are added before it opens.")
 

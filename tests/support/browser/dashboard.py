@@ -71,7 +71,7 @@ def import_what_waits(sessions: Sessions, storage: LocalStorage, settings: Setti
 
 def press(page: Page, key: str) -> None:
     """A shortcut, once the script listens: it brings the button that lists them."""
-    expect(page.get_by_role("button", name="Keys")).to_be_visible()
+    expect(page.get_by_role("button", name="Keyboard shortcuts")).to_be_visible()
     page.keyboard.press(key)
 
 
