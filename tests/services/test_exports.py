@@ -570,7 +570,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from app.db import open_sessions
-from app.services.exports import run
+from app.services.exports import export
 from app.services.exports.export import export_study
 from app.settings import Settings
 from app.storage import LocalStorage
@@ -579,7 +579,7 @@ def report(what, done, total):
     if done == 1:
         os.kill(os.getpid(), signal.SIGKILL)
 
-run.AT_A_TIME = 1
+export.AT_A_TIME = 1
 with open_sessions(Settings()) as sessions:
     export_study(sessions, LocalStorage(Settings().images), slug=sys.argv[1], out=Path(sys.argv[2]), report=report)
 """

@@ -279,7 +279,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from app.db import open_sessions
-from app.services import imports
+from app.services.items import imports
 from app.services.items.item_files import read_csv
 from app.settings import Settings
 from app.storage import LocalStorage

@@ -23,7 +23,7 @@ run(Settings(), stalled_s=2)
 """
 VICTIM = """
 import os, signal
-from app.services import imports
+from app.services.items import imports
 
 add_chunk, imports.ROWS_PER_CHUNK = imports._add_chunk, 3
 
