@@ -27,6 +27,7 @@ from app.db import Sessions, database_url, open_sessions
 from app.domain import protocol
 from app.domain.categories import class_list
 from app.domain.generation import Options
+from app.generators.diffusion_models import describe
 from app.models.generation import GenerationBatch, GenerationCall, GenerationPlan
 from app.models.studies import Study
 from app.queue import GPU
@@ -40,7 +41,6 @@ from worker.engine import Studio
 from worker.heartbeat import presence
 from worker.malloc_tuning import share_one_heap
 from worker.tasks import add_generation, make_worker_app
-from worker.text_to_image import describe
 
 HAS_GPU = torch.cuda.is_available()
 DEVICE = "cuda" if HAS_GPU else "cpu"

@@ -16,6 +16,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exp
 
 from app.db import Sessions
 from app.errors import Unavailable
+from app.generators.diffusion_models import require_libraries
 from app.services.generation import batches
 from app.services.generation.batches import Made, MadeItem, Overtaken, Work
 from app.services.items import images
@@ -121,9 +122,11 @@ class Studio:
         if work.generator == "procedural":
             return Procedural()
         try:
-            from worker.text_to_image import TextToImage
-        except ImportError as error:
-            raise CannotGenerate(f"{error.name} is not installed here: pip install '.[worker]'.") from None
+            require_libraries()
+        except Unavailable as error:
+            raise CannotGenerate(error.message) from None
+        from worker.text_to_image import TextToImage
+
         assert work.model is not None
         assert work.revision is not None
         return TextToImage.load(work.model, work.revision, work.options, self._device)

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from app.db import Sessions
 from app.domain import protocol
 from app.domain.generation import Options
+from app.generators.diffusion_models import describe
 from app.models.generation import GenerationBatch
 from app.services.generation import batches, plans
 from app.services.generation.batches import Work
@@ -32,8 +33,6 @@ def planned(sessions: Sessions) -> Planned:
     """Plan items of a model in a new study; returns its batches."""
 
     def planned(folder: Path, *, items: int = 4, batch_size: int = 4, seed: int = 3) -> list[Work]:
-        from worker.text_to_image import describe
-
         described = describe(str(folder), options=OPTIONS)
         order = plans.Order(
             "diffusers", ["dog", "cat"], items // 2, batch_size, described.name, described.revision, described.options

@@ -15,11 +15,12 @@ from PIL import Image
 
 from app.domain.generation import ROLES, SEEDS_PER_IMAGE, Options, image_seed
 from app.errors import BadInput
+from app.generators.diffusion_models import check_prompts, describe
 from app.services.generation.batches import Call, Wanted, Work
 from tests.support.worker import pipelines
 from tests.worker.conftest import OPTIONS
 from worker.generator import CannotGenerate, Drawn, Shot, Stopped
-from worker.text_to_image import TextToImage, check_prompts, describe
+from worker.text_to_image import TextToImage
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:diffusers")
 

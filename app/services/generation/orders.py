@@ -1,15 +1,13 @@
 """Orders to generate items: checked against what the generator can do before anything is planned."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from app.domain import categories as names
 from app.domain.generation import Options
-from app.errors import BadInput, Unavailable
+from app.errors import BadInput
+from app.generators.diffusion_models import check_prompts, describe
+from app.generators.procedural.catalogue import CATEGORIES
 from app.services.generation.plans import Order
-
-if TYPE_CHECKING:
-    from worker.text_to_image import Model
 
 PROCEDURAL_BATCH = 8
 _SHOWN = 10
@@ -17,8 +15,6 @@ _SHOWN = 10
 
 def drawable() -> Sequence[str]:
     """The categories that the procedural generator can draw."""
-    from app.generators.procedural.catalogue import CATEGORIES
-
     return CATEGORIES
 
 
@@ -52,7 +48,8 @@ def order_images(
         Unavailable: no text-to-image library is installed here.
     """
     prompts = [names.prompt(prompt, name, articles=articles) for name in categories]
-    described = _described(model, revision, options, prompts)
+    described = describe(model, revision=revision, options=options)
+    check_prompts(described, prompts)
     return Order(
         "diffusers",
         categories,
@@ -64,13 +61,3 @@ def order_images(
         prompt=prompt,
         articles=articles,
     )
-
-
-def _described(model: str, revision: str | None, options: Options, prompts: list[str]) -> "Model":
-    try:
-        from worker.text_to_image import check_prompts, describe
-    except ImportError as error:
-        raise Unavailable(f"{error.name} is not installed here: pip install '.[worker]'.") from None
-    described = describe(model, revision=revision, options=options)
-    check_prompts(described, prompts)
-    return described

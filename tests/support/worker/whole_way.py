@@ -33,6 +33,7 @@ from app.db import Sessions
 from app.domain import protocol
 from app.domain.categories import class_list
 from app.domain.generation import ROLES, Options
+from app.generators.diffusion_models import describe
 from app.queue import GPU
 from app.services import study_lookup
 from app.services.exports.export import ExportResult, Format, export_study
@@ -47,7 +48,7 @@ from simulation.crowd import CrowdPlan, CrowdReport, run_crowd
 from tests.support.s3_server import KEY_ID, S3_ENVIRONMENT, SECRET, S3Server
 from tests.support.worker import pipelines
 from worker.reproduce import remake
-from worker.text_to_image import describe, using_threads_of
+from worker.text_to_image import using_threads_of
 
 SLUG = "whole-way"
 VOTES = 2
