@@ -23,7 +23,8 @@ GENERATE = "lookalike.generate"
 IMPORT = "lookalike.import"
 RECRUIT = "lookalike.recruit"
 REPORT = "lookalike.report"
-TAKE_OVER = "lookalike.take_over"
+REQUEUE_STALLED = "lookalike.take_over"
+"""Named so in the queues of installations that run."""
 TICK = "lookalike.tick"
 
 _JOBS_AT_ONCE = 5000

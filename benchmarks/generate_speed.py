@@ -37,9 +37,9 @@ from app.settings import Settings
 from app.storage import LocalStorage
 from tests.support.worker.pipelines import tokenizer
 from worker.__main__ import CONCURRENCY
-from worker.engine import Studio
-from worker.heartbeat import presence
-from worker.malloc_tuning import share_one_heap
+from worker.engine import GenerationEngine
+from worker.heartbeat import registered
+from worker.malloc_tuning import limit_arenas
 from worker.tasks import add_generation, make_worker_app
 
 HAS_GPU = torch.cuda.is_available()
@@ -111,7 +111,7 @@ def call_bare(pipeline: Any, call: GenerationCall) -> None:
 
 
 def main(batches: int) -> None:
-    share_one_heap()
+    limit_arenas()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         save_model(Path(folder, "model"))
         dtype = "float16" if HAS_GPU else "float32"
@@ -131,14 +131,14 @@ def compare(settings: Settings, url: str, sessions: Sessions, order: plans.Order
     bare.set_progress_bar_config(disable=True)
     bare.to(DEVICE)
     workers, pipelines = [], []
-    with presence(sessions, queue=GPU, device=DEVICE) as present:
-        studio = Studio(sessions, LocalStorage(settings.images), present, device=DEVICE)
+    with registered(sessions, queue=GPU, device=DEVICE) as heartbeat:
+        engine = GenerationEngine(sessions, LocalStorage(settings.images), heartbeat, device=DEVICE)
 
         def work(turn: int) -> Clock:
             make_study(sessions, f"turn-{turn}", order)
-            studio.prepare()
+            engine.prepare()
             app = make_worker_app(url, sessions, settings)
-            add_generation(app, sessions, studio)
+            add_generation(app, sessions, engine)
             with Clock().running() as clock:
                 app.run_worker(queues=[GPU], concurrency=CONCURRENCY[GPU], delete_jobs="successful", wait=False)
             clock.images = sum(len(call.images) for call in calls_of(sessions, f"turn-{turn}"))

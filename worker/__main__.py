@@ -18,14 +18,14 @@ from app.queue import DEFAULT, GPU
 from app.settings import Settings, read_settings
 from app.signals import end_in_order
 from app.storage import open_storage
-from worker.engine import Studio
+from worker.engine import GenerationEngine
 from worker.exporting import add_exports
-from worker.heartbeat import presence
+from worker.heartbeat import registered
 from worker.importing import add_imports
-from worker.malloc_tuning import share_one_heap
+from worker.malloc_tuning import limit_arenas
 from worker.reporting import add_reports
 from worker.running import run_queue
-from worker.tasks import add_generation, add_take_over, excuse_database, make_worker_app, stop_if_unable
+from worker.tasks import add_generation, add_requeue_stalled, excuse_database, make_worker_app, stop_if_unable
 
 log = structlog.get_logger()
 
@@ -39,7 +39,7 @@ STALLED_S = 30.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 5.0
 """Before a worker that lost the database begins again."""
 DATABASE_IS_AWAY = (ConnectorException, OperationalError, psycopg.Error)
-LOOK_AGAIN_S = 15.0
+MODEL_RETRY_S = 15.0
 """How soon a worker that cannot load its model tries again."""
 
 
@@ -57,7 +57,7 @@ def run(
         Unavailable: the database schema is not current, or no longer.
     """
     if queue == GPU:
-        share_one_heap()
+        limit_arenas()
     end_in_order()
     with suppress(KeyboardInterrupt), database_url(settings) as url, open_sessions(settings) as sessions:
         pause_s = FIRST_PAUSE_S
@@ -82,26 +82,26 @@ def _work(
 ) -> None:
     """Until the database is lost: by an error, or because the queue has ended, which says nothing then."""
     require_current_schema(sessions.kw["bind"])
-    with presence(sessions, queue=queue, device=device) as present, ExitStack() as at_end:
-        studio = None
+    with registered(sessions, queue=queue, device=device) as heartbeat, ExitStack() as at_end:
+        engine = None
         if queue == GPU:
-            studio = Studio(sessions, open_storage(settings), present, device=device)
-            at_end.callback(studio.close)
+            engine = GenerationEngine(sessions, open_storage(settings), heartbeat, device=device)
+            at_end.callback(engine.close)
         while True:
-            while studio is not None and not studio.prepare():
-                _take_no_jobs(studio)
+            while engine is not None and not engine.prepare():
+                _take_no_jobs(engine)
             app = make_worker_app(url, sessions, settings)
             add_exports(app, sessions, settings)
             add_imports(app, sessions, settings)
             add_reports(app, sessions)
-            add_take_over(app, queue=queue, stalled_s=stalled_s)
-            if studio is not None:
-                add_generation(app, sessions, studio)
+            add_requeue_stalled(app, queue=queue, stalled_s=stalled_s)
+            if engine is not None:
+                add_generation(app, sessions, engine)
             _run_queue(app, queue, concurrency, stalled_s)
-            if studio is None or studio.problem is None:
+            if engine is None or engine.problem is None:
                 log.warning("the worker's queue has ended and is begun again")
                 return
-            _take_no_jobs(studio)
+            _take_no_jobs(engine)
 
 
 def _run_queue(app: App, queue: str, concurrency: int, stalled_s: float) -> None:
@@ -117,9 +117,9 @@ def _run_queue(app: App, queue: str, concurrency: int, stalled_s: float) -> None
     )
 
 
-def _take_no_jobs(studio: Studio) -> None:
-    log.error("the worker takes no jobs", problem=studio.problem)
-    time.sleep(LOOK_AGAIN_S)
+def _take_no_jobs(engine: GenerationEngine) -> None:
+    log.error("the worker takes no jobs", problem=engine.problem)
+    time.sleep(MODEL_RETRY_S)
 
 
 if __name__ == "__main__":

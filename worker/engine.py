@@ -23,7 +23,7 @@ from app.services.items import images
 from app.services.items.images import CheckedImage
 from app.storage import Storage
 from worker.generator import CannotGenerate, Drawn, Generator, Stopped, Stopping
-from worker.heartbeat import Presence
+from worker.heartbeat import Heartbeat
 from worker.procedural_generator import Procedural
 
 log = structlog.get_logger()
@@ -35,14 +35,14 @@ _LOWEST = 19
 """The priority that gives way to all others."""
 
 
-class Studio:
+class GenerationEngine:
     """Makes batches. `problem` is why it cannot, since it last tried."""
 
-    def __init__(self, sessions: Sessions, storage: Storage, presence: Presence, *, device: str | None) -> None:
+    def __init__(self, sessions: Sessions, storage: Storage, heartbeat: Heartbeat, *, device: str | None) -> None:
         self.problem: str | None = None
         self._sessions = sessions
         self._storage = storage
-        self._presence = presence
+        self._heartbeat = heartbeat
         self._device = device
         self._one_at_a_time = threading.Lock()
         self._model_thread = ThreadPoolExecutor(1, thread_name_prefix="model")
@@ -98,7 +98,7 @@ class Studio:
         try:
             yield
         except CannotGenerate as error:
-            self._generator = None  # whatever is wrong with it: next time it is loaded anew
+            self._generator = None  # whatever is wrong with it: next time it is loaded again
             self.problem = str(error)
             raise
         else:
@@ -109,7 +109,7 @@ class Studio:
     def _report(self) -> None:
         model = None if self._generator is None else str(self._loaded[1] or self._loaded[0])
         note = None if self._generator is None else self._generator.note
-        self._presence.say(model=model, note=note, problem=self.problem)
+        self._heartbeat.set_status(model=model, note=note, problem=self.problem)
 
     def _load(self, work: Work) -> Generator:
         wanted = (work.generator, work.model, work.revision, work.options)
@@ -151,15 +151,15 @@ class Studio:
             batches.finish(session, self._storage, work=work, made=made)
 
     def _encoded(self, work: Work, drawn: Drawn, seconds: float) -> Made:
-        pictures = [image for item in drawn.items for image in item.images]
+        generated = [image for item in drawn.items for image in item.images]
         derivative = images.DERIVATIVE_FOR[work.kind]
-        checked = list(self._encoders.map(lambda picture: _checked(picture, derivative), pictures))
+        checked = list(self._encoders.map(lambda image: _checked(image, derivative), generated))
         items = []
-        for place, item in enumerate(drawn.items):
-            start = place * len(item.images)
+        for position, item in enumerate(drawn.items):
+            start = position * len(item.images)
             own: Sequence[CheckedImage] = checked[start : start + len(item.images)]
             items.append(MadeItem(item.wanted, own, item.origins, item.distances))
-        return Made(items, drawn.set_aside, drawn.calls, seconds)
+        return Made(items, drawn.rejected, drawn.calls, seconds)
 
 
 def _give_way() -> None:

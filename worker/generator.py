@@ -17,11 +17,11 @@ class Stopped(Exception):
 
 
 class CannotGenerate(Exception):
-    """The model cannot be loaded or run here; the message is for whoever looks after the worker."""
+    """The model cannot be loaded or run here; the message is for the operator."""
 
 
 @dataclass(frozen=True)
-class Shot:
+class ImageRequest:
     """One image to make."""
 
     number: int
@@ -32,7 +32,7 @@ class Shot:
 
 
 @dataclass(frozen=True)
-class Picture:
+class GeneratedImage:
     """An image as it came out, and whether the model's own safety checker objects to it."""
 
     image: Image.Image
@@ -41,7 +41,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class DrawnItem:
-    """An item's images, each with (index of its call, place there), in the order of ROLES."""
+    """An item's images, each with (index of its call, position there), in the order of ROLES."""
 
     wanted: Wanted
     images: Sequence[Image.Image]
@@ -51,21 +51,23 @@ class DrawnItem:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A batch's images; `set_aside` has the reason by item number."""
+    """A batch's images; `rejected` has the reason by item number."""
 
     items: Sequence[DrawnItem]
-    set_aside: Mapping[int, str]
+    rejected: Mapping[int, str]
     calls: Sequence[Call]
 
 
 class Renderer(Protocol):
     """Makes images from seeds; several calls where one would be too much."""
 
-    def __call__(self, shots: Sequence[Shot], stopping: Stopping) -> Iterator[tuple[Call, list[Picture]]]: ...
+    def __call__(
+        self, requests: Sequence[ImageRequest], stopping: Stopping
+    ) -> Iterator[tuple[Call, list[GeneratedImage]]]: ...
 
 
 class Generator(Protocol):
-    """Makes the images of batches. `note` is what whoever looks after the worker should know."""
+    """Makes the images of batches. `note` is what the operator should know."""
 
     note: str | None
 

@@ -18,7 +18,7 @@ log = structlog.get_logger()
 BEAT_S = 5.0
 
 
-class Presence:
+class Heartbeat:
     """What the worker says of itself; every change is written at once, and all of it with every beat."""
 
     def __init__(self, sessions: Sessions, worker_id: int) -> None:
@@ -28,7 +28,7 @@ class Presence:
         self._note: str | None = None
         self._problem: str | None = None
 
-    def say(self, *, model: str | None = None, note: str | None = None, problem: str | None = None) -> None:
+    def set_status(self, *, model: str | None = None, note: str | None = None, problem: str | None = None) -> None:
         if (model, note, problem) != (self._model, self._note, self._problem):
             self._model, self._note, self._problem = model, note, problem
             self.beat()
@@ -37,7 +37,7 @@ class Presence:
         """A database that is away is no reason to stop: the next beat comes."""
         try:
             with self._sessions.begin() as session:
-                workers.report(
+                workers.beat(
                     session,
                     worker_id=self._worker_id,
                     model=self._model,
@@ -49,23 +49,23 @@ class Presence:
 
 
 @contextmanager
-def presence(sessions: Sessions, *, queue: str, device: str | None) -> Iterator[Presence]:
+def registered(sessions: Sessions, *, queue: str, device: str | None) -> Iterator[Heartbeat]:
     """In the list of workers while the block lasts."""
     with sessions.begin() as session:
         name = f"{platform.node()}:{os.getpid()}"
-        worker_id = workers.enter(session, name=name, queue=queue, device=device)
-    present, ended = Presence(sessions, worker_id), threading.Event()
+        worker_id = workers.register(session, name=name, queue=queue, device=device)
+    heartbeat, ended = Heartbeat(sessions, worker_id), threading.Event()
 
     def beat() -> None:
         while not ended.wait(BEAT_S):
-            present.beat()
+            heartbeat.beat()
 
-    heart = threading.Thread(target=beat, name="presence", daemon=True)
+    heart = threading.Thread(target=beat, name="heartbeat", daemon=True)
     heart.start()
     try:
-        yield present
+        yield heartbeat
     finally:
         ended.set()
         heart.join()
         with suppress(DBAPIError), sessions.begin() as session:
-            workers.leave(session, worker_id=worker_id)
+            workers.deregister(session, worker_id=worker_id)

@@ -9,20 +9,20 @@ from PIL import Image, ImageStat
 
 from app.domain.generation import ROLES, SEEDS_PER_IMAGE, Role, image_seed
 from app.services.generation.batches import Call, Wanted, Work
-from worker.generator import Drawn, DrawnItem, Picture, Renderer, Shot, Stopping
+from worker.generator import Drawn, DrawnItem, GeneratedImage, ImageRequest, Renderer, Stopping
 
 _BLANK = 2.0
 """Standard deviation, of 256 levels, below which an image shows nothing."""
 _SAME = 4.0
-"""Root mean square difference, of 256 levels, at which two small versions of images are nearly the same picture."""
+"""Root mean square difference, of 256 levels, at which two small versions of images are nearly the same image."""
 _SMALL = (16, 16)
 
-_UNSAFE, _EMPTY, _TWIN = "the safety checker objected", "blank", "nearly the same as another image of its item"
+_UNSAFE, _EMPTY, _DUPLICATE = "the safety checker objected", "blank", "nearly the same as another image of its item"
 
 
 @dataclass(frozen=True)
 class _Taken:
-    shot: Shot
+    request: ImageRequest
     image: Image.Image
     origin: tuple[int, int]
 
@@ -30,51 +30,51 @@ class _Taken:
 def make_items(work: Work, render: Renderer, stopping: Stopping) -> Drawn:
     """The images of a batch of items."""
     taken: dict[tuple[int, Role], _Taken] = {}
-    set_aside: dict[int, str] = {}
+    rejected: dict[int, str] = {}
     calls: list[Call] = []
-    shots = [_shot(work, wanted, role) for wanted in work.items for role in ROLES]
-    while shots:
-        refused: list[tuple[Shot, str]] = []
-        remaining = iter(shots)
-        for call, pictures in render(shots, stopping):
-            for place, (shot, picture) in enumerate(zip(islice(remaining, len(pictures)), pictures, strict=True)):
-                if flaw := _flaw(picture):
-                    refused.append((shot, flaw))
+    requests = [_request(work, wanted, role) for wanted in work.items for role in ROLES]
+    while requests:
+        defective: list[tuple[ImageRequest, str]] = []
+        remaining = iter(requests)
+        for call, images in render(requests, stopping):
+            for position, (request, generated) in enumerate(zip(islice(remaining, len(images)), images, strict=True)):
+                if defect := _defect(generated):
+                    defective.append((request, defect))
                 else:
-                    taken[shot.number, shot.role] = _Taken(shot, picture.image, (len(calls), place))
+                    taken[request.number, request.role] = _Taken(request, generated.image, (len(calls), position))
             calls.append(call)
-        for twin in _twins(work.items, taken):
-            del taken[twin.number, twin.role]
-            refused.append((twin, _TWIN))
-        shots = []
-        for shot, flaw in refused:
-            if shot.attempt + 1 == SEEDS_PER_IMAGE:
-                set_aside.setdefault(shot.number, f"{shot.role}: {flaw} ({SEEDS_PER_IMAGE} seeds tried)")
+        for duplicate in _duplicates(work.items, taken):
+            del taken[duplicate.number, duplicate.role]
+            defective.append((duplicate, _DUPLICATE))
+        requests = []
+        for request, defect in defective:
+            if request.attempt + 1 == SEEDS_PER_IMAGE:
+                rejected.setdefault(request.number, f"{request.role}: {defect} ({SEEDS_PER_IMAGE} seeds tried)")
             else:
-                shots.append(_next(work, shot))
-        shots = [shot for shot in shots if shot.number not in set_aside]
-    items = [_item(wanted, taken) for wanted in work.items if wanted.number not in set_aside]
-    return Drawn(items, set_aside, calls)
+                requests.append(_next(work, request))
+        requests = [request for request in requests if request.number not in rejected]
+    items = [_item(wanted, taken) for wanted in work.items if wanted.number not in rejected]
+    return Drawn(items, rejected, calls)
 
 
-def _shot(work: Work, wanted: Wanted, role: Role) -> Shot:
-    return Shot(wanted.number, role, 0, image_seed(work.study_seed, wanted.number, role, 0), wanted.prompt)
+def _request(work: Work, wanted: Wanted, role: Role) -> ImageRequest:
+    return ImageRequest(wanted.number, role, 0, image_seed(work.study_seed, wanted.number, role, 0), wanted.prompt)
 
 
-def _next(work: Work, shot: Shot) -> Shot:
-    attempt = shot.attempt + 1
-    return replace(shot, attempt=attempt, seed=image_seed(work.study_seed, shot.number, shot.role, attempt))
+def _next(work: Work, request: ImageRequest) -> ImageRequest:
+    attempt = request.attempt + 1
+    return replace(request, attempt=attempt, seed=image_seed(work.study_seed, request.number, request.role, attempt))
 
 
-def _flaw(picture: Picture) -> str | None:
-    if picture.is_unsafe:
+def _defect(generated: GeneratedImage) -> str | None:
+    if generated.is_unsafe:
         return _UNSAFE
-    return _EMPTY if max(ImageStat.Stat(picture.image).stddev) < _BLANK else None
+    return _EMPTY if max(ImageStat.Stat(generated.image).stddev) < _BLANK else None
 
 
-def _twins(items: Sequence[Wanted], taken: dict[tuple[int, Role], _Taken]) -> list[Shot]:
+def _duplicates(items: Sequence[Wanted], taken: dict[tuple[int, Role], _Taken]) -> list[ImageRequest]:
     """Of images of one item that are nearly the same, the later ones."""
-    twins = []
+    duplicates = []
     for wanted in items:
         seen: list[np.ndarray] = []
         for role in ROLES:
@@ -82,10 +82,10 @@ def _twins(items: Sequence[Wanted], taken: dict[tuple[int, Role], _Taken]) -> li
                 continue
             small = np.asarray(found.image.resize(_SMALL, Image.Resampling.BOX), dtype=np.float64)
             if any(np.sqrt(np.mean((small - other) ** 2)) < _SAME for other in seen):
-                twins.append(found.shot)
+                duplicates.append(found.request)
             else:
                 seen.append(small)
-    return twins
+    return duplicates
 
 
 def _item(wanted: Wanted, taken: dict[tuple[int, Role], _Taken]) -> DrawnItem:

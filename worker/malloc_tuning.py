@@ -7,7 +7,7 @@ _M_ARENA_MAX = -8
 """As in glibc's malloc.h."""
 
 
-def share_one_heap() -> None:
+def limit_arenas() -> None:
     """Have all threads use the main thread's heap; before there is a second thread, which would have its own.
 
     glibc gives each a heap of its own, which returns the memory of large tensors to the system and asks for it again:

@@ -51,20 +51,20 @@ class Procedural:
 
     def _draw(self, wanted: Wanted, kind: Kind, seed: int, call: int) -> tuple[DrawnItem, Call]:
         started = time.monotonic()
-        pictures, distances = draw_item(wanted.category, seed, kind)
+        drawings, distances = draw_item(wanted.category, seed, kind)
         versions = {name: metadata.version(name) for name in ("lookalike", "pillow")}
         recipe = {"generator": SOURCE, "kind": kind, "versions": versions}
         shared = {"number": wanted.number, "attempt": 0, "seed": seed, "category": wanted.category}
-        shots = [{"role": role, "prompt": wanted.prompt} | shared for role in ROLES]
-        origins = [(call, place) for place in range(len(ROLES))]
-        return DrawnItem(wanted, pictures, origins, distances), Call(recipe, shots, time.monotonic() - started)
+        requests = [{"role": role, "prompt": wanted.prompt} | shared for role in ROLES]
+        origins = [(call, position) for position in range(len(ROLES))]
+        return DrawnItem(wanted, drawings, origins, distances), Call(recipe, requests, time.monotonic() - started)
 
 
 def draw_item(category: str, seed: int, kind: Kind) -> tuple[list[Image.Image], tuple[float, float]]:
-    """A triplet's pictures in the order of ROLES, and the latent distances of its candidates."""
+    """A triplet's images in the order of ROLES, and the latent distances of its candidates."""
     drawn = (two_pairs if kind == "jnd" else triplet)(category, seed)
-    pictures = [draw(scene) for scene in (drawn.reference, drawn.candidate_0, drawn.candidate_1)]
-    return pictures, (drawn.distance_0, drawn.distance_1)
+    drawings = [draw(scene) for scene in (drawn.reference, drawn.candidate_0, drawn.candidate_1)]
+    return drawings, (drawn.distance_0, drawn.distance_1)
 
 
 @dataclass(frozen=True)

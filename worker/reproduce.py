@@ -14,11 +14,11 @@ from app.models.generation import GenerationCall
 from app.models.items import Item
 from app.services import study_lookup
 from app.services.generation import batches
-from worker.generator import Shot
+from worker.generator import ImageRequest
 from worker.procedural_generator import draw_item
 
 
-def remake(
+def reproduce(
     session: Session, *, slug: str, numbers: list[int], device: str | None = None
 ) -> dict[tuple[int, Role], Image.Image]:
     """The images of items by (number, role): every call that made one is made again as it was.
@@ -41,10 +41,10 @@ def remake(
         if not origins:
             raise NotFound(f"The study {slug!r} has no generated item {number}.")
         for role in ROLES:
-            call, place = origins[role]
+            call, position = origins[role]
             if call.id not in made:
                 made[call.id] = caller.make(call)
-            found[number, role] = made[call.id][place]
+            found[number, role] = made[call.id][position]
     return found
 
 
@@ -66,4 +66,6 @@ class _Caller:
             options = Options(**{field.name: call.recipe[field.name] for field in fields(Options)})
             self._model = TextToImage.load(call.recipe["model"], call.recipe["revision"], options, self._device)
         with using_threads_of(call.recipe):
-            return [picture.image for picture in self._model.call([Shot(**shot) for shot in call.images])]
+            return [
+                generated.image for generated in self._model.call([ImageRequest(**request) for request in call.images])
+            ]

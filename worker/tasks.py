@@ -17,7 +17,7 @@ from app.db import Sessions
 from app.errors import LookalikeError, Unavailable
 from app.keys import load_keys
 from app.outside import explain
-from app.queue import ASSESS, CHECK_ROUND, GENERATE, GPU, RECRUIT, TAKE_OVER, TICK
+from app.queue import ASSESS, CHECK_ROUND, GENERATE, GPU, RECRUIT, REQUEUE_STALLED, TICK
 from app.recruiters.retry import PATIENT
 from app.redaction import redact
 from app.services import study_lookup
@@ -27,7 +27,7 @@ from app.services.recruiting.reconcile import SomebodyLooks, look_at_all
 from app.services.reports import quality_rules
 from app.services.rounds import rounds, tallies
 from app.settings import Settings
-from worker.engine import Studio
+from worker.engine import GenerationEngine
 from worker.generator import CannotGenerate, Stopped
 
 log = structlog.get_logger()
@@ -92,13 +92,13 @@ def make_worker_app(url: str, sessions: Sessions, settings: Settings) -> App:
     return app
 
 
-def add_take_over(app: App, *, queue: str, stalled_s: float) -> None:
+def add_requeue_stalled(app: App, *, queue: str, stalled_s: float) -> None:
     """Have this queue's workers return to it what a worker that is no longer heard of has begun."""
-    name = f"{TAKE_OVER}.{queue}"
+    name = f"{REQUEUE_STALLED}.{queue}"
 
     @app.periodic(cron="* * * * * */5")
     @app.task(name=name, queue=queue, queueing_lock=name, priority=_FIRST)
-    async def take_over(timestamp: int) -> None:  # noqa: ARG001 - procrastinate hands it over
+    async def requeue_stalled(timestamp: int) -> None:  # noqa: ARG001 - procrastinate hands it over
         with suppress(ConnectorException):  # the database is away: in five seconds there is another look
             for job in await app.job_manager.get_stalled_jobs(queue=queue, seconds_since_heartbeat=stalled_s):
                 await take(job)
@@ -106,16 +106,16 @@ def add_take_over(app: App, *, queue: str, stalled_s: float) -> None:
     async def take(job: Job) -> None:
         with suppress(ConnectorException):  # it ended after all, or another worker was quicker
             await app.job_manager.retry_job(job)
-            log.warning("took over the job of a worker that is gone", job=job.call_string)
+            log.warning("requeued the job of a stalled worker", job=job.call_string)
 
 
-def add_generation(app: App, sessions: Sessions, studio: Studio) -> None:
+def add_generation(app: App, sessions: Sessions, engine: GenerationEngine) -> None:
     """Have this worker make batches."""
 
     @app.task(name=GENERATE, queue=GPU, pass_context=True, retry=_Retry())
     def generate(context: JobContext, batch_id: int) -> None:
         try:
-            studio.make(batch_id, context.should_abort)
+            engine.make(batch_id, context.should_abort)
         except Stopped:
             raise JobAborted from None
         except _TEMPORARY:

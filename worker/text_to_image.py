@@ -25,7 +25,7 @@ from app.domain.generation import Options
 from app.errors import BadInput
 from app.generators.diffusion_models import ModelFiles, first_line
 from app.services.generation.batches import Call, Work
-from worker.generator import CannotGenerate, Drawn, Picture, Shot, Stopped, Stopping
+from worker.generator import CannotGenerate, Drawn, GeneratedImage, ImageRequest, Stopped, Stopping
 from worker.image_retries import make_items
 
 log = structlog.get_logger()
@@ -77,27 +77,29 @@ class TextToImage:
     def make(self, work: Work, stopping: Stopping) -> Drawn:
         return make_items(work, self.render, stopping)
 
-    def render(self, shots: Sequence[Shot], stopping: Stopping) -> Iterator[tuple[Call, list[Picture]]]:
+    def render(
+        self, requests: Sequence[ImageRequest], stopping: Stopping
+    ) -> Iterator[tuple[Call, list[GeneratedImage]]]:
         """As many images a call as memory allows.
 
         Raises:
             Stopped: between two steps. CannotGenerate: there is no room for a single image, or the model fails.
         """
         done = 0
-        while done < len(shots):
-            chunk = shots[done : done + (self._most or len(shots))]
+        while done < len(requests):
+            chunk = requests[done : done + (self._most or len(requests))]
             started = time.monotonic()
-            pictures = self._call_with_room(chunk, stopping)
-            if pictures is None:  # and the error is gone, with the frames that held on to the memory
+            images = self._call_with_room(chunk, stopping)
+            if images is None:  # and the error is gone, with the frames that held on to the memory
                 self._halve(len(chunk))
                 continue
-            yield Call(self.recipe, [asdict(shot) for shot in chunk], time.monotonic() - started), pictures
+            yield Call(self.recipe, [asdict(request) for request in chunk], time.monotonic() - started), images
             done += len(chunk)
 
-    def _call_with_room(self, shots: Sequence[Shot], stopping: Stopping) -> list[Picture] | None:
+    def _call_with_room(self, requests: Sequence[ImageRequest], stopping: Stopping) -> list[GeneratedImage] | None:
         """One call, or None if there is no room for it."""
         try:
-            return self.call(shots, stopping)
+            return self.call(requests, stopping)
         except torch.OutOfMemoryError:
             return None
         except Stopped:
@@ -106,7 +108,7 @@ class TextToImage:
             log.exception("the model failed")
             raise CannotGenerate(f"The model failed: {first_line(error)}") from error
 
-    def call(self, shots: Sequence[Shot], stopping: Stopping = lambda: False) -> list[Picture]:
+    def call(self, requests: Sequence[ImageRequest], stopping: Stopping = lambda: False) -> list[GeneratedImage]:
         """One call of the pipeline."""
 
         def look_up(_pipeline: Any, _step: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
@@ -115,14 +117,14 @@ class TextToImage:
             return tensors
 
         output = self._pipeline(
-            prompt=[shot.prompt for shot in shots],
-            generator=[torch.Generator("cpu").manual_seed(shot.seed) for shot in shots],
+            prompt=[request.prompt for request in requests],
+            generator=[torch.Generator("cpu").manual_seed(request.seed) for request in requests],
             **self._arguments,
             **({"callback_on_step_end": look_up} if self._can_stop else {}),
         )
         images: list[Image.Image] = output.images
         unsafe = getattr(output, "nsfw_content_detected", None) or [False] * len(images)
-        return [Picture(image, bool(flag)) for image, flag in zip(images, unsafe, strict=True)]
+        return [GeneratedImage(image, bool(flag)) for image, flag in zip(images, unsafe, strict=True)]
 
     def _halve(self, tried: int) -> None:
         _empty_cache(self._device)

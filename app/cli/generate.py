@@ -227,7 +227,7 @@ def _footline(current: Progress) -> Text:
         parts.append(f"{current.images_per_second:,.1f} images a second")
     if current.seconds_left is not None:
         parts.append(f"about {duration(current.seconds_left / 60)} to go")
-    for count, what in ((current.set_aside, "set aside"), (current.failed, "failed"), (current.cancelled, "cancelled")):
+    for count, what in ((current.rejected, "set aside"), (current.failed, "failed"), (current.cancelled, "cancelled")):
         if count:
             parts.append(f"{count:,} {what}")
     return Text(" · ".join(parts or ["nothing left to make" if current.is_over else "waiting"]), style="dim")

@@ -24,7 +24,7 @@ class WorkerLine:
     problem: str | None
 
 
-def enter(session: Session, *, name: str, queue: str, device: str | None) -> int:
+def register(session: Session, *, name: str, queue: str, device: str | None) -> int:
     """A new worker's id. Those that have long been dead are forgotten."""
     session.execute(delete(Worker).where(Worker.seen_at < func.clock_timestamp() - FORGOTTEN_AFTER))
     worker = Worker(name=name, queue=queue, device=device)
@@ -33,8 +33,8 @@ def enter(session: Session, *, name: str, queue: str, device: str | None) -> int
     return worker.id
 
 
-def report(session: Session, *, worker_id: int, model: str | None, note: str | None, problem: str | None) -> None:
-    """The worker is there, and this is how it stands."""
+def beat(session: Session, *, worker_id: int, model: str | None, note: str | None, problem: str | None) -> None:
+    """The worker is there, and this is its status."""
     session.execute(
         update(Worker)
         .where(Worker.id == worker_id)
@@ -42,7 +42,7 @@ def report(session: Session, *, worker_id: int, model: str | None, note: str | N
     )
 
 
-def leave(session: Session, *, worker_id: int) -> None:
+def deregister(session: Session, *, worker_id: int) -> None:
     session.execute(delete(Worker).where(Worker.id == worker_id))
 
 

@@ -1,4 +1,4 @@
-"""Batches through a worker's studio into a study: once, whole, or not at all."""
+"""Batches through a worker's engine into a study: once, whole, or not at all."""
 
 import threading
 from collections.abc import Iterator
@@ -21,22 +21,22 @@ from app.storage import LocalStorage
 from tests.support.factories import make_slug
 from tests.support.worker import pipelines
 from tests.worker.conftest import Planned
-from worker.engine import Studio
+from worker.engine import GenerationEngine
 from worker.generator import CannotGenerate, Stopped
-from worker.heartbeat import Presence, presence
+from worker.heartbeat import Heartbeat, registered
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:diffusers")
 
 
 @pytest.fixture
-def present(sessions: Sessions) -> Iterator[Presence]:
-    with presence(sessions, queue="gpu", device="cpu") as present:
-        yield present
+def heartbeat(sessions: Sessions) -> Iterator[Heartbeat]:
+    with registered(sessions, queue="gpu", device="cpu") as own:
+        yield own
 
 
 @pytest.fixture
-def studio(sessions: Sessions, storage: LocalStorage, present: Presence) -> Studio:
-    return Studio(sessions, storage, present, device="cpu")
+def engine(sessions: Sessions, storage: LocalStorage, heartbeat: Heartbeat) -> GenerationEngine:
+    return GenerationEngine(sessions, storage, heartbeat, device="cpu")
 
 
 def never() -> bool:
@@ -48,21 +48,26 @@ def counts(sessions: Sessions, work: Work) -> dict[str, Any]:
         study = study_lookup.by_slug(session, work.slug)
         how = progress(session, study)
         items = session.scalars(text("SELECT count(*) FROM items WHERE study_id = :id"), {"id": study.id}).one()
-        return {"items": items, "made": how.made, "set_aside": how.set_aside, "waiting": how.waiting}
+        return {"items": items, "made": how.made, "rejected": how.rejected, "waiting": how.waiting}
 
 
 def test_two_workers_given_the_same_batch_make_its_items_once(
-    sessions: Sessions, storage: LocalStorage, studio: Studio, present: Presence, model: Path, planned: Planned
+    sessions: Sessions,
+    storage: LocalStorage,
+    engine: GenerationEngine,
+    heartbeat: Heartbeat,
+    model: Path,
+    planned: Planned,
 ) -> None:
     (work,) = planned(model)
-    both = [studio, Studio(sessions, storage, present, device="cpu")]
+    both = [engine, GenerationEngine(sessions, storage, heartbeat, device="cpu")]
     threads = [threading.Thread(target=one.make, args=(work.batch_id, never)) for one in both]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    studio.make(work.batch_id, never)
-    assert counts(sessions, work) == {"items": 4, "made": 4, "set_aside": 0, "waiting": 0}
+    engine.make(work.batch_id, never)
+    assert counts(sessions, work) == {"items": 4, "made": 4, "rejected": 0, "waiting": 0}
     with sessions() as session:
         calls = session.scalars(
             text("SELECT count(*) FROM generation_calls WHERE batch_id = :id"), {"id": work.batch_id}
@@ -70,13 +75,13 @@ def test_two_workers_given_the_same_batch_make_its_items_once(
     assert calls == 1, "nothing of the second is stored"
 
 
-def test_a_jnd_study_gets_pairs_at_graded_distances(sessions: Sessions, studio: Studio) -> None:
+def test_a_jnd_study_gets_pairs_at_graded_distances(sessions: Sessions, engine: GenerationEngine) -> None:
     slug = make_slug()
     with sessions.begin() as session:
         lifecycle.create(session, slug=slug, protocol=protocol.load("nights-jnd"), seed=5)
         plan_id = plans.make_plan(session, slug=slug, order=plans.Order("procedural", ["cat", "sailboat"], 2, 4)).id
         (batch,) = session.scalars(select(GenerationBatch.id).where(GenerationBatch.plan_id == plan_id))
-    studio.make(batch, never)
+    engine.make(batch, never)
     with sessions() as session:
         items = session.execute(
             text("""
@@ -92,41 +97,43 @@ def test_a_jnd_study_gets_pairs_at_graded_distances(sessions: Sessions, studio: 
 
 
 def test_what_is_cancelled_while_it_is_made_is_thrown_away_whole(
-    sessions: Sessions, studio: Studio, model: Path, planned: Planned
+    sessions: Sessions, engine: GenerationEngine, model: Path, planned: Planned
 ) -> None:
     first, second = planned(model, items=8)
-    studio.make(first.batch_id, never)
+    engine.make(first.batch_id, never)
 
     def cancel() -> bool:
         with sessions.begin() as session:
             plans.cancel(session, slug=first.slug)
         return False
 
-    studio.make(second.batch_id, cancel)
-    assert counts(sessions, second) == {"items": 4, "made": 4, "set_aside": 0, "waiting": 0}
+    engine.make(second.batch_id, cancel)
+    assert counts(sessions, second) == {"items": 4, "made": 4, "rejected": 0, "waiting": 0}
     with sessions.begin() as session:
         assert plans.resume(session, slug=first.slug) == 4
-    studio.make(second.batch_id, never)
-    assert counts(sessions, second) == {"items": 8, "made": 8, "set_aside": 0, "waiting": 0}
+    engine.make(second.batch_id, never)
+    assert counts(sessions, second) == {"items": 8, "made": 8, "rejected": 0, "waiting": 0}
 
 
-def test_set_aside_with_the_reason(sessions: Sessions, studio: Studio, tmp_path: Path, planned: Planned) -> None:
+def test_rejected_with_the_reason(
+    sessions: Sessions, engine: GenerationEngine, tmp_path: Path, planned: Planned
+) -> None:
     (work,) = planned(pipelines.stable_diffusion(tmp_path / "model", safety=-1.0))
-    studio.make(work.batch_id, never)
-    assert counts(sessions, work) == {"items": 0, "made": 0, "set_aside": 4, "waiting": 0}
+    engine.make(work.batch_id, never)
+    assert counts(sessions, work) == {"items": 0, "made": 0, "rejected": 4, "waiting": 0}
     with sessions() as session:
         how = progress(session, study_lookup.by_slug(session, work.slug))
     assert how.reasons == {"reference: the safety checker objected (8 seeds tried)": 4}
 
 
 def test_a_model_that_is_gone_is_said_and_the_batch_waits(
-    sessions: Sessions, studio: Studio, tmp_path: Path, planned: Planned
+    sessions: Sessions, engine: GenerationEngine, tmp_path: Path, planned: Planned
 ) -> None:
     folder = pipelines.stable_diffusion(tmp_path / "model")
     (work,) = planned(folder)
     folder.rename(tmp_path / "away")
     with pytest.raises(CannotGenerate):
-        studio.make(work.batch_id, never)
+        engine.make(work.batch_id, never)
     assert counts(sessions, work)["waiting"] == 4
     with sessions() as session:
         (line,) = workers.present(session, queue="gpu")
@@ -135,14 +142,14 @@ def test_a_model_that_is_gone_is_said_and_the_batch_waits(
     assert str(folder) in line.problem
 
     (tmp_path / "away").rename(folder)
-    studio.make(work.batch_id, never)
+    engine.make(work.batch_id, never)
     with sessions() as session:
         (line,) = workers.present(session, queue="gpu")
     assert (line.model, line.problem) == (str(folder), None)
 
 
 def test_a_storage_that_is_away_is_waited_for_and_a_stop_gives_the_batch_back(
-    sessions: Sessions, studio: Studio, model: Path, planned: Planned, monkeypatch: pytest.MonkeyPatch
+    sessions: Sessions, engine: GenerationEngine, model: Path, planned: Planned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (work,) = planned(model)
     put, tries = LocalStorage.put, []
@@ -154,13 +161,13 @@ def test_a_storage_that_is_away_is_waited_for_and_a_stop_gives_the_batch_back(
         return put(self, data)
 
     monkeypatch.setattr(LocalStorage, "put", away_at_first)
-    studio.make(work.batch_id, never)
+    engine.make(work.batch_id, never)
     assert counts(sessions, work)["made"] == 4
 
     (other,) = planned(model, seed=4)
     with pytest.raises(Stopped):
-        studio.make(other.batch_id, lambda: True)
-    assert counts(sessions, other) == {"items": 0, "made": 0, "set_aside": 0, "waiting": 4}
+        engine.make(other.batch_id, lambda: True)
+    assert counts(sessions, other) == {"items": 0, "made": 0, "rejected": 0, "waiting": 4}
 
 
 def test_a_failed_batch_keeps_its_reason_until_it_is_resumed(sessions: Sessions, model: Path, planned: Planned) -> None:

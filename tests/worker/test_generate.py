@@ -19,7 +19,7 @@ from app.generators.diffusion_models import check_prompts, describe
 from app.services.generation.batches import Call, Wanted, Work
 from tests.support.worker import pipelines
 from tests.worker.conftest import OPTIONS
-from worker.generator import CannotGenerate, Drawn, Shot, Stopped
+from worker.generator import CannotGenerate, Drawn, ImageRequest, Stopped
 from worker.text_to_image import TextToImage
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:diffusers")
@@ -39,8 +39,8 @@ def make(model: TextToImage, *, items: int = 4) -> Drawn:
     return model.make(work(items=items), lambda: False)
 
 
-def shots(call: Call) -> list[Shot]:
-    return [Shot(**shot) for shot in call.images]
+def requests(call: Call) -> list[ImageRequest]:
+    return [ImageRequest(**request) for request in call.images]
 
 
 def same(first: Image.Image, second: Image.Image) -> bool:
@@ -63,12 +63,12 @@ def test_made_again_from_the_record_the_pixels_are_the_same(build: Callable[[Pat
     assert call.recipe["versions"]["diffusers"] == diffusers.__version__
 
     another = load(folder)
-    again = another.call(shots(call))
+    again = another.call(requests(call))
     made = [image for item in drawn.items for image in item.images]
-    assert all(same(image, picture.image) for image, picture in zip(made, again, strict=True))
+    assert all(same(image, generated.image) for image, generated in zip(made, again, strict=True))
     assert len({image.tobytes() for image in made}) == len(made)
     # The seed alone decides what an image shows; its batch may touch the last bit of a level.
-    alone = np.asarray(another.call(shots(call)[5:6])[0].image).astype(int)
+    alone = np.asarray(another.call(requests(call)[5:6])[0].image).astype(int)
     assert np.abs(alone - np.asarray(made[5])).max() <= 1
 
 
@@ -88,23 +88,23 @@ def one_for_all(pipeline: Any) -> None:
         ({"change": one_for_all}, "candidate_0: nearly the same as another image of its item (8 seeds tried)"),
         ({"safety": -1.0}, "reference: the safety checker objected (8 seeds tried)"),
     ],
-    ids=["blank", "twins", "unsafe"],
+    ids=["blank", "duplicates", "unsafe"],
 )
-def test_an_item_that_never_will_do_is_set_aside(tmp_path: Path, options: dict[str, Any], reason: str) -> None:
+def test_an_item_that_never_will_do_is_rejected(tmp_path: Path, options: dict[str, Any], reason: str) -> None:
     model = load(pipelines.stable_diffusion(tmp_path / "model", **options))
     drawn = make(model, items=2)
-    assert (drawn.items, drawn.set_aside) == ([], {0: reason, 1: reason})
+    assert (drawn.items, drawn.rejected) == ([], {0: reason, 1: reason})
     assert len(drawn.calls) == SEEDS_PER_IMAGE
 
 
 def object_to_some(model: TextToImage) -> None:
     """Move the safety checker's threshold to where it objects to about half of what the model makes."""
-    some = [Shot(0, "reference", 0, seed, "An image of a dog") for seed in range(12)]
+    some = [ImageRequest(0, "reference", 0, seed, "An image of a dog") for seed in range(12)]
     low, high, refused = -1.0, 1.0, len(some)
     while not 3 <= refused <= 9:
         middle = (low + high) / 2
         model._pipeline.safety_checker.concept_embeds_weights.data.fill_(middle)
-        refused = sum(picture.is_unsafe for picture in model.call(some))
+        refused = sum(generated.is_unsafe for generated in model.call(some))
         low, high = (middle, high) if refused > 6 else (low, middle)
 
 
@@ -115,11 +115,11 @@ def test_what_the_safety_checker_objects_to_is_made_from_the_next_seed(tmp_path:
     assert len(drawn.calls) > 1
     later = [origin for item in drawn.items for origin in item.origins if origin[0] > 0]
     assert later, "no image came from a later seed"
-    again = [model.call(shots(call)) for call in drawn.calls]
+    again = [model.call(requests(call)) for call in drawn.calls]
     for item in drawn.items:
         for role, image, (call, place) in zip(ROLES, item.images, item.origins, strict=True):
-            shot = drawn.calls[call].images[place]
-            assert (shot["number"], shot["role"], shot["attempt"]) == (item.wanted.number, role, call)
+            request = drawn.calls[call].images[place]
+            assert (request["number"], request["role"], request["attempt"]) == (item.wanted.number, role, call)
             assert same(image, again[call][place].image)
 
 
@@ -160,8 +160,8 @@ def test_a_worker_that_is_to_stop_does_so_between_two_steps(model: Path) -> None
 def test_options_reach_the_pipeline(model: Path) -> None:
     pipeline = load(model, scheduler="DDIMScheduler", attention_slicing=True, dtype="bfloat16", height=64, guidance=1.0)
     assert type(pipeline._pipeline.scheduler).__name__ == pipeline.recipe["scheduler"] == "DDIMScheduler"
-    (picture,) = pipeline.call([Shot(0, "reference", 0, 1, "An image of a dog")])
-    assert picture.image.size == (32, 64)
+    (generated,) = pipeline.call([ImageRequest(0, "reference", 0, 1, "An image of a dog")])
+    assert generated.image.size == (32, 64)
 
 
 def test_presets_by_kind(tmp_path: Path, model: Path) -> None:

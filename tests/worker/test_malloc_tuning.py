@@ -8,10 +8,10 @@ import pytest
 
 SCRIPT = """
 import ctypes, threading
-from worker.malloc_tuning import share_one_heap
+from worker.malloc_tuning import limit_arenas
 
 if {shares}:
-    share_one_heap()
+    limit_arenas()
 thread = threading.Thread(target=lambda: bytearray(10_000))
 thread.start()
 thread.join()

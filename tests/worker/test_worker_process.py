@@ -91,13 +91,13 @@ SLOW_TO_LOAD = """
 import time
 from app.settings import Settings
 from worker.__main__ import run
-from worker.engine import Studio
+from worker.engine import GenerationEngine
 
-def load(studio, work):
+def load(engine, work):
     print("loading", flush=True)
     time.sleep(60)
 
-Studio._load = load
+GenerationEngine._load = load
 run(Settings(), queue="gpu")
 """
 

@@ -60,7 +60,7 @@ class Call:
 
 @dataclass(frozen=True)
 class MadeItem:
-    """An item's images and, for each, (index of the call, place among the call's images), all in the order of ROLES."""
+    """An item's images and, for each, (index of the call, position in it), all in the order of ROLES."""
 
     wanted: Wanted
     images: Sequence[CheckedImage]
@@ -70,10 +70,10 @@ class MadeItem:
 
 @dataclass(frozen=True)
 class Made:
-    """What became of a batch; `set_aside` has the reason by item number."""
+    """What became of a batch; `rejected` has the reason by item number."""
 
     items: Sequence[MadeItem]
-    set_aside: Mapping[int, str]
+    rejected: Mapping[int, str]
     calls: Sequence[Call]
     seconds: float
 
@@ -131,8 +131,8 @@ def finish(session: Session, storage: Storage, *, work: Work, made: Made) -> Non
         raise Overtaken
     add_items(session, study=study, items=[_new_item(work, item) for item in made.items])
     _add_origins(session, study, batch, made)
-    if made.set_aside:
-        rows = [{"batch_id": batch.id, "number": number, "reason": made.set_aside[number]} for number in made.set_aside]
+    if made.rejected:
+        rows = [{"batch_id": batch.id, "number": number, "reason": made.rejected[number]} for number in made.rejected]
         session.execute(insert(SetAside), rows)
     batch.state, batch.seconds, batch.done_at = "done", made.seconds, func.clock_timestamp()
     session.flush()
@@ -166,9 +166,9 @@ def _add_origins(session: Session, study: Study, batch: GenerationBatch, made: M
         session.execute(select(Item.number, Item.id).where(Item.study_id == study.id, Item.number.in_(numbers))).all()
     )
     rows = [
-        {"item_id": ids[item.wanted.number], "role": role, "call_id": calls[call].id, "place": place}
+        {"item_id": ids[item.wanted.number], "role": role, "call_id": calls[call].id, "place": position}
         for item in made.items
-        for role, (call, place) in zip(ROLES, item.origins, strict=True)
+        for role, (call, position) in zip(ROLES, item.origins, strict=True)
     ]
     if rows:
         session.execute(insert(GeneratedImage), rows)
@@ -182,11 +182,11 @@ def fail(session: Session, *, batch_id: int, reason: str) -> None:
 
 
 def origins(session: Session, *, item_id: int) -> dict[Role, tuple[GenerationCall, int]]:
-    """For each of an item's images, the call that made it and its place there; empty if it was not generated."""
+    """For each of an item's images, the call that made it and its position there; empty if it was not generated."""
     rows = session.execute(
         select(GeneratedImage.role, GenerationCall, GeneratedImage.place)
         .join(GenerationCall, GenerationCall.id == GeneratedImage.call_id)
         .where(GeneratedImage.item_id == item_id)
     )
-    found = {role: (call, place) for role, call, place in rows}
+    found = {role: (call, position) for role, call, position in rows}
     return {role: found[role] for role in ROLES if role in found}

@@ -21,7 +21,7 @@ _REASONS_SHOWN = 5
 
 @dataclass(frozen=True)
 class Progress:
-    """Items of all the study's plans. `reasons` says why items were set aside or batches failed, the commonest first.
+    """Items of all the study's plans. `reasons` says why items were rejected or batches failed, the commonest first.
 
     `images_per_second` is over the last five minutes, None when nothing was made in them.
     """
@@ -29,7 +29,7 @@ class Progress:
     slug: str
     items: int
     made: int
-    set_aside: int
+    rejected: int
     waiting: int
     cancelled: int
     failed: int
@@ -52,13 +52,13 @@ def progress(session: Session, study: Study) -> Progress:
         ).all()
     )
     reasons = _reasons(session, study)
-    set_aside = _set_aside(session, study)
+    rejected = _rejected(session, study)
     rate, waiting = _items_per_second(session, study), by_state.get("waiting", 0)
     return Progress(
         slug=study.slug,
         items=sum(by_state.values()),
-        made=by_state.get("done", 0) - set_aside,
-        set_aside=set_aside,
+        made=by_state.get("done", 0) - rejected,
+        rejected=rejected,
         waiting=waiting,
         cancelled=by_state.get("cancelled", 0),
         failed=by_state.get("failed", 0),
@@ -73,7 +73,7 @@ def _plans(study: Study) -> Select[int]:
     return select(GenerationPlan.id).where(GenerationPlan.study_id == study.id)
 
 
-def _set_aside(session: Session, study: Study) -> int:
+def _rejected(session: Session, study: Study) -> int:
     return session.scalars(
         select(func.count())
         .select_from(SetAside)

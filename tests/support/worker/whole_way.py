@@ -47,7 +47,7 @@ from app.storage.s3 import open_bucket
 from simulation.crowd import CrowdPlan, CrowdReport, run_crowd
 from tests.support.s3_server import KEY_ID, S3_ENVIRONMENT, SECRET, S3Server
 from tests.support.worker import pipelines
-from worker.reproduce import remake
+from worker.reproduce import reproduce
 from worker.text_to_image import using_threads_of
 
 SLUG = "whole-way"
@@ -161,7 +161,7 @@ class WholeWay:
 
         some = list(range(0, self.size, 37))
         with using_threads_of({"threads": 2}):  # the workers had one each
-            made_again = remake(session, slug=SLUG, numbers=some, device="cpu")
+            made_again = reproduce(session, slug=SLUG, numbers=some, device="cpu")
         for (number, role), image in made_again.items():
             kept = Image.open(io.BytesIO(self.storage.get(getattr(items[number], role))))
             assert np.array_equal(np.asarray(kept), np.asarray(image)), (number, role)

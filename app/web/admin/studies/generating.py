@@ -50,7 +50,7 @@ class Making:
         parts = [f"{now.images_per_second:,.1f} images a second"] if now.images_per_second and not now.is_over else []
         if now.seconds_left is not None:
             parts.append(f"about {duration(now.seconds_left / 60)} to go")
-        counts = ((now.set_aside, "set aside"), (now.failed, "failed"), (now.cancelled, "taken back"))
+        counts = ((now.rejected, "set aside"), (now.failed, "failed"), (now.cancelled, "taken back"))
         return " · ".join(parts + [f"{count:,} {what}" for count, what in counts if count])
 
 
