@@ -17,9 +17,7 @@ from app.storage import open_place, open_storage
 
 imports = typer.Typer(help="Bring triplets or pairs into a draft study.", no_args_is_help=True)
 Study = Annotated[str, typer.Option("--study", help="The study's name.")]
-Normalise = Annotated[
-    bool, typer.Option("--normalise", help="Convert unsupported images to upright 8-bit sRGB PNG.")
-]
+Normalise = Annotated[bool, typer.Option("--normalise", help="Convert unsupported images to 8-bit sRGB PNG.")]
 
 
 @imports.command("nights")
