@@ -147,6 +147,7 @@ class Site:
     slug: str
     images: list[str]
     votes: list[Request]
+    pid: int
 
     @property
     def pages(self) -> list[Request]:
@@ -171,7 +172,7 @@ def served(settings: Settings, slug: str, **environment: str) -> Iterator[Site]:
             for trial in trials:
                 judgment = {"trial": trial["id"], "answers": ["left"], "rt_ms": 500, "timing": {}}
                 votes.append(("POST", path, {"judgments": [judgment]}))
-        yield Site(port, slug, images, votes)
+        yield Site(port, slug, images, votes, server.pid)
     finally:
         server.terminate()
         assert server.wait(30) == 0
